@@ -1,0 +1,1 @@
+//! What a debugger knows about a guest that does not depend on what runs it.

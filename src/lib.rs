@@ -1,0 +1,1 @@
+//! The Wasm kernel debugging workbench.

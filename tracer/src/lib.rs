@@ -1,0 +1,11 @@
+//! The vocabulary of a run: who ([`ids`]), when ([`moment`]).
+//!
+//! Everything above this crate (the debugger, the machine, the command line) speaks in these types, so that a value
+//! read from a live machine and one read from a recording are the same thing. The crate depends on neither the engine
+//! that runs the guest nor on DWARF.
+
+pub mod ids;
+pub mod moment;
+
+pub use ids::{CodeAddress, CodeOffset, Cpu, ModuleId, RunnerId, TaskId};
+pub use moment::{GuestTime, Tick};
