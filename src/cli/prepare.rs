@@ -1,0 +1,74 @@
+//! Gets a kernel's code compiled before the machine process starts, with something to look at meanwhile.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::code_cache::store::Store;
+use crate::code_cache::{self, Role, Variant};
+use crate::machine::engine::{self, EngineOptions};
+
+/// Where the machine process finds the kernel's code.
+pub struct CodeDir {
+    path: PathBuf,
+    /// Where the user's cache cannot be used: a directory for this run.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl CodeDir {
+    /// Compiles `kernel` for `variant` unless that was done before.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel cannot be compiled, or there is no place at all for the code.
+    pub fn with_code(kernel: &[u8], variant: Variant, options: EngineOptions) -> anyhow::Result<Self> {
+        let (dir, store) = Self::open()?;
+        let engine = engine::compiling(options)?;
+        if code_cache::find(&engine, kernel, Role::Kernel, variant, Some(&store)).is_some() {
+            return Ok(dir);
+        }
+        let bar = progress(kernel.len());
+        let compiled = code_cache::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&store));
+        bar.finish_and_clear();
+        compiled?;
+        Ok(dir)
+    }
+
+    fn open() -> anyhow::Result<(Self, Store)> {
+        let users = store_of_user();
+        match users {
+            Ok((path, store)) => Ok((CodeDir { path, _temporary: None }, store)),
+            Err(error) => {
+                eprintln!("wkdb: compiled code is not kept: {error:#}");
+                let temporary = tempfile::tempdir().context("no directory for compiled code")?;
+                let store = Store::open(temporary.path())?;
+                Ok((CodeDir { path: temporary.path().to_owned(), _temporary: Some(temporary) }, store))
+            }
+        }
+    }
+
+    /// The directory, for [`crate::machine::MachineConfig::cache`].
+    pub fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+}
+
+fn store_of_user() -> anyhow::Result<(PathBuf, Store)> {
+    let path = Store::default_dir()?;
+    let store = Store::open(&path)?;
+    Ok((path, store))
+}
+
+/// Wasmtime does not say how far it is, so this shows that it works, on what, and for how long. Hidden where standard
+/// error is not a terminal.
+fn progress(bytes: usize) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} compiling the kernel ({msg}), once: {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!("{:.1} MB", bytes as f64 / 1e6));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
