@@ -1,0 +1,3 @@
+//! The rewriting pass, seen from outside.
+
+mod snapshots;
