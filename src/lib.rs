@@ -1,1 +1,3 @@
 //! The Wasm kernel debugging workbench.
+
+pub mod contract;
