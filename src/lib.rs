@@ -1,3 +1,6 @@
 //! The Wasm kernel debugging workbench.
 
+pub mod condition;
 pub mod contract;
+pub mod script;
+pub mod units;
