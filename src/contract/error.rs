@@ -55,7 +55,10 @@ fn list(refusals: &[Refusal]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// An import that the contract does not name.
-    #[error("unknown import {module}.{name}: {ty}; the host has nothing to link it to")]
+    #[error(
+        "unknown import {}.{}: {ty}; the host has nothing to link it to",
+        .module.escape_debug(), .name.escape_debug()
+    )]
     UnknownImport {
         /// The module it is imported from.
         module: String,
@@ -65,7 +68,7 @@ pub enum Refusal {
         ty: String,
     },
     /// A known import of another type.
-    #[error("import env.{name} has the wrong type: expected {expected}, found {found}")]
+    #[error("import env.{} has the wrong type: expected {expected}, found {found}", .name.escape_debug())]
     ImportType {
         /// The import.
         name: String,

@@ -60,6 +60,9 @@ pub struct UserImport {
     pub ty: ExternType,
 }
 
+/// The import that tells a position-independent image from a kernel.
+pub(super) const MEMORY_BASE: &str = "__memory_base";
+
 /// A user image that the host can instantiate.
 #[derive(Debug, Clone)]
 pub struct UserModule {
@@ -176,7 +179,7 @@ fn classify(import: &Import) -> Verdict {
     match (import.name.as_str(), &import.ty) {
         ("memory", ExternType::Memory(_)) => Verdict::Fits(UserImportKind::Memory),
         ("memory", _) => Verdict::WrongType("shared memory".into()),
-        ("__memory_base", _) => global(UserImportKind::MemoryBase, false, false, BASE),
+        (MEMORY_BASE, _) => global(UserImportKind::MemoryBase, false, false, BASE),
         ("__table_base", _) => global(UserImportKind::TableBase, false, false, BASE),
         ("__table_base32", _) => global(UserImportKind::TableBase32, false, true, "immutable global i32"),
         ("__stack_pointer", _) => {
