@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wkdb_tracer::{GuestTime, Tick};
 
@@ -11,7 +12,7 @@ use crate::script;
 use crate::units::{self, UnitError};
 
 /// Something that ends a run when it comes true.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// The guest has printed these bytes on its console; find them with [`script::TextMatcher`].
     Console(Vec<u8>),

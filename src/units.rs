@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use wkdb_tracer::GuestTime;
 
 /// Units of time in nanoseconds, the largest first.
 const TIME: [(&str, u64); 6] = [
@@ -83,6 +84,15 @@ pub fn parse_span(text: &str) -> Result<Duration, UnitError> {
         return Err(UnitError::Unit { text: text.into(), unit: unit.into(), quantity: Quantity::Time });
     };
     scaled(text, number, scale, "nanoseconds", "2^64 nanoseconds (584 years)").map(Duration::from_nanos)
+}
+
+/// Reads a span of guest time, as [`parse_span`], for a command line.
+///
+/// # Errors
+///
+/// As [`parse_span`].
+pub fn parse_guest_span(text: &str) -> Result<GuestTime, UnitError> {
+    parse_span(text).map(GuestTime::from)
 }
 
 /// Writes a span so that [`parse_span`] reads the same one: in the largest unit that it has at least one of, hours and

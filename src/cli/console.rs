@@ -8,7 +8,7 @@ use crossterm::terminal;
 const ESCAPE: u8 = 1;
 
 /// The person's terminal, in raw mode if it is one, until this is dropped.
-pub struct Terminal {
+pub(super) struct Terminal {
     raw: bool,
     escaped: bool,
 }
@@ -19,7 +19,7 @@ impl Terminal {
     /// # Errors
     ///
     /// Where the terminal cannot be put into raw mode.
-    pub fn open(wanted: bool) -> io::Result<Self> {
+    pub(super) fn open(wanted: bool) -> io::Result<Self> {
         let raw = wanted && io::stdin().is_terminal();
         if raw {
             terminal::enable_raw_mode()?;
@@ -28,12 +28,12 @@ impl Terminal {
     }
 
     /// Whether a person is there.
-    pub fn is_raw(&self) -> bool {
+    pub(super) fn is_raw(&self) -> bool {
         self.raw
     }
 
     /// What of `typed` goes to the guest, and whether the person leaves. Ctrl-A x leaves, Ctrl-A Ctrl-A types one.
-    pub fn typed(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+    pub(super) fn typed(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         if !self.raw {
             return (typed.to_vec(), false);
         }
@@ -50,7 +50,7 @@ impl Terminal {
     }
 
     /// Says something of ours on standard error.
-    pub fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         let text = text.trim_end();
         let text = if self.raw { text.replace('\n', "\r\n") + "\r\n" } else { format!("{text}\n") };
         // There is nobody to tell if standard error is gone.

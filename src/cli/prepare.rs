@@ -11,7 +11,7 @@ use crate::code_cache::{self, Role, Variant};
 use crate::machine::engine::{self, EngineOptions};
 
 /// Where the machine process finds the kernel's code.
-pub struct CodeDir {
+pub(super) struct CodeDir {
     path: PathBuf,
     /// Where the user's cache cannot be used: a directory for this run.
     _temporary: Option<tempfile::TempDir>,
@@ -23,9 +23,9 @@ impl CodeDir {
     /// # Errors
     ///
     /// Where the kernel cannot be compiled, or there is no place at all for the code.
-    pub fn with_code(kernel: &[u8], variant: Variant, options: EngineOptions) -> anyhow::Result<Self> {
+    pub(super) fn with_code(kernel: &[u8], variant: Variant, options: EngineOptions) -> anyhow::Result<Self> {
         let (dir, store) = Self::open()?;
-        let engine = engine::compiling(options)?;
+        let engine = engine::compiling(options).map_err(|e| anyhow::anyhow!("Wasmtime cannot be set up: {e:#}"))?;
         if code_cache::find(&engine, kernel, Role::Kernel, variant, Some(&store)).is_some() {
             return Ok(dir);
         }
@@ -50,7 +50,7 @@ impl CodeDir {
     }
 
     /// The directory, for [`crate::machine::MachineConfig::cache`].
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.path.clone()
     }
 }

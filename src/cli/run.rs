@@ -19,12 +19,12 @@ use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
 use crate::report::Reporter;
 use crate::script::Script;
-use crate::units::parse_duration;
+use crate::units::parse_guest_span;
 use crate::watch_arg::WatchArg;
 
 /// Options of a run that do not name the guest; `wkdb demo` has them too.
 #[derive(clap::Args)]
-pub struct RunOptions {
+pub(super) struct RunOptions {
     /// Added to the kernel's command line.
     #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true)]
     pub append: Option<String>,
@@ -55,13 +55,13 @@ pub struct RunOptions {
     #[arg(long, value_name = "CONDITION")]
     pub until: Vec<Condition>,
     /// End the run after this much guest time (2.5s, 5m, 1h).
-    #[arg(long, value_name = "GUEST-TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "GUEST-TIME", value_parser = parse_guest_span)]
     pub max_time: Option<GuestTime>,
     /// How long in guest time an `expect` of the script may take.
-    #[arg(long, value_name = "GUEST-TIME", default_value = "10m", value_parser = parse_duration, hide_short_help = true)]
+    #[arg(long, value_name = "GUEST-TIME", default_value = "10m", value_parser = parse_guest_span, hide_short_help = true)]
     pub expect_timeout: GuestTime,
     /// After how much guest time without a wait, a switch or console traffic a machine counts as spinning.
-    #[arg(long, value_name = "GUEST-TIME", default_value = "10s", value_parser = parse_duration, hide_short_help = true)]
+    #[arg(long, value_name = "GUEST-TIME", default_value = "10s", value_parser = parse_guest_span, hide_short_help = true)]
     pub stall: GuestTime,
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
@@ -79,7 +79,7 @@ pub struct RunOptions {
 
 /// Arguments of `wkdb run`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The kernel: vmlinux as a Wasm module.
     kernel: PathBuf,
     /// The initramfs (cpio, as the kernel wants it).
@@ -90,7 +90,7 @@ pub struct Args {
 }
 
 /// A guest to run.
-pub struct Guest {
+pub(super) struct Guest {
     /// Its kernel.
     pub kernel: PathBuf,
     /// Its initramfs.
@@ -98,7 +98,7 @@ pub struct Guest {
 }
 
 /// Runs the subcommand.
-pub fn run(args: Args) -> anyhow::Result<Exit> {
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     boot(Guest { kernel: args.kernel, initrd: args.initrd }, args.options)
 }
 
@@ -124,7 +124,7 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Boots a guest and stays with it to its end.
-pub fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let kernel = read("the kernel", &guest.kernel)?;
     KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use wasmtime::{Engine, Module};
 
-use crate::instrument::{self, DebugSections, OffsetMap, RuntimeGlobals};
+use crate::instrument::{self, DebugSections, OffsetMap, RuntimeGlobals, TickCounter};
 use store::Store;
 
 pub mod store;
@@ -167,8 +167,10 @@ fn compile(
 pub fn options(role: Role, variant: Variant) -> instrument::Options {
     instrument::Options {
         ticks: true,
+        tick_counter: TickCounter::Local,
         host_waits: true,
         host_memory: true,
+        host_start: true,
         stores: variant.stores,
         runtime_globals: match role {
             Role::Kernel => RuntimeGlobals::Define,

@@ -35,6 +35,13 @@ pub enum ImportKind {
     AbsentSyscall,
 }
 
+impl ImportKind {
+    /// What the import `env.NAME` asks for; none if the contract does not know it.
+    pub fn from_name(name: &str) -> Option<ImportKind> {
+        Offer::named(name).map(Offer::kind)
+    }
+}
+
 /// The type that the host offers for an import. Every parameter is an integer, i32 or i64 by the kernel's width.
 pub(super) struct Offer {
     name: &'static str,

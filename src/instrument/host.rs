@@ -12,6 +12,11 @@ pub const IMPORT_MODULE: &str = "wkdb";
 /// The prefix of every export that the rewriting adds.
 pub const EXPORT_PREFIX: &str = "wkdb:";
 
+/// The export that a module's start function becomes with [`Options::host_start`].
+pub const START_EXPORT: &str = "wkdb:start";
+/// The export of the kernel's stack pointer.
+pub const STACK_POINTER_EXPORT: &str = "wkdb:stack_pointer";
+
 /// A host function of the workbench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostFunction {

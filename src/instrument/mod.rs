@@ -17,7 +17,7 @@ mod survey;
 mod ticks;
 
 pub use error::InstrumentError;
-pub use host::{EXPORT_PREFIX, IMPORT_MODULE};
+pub use host::{EXPORT_PREFIX, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
 pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
@@ -35,6 +35,9 @@ pub struct Options {
     pub host_waits: bool,
     /// Take memory 0 as a plain, unshared memory of the host's and make `memory.grow` a call of the host.
     pub host_memory: bool,
+    /// Leave it to the host to call the start function: it becomes the export `wkdb:start`, so that what the inserted
+    /// code refers to is set up before anything runs.
+    pub host_start: bool,
     /// Check each write of memory against the watched hull.
     pub stores: bool,
     /// Where the globals shared with the host come from.
@@ -51,6 +54,7 @@ impl Options {
             tick_counter: TickCounter::Local,
             host_waits: false,
             host_memory: false,
+            host_start: false,
             stores: false,
             runtime_globals: RuntimeGlobals::Define,
             debug_sections: DebugSections::Keep,
@@ -71,7 +75,8 @@ pub enum TickCounter {
 /// Where the globals shared with the host come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuntimeGlobals {
-    /// The module defines and exports them: `wkdb:ticks`, `wkdb:watch_lo`, `wkdb:watch_len`. For the kernel.
+    /// The module defines and exports them: `wkdb:ticks`, `wkdb:watch_lo`, `wkdb:watch_len`. For the kernel, whose
+    /// `__stack_pointer` is exported as well, as `wkdb:stack_pointer`, if the name section knows it.
     Define,
     /// The module imports them: `wkdb.ticks`, `wkdb.watch_lo`, `wkdb.watch_len`. For user modules, which share those
     /// of their kernel instance.

@@ -8,7 +8,7 @@ use wasmparser::{BinaryReader, ConstExpr, ElementItems, ElementKind, ExternalKin
 use super::code::{Code, rewrite_code};
 use super::error::InstrumentError;
 use super::hints;
-use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE};
+use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
 use super::sections::{PREAMBLE, Section, id, leb_width};
@@ -63,6 +63,9 @@ impl<'m> Rewriter<'m, '_> {
                     true => self.out.extend(hints.take().unwrap_or_default()),
                     false => self.custom(&section),
                 }
+                continue;
+            }
+            if section.id == id::START && self.options.host_start {
                 continue;
             }
             let place = order(section.id);
@@ -222,16 +225,50 @@ impl<'m> Rewriter<'m, '_> {
     }
 
     fn added_exports(&self) -> (u8, u32, Vec<u8>) {
+        let mut exports: Vec<(String, wasm_encoder::ExportKind, u32)> = Vec::new();
+        if let Some(start) = self.start_function().filter(|_| self.options.host_start) {
+            let index = self.host.function_shift.apply(start);
+            exports.push((START_EXPORT.to_owned(), wasm_encoder::ExportKind::Func, index));
+        }
+        if self.options.runtime_globals == RuntimeGlobals::Define && !self.host.globals.is_empty() {
+            for &global in &self.host.globals {
+                let name = format!("{EXPORT_PREFIX}{}", global.name());
+                exports.push((name, wasm_encoder::ExportKind::Global, self.host.global(global)));
+            }
+            if let Some(global) = self.survey.section(id::GLOBAL).and_then(|_| self.stack_pointer()) {
+                let index = self.host.global_shift.apply(global);
+                exports.push((STACK_POINTER_EXPORT.to_owned(), wasm_encoder::ExportKind::Global, index));
+            }
+        }
         let mut entries = Vec::new();
-        if self.options.runtime_globals == RuntimeGlobals::Import {
-            return (id::EXPORT, 0, entries);
+        for (name, kind, index) in &exports {
+            name.as_str().encode(&mut entries);
+            kind.encode(&mut entries);
+            index.encode(&mut entries);
         }
-        for &global in &self.host.globals {
-            format!("{EXPORT_PREFIX}{}", global.name()).as_str().encode(&mut entries);
-            wasm_encoder::ExportKind::Global.encode(&mut entries);
-            self.host.global(global).encode(&mut entries);
-        }
-        (id::EXPORT, self.host.globals.len() as u32, entries)
+        (id::EXPORT, exports.len() as u32, entries)
+    }
+
+    /// The original index of the start function.
+    fn start_function(&self) -> Option<u32> {
+        let contents = self.survey.section(id::START)?.contents.clone();
+        BinaryReader::new(&self.survey.module[contents.clone()], contents.start).read_var_u32().ok()
+    }
+
+    /// The original index of the global that the name section calls `__stack_pointer`.
+    fn stack_pointer(&self) -> Option<u32> {
+        let sections = self.survey.sections.iter().filter(|s| s.id == id::CUSTOM);
+        let (_, data) = sections.filter_map(|s| self.custom_parts(s)).find(|(name, _)| *name == "name")?;
+        let reader = BinaryReader::new(&self.survey.module[data.clone()], data.start);
+        let subsections = wasmparser::NameSectionReader::new(reader).into_iter().map_while(Result::ok);
+        let mut globals = subsections.filter_map(|subsection| match subsection {
+            wasmparser::Name::Global(names) => Some(names),
+            _ => None,
+        });
+        let named = |names: wasmparser::NameMap<'_>| {
+            names.into_iter().map_while(Result::ok).find(|n| n.name == "__stack_pointer").map(|n| n.index)
+        };
+        globals.find_map(named)
     }
 
     fn global_type(&self, global: HostGlobal) -> GlobalType {

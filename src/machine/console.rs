@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use wkdb_tracer::GuestTime;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::script::ScriptRun;
+use crate::script::{ScriptRun, TextMatcher};
 
 /// How much of the output is kept to show where a run ended, in bytes.
 const TAIL: usize = 4096;
@@ -16,23 +16,23 @@ pub(super) struct Console {
     tail: VecDeque<u8>,
     input: VecDeque<u8>,
     script: Option<ScriptRun>,
-    /// Texts whose appearance ends the run, each with the end of what was printed, to match across writes.
-    wanted: Vec<(String, Vec<u8>)>,
+    /// Texts whose appearance ends the run, in the order of the conditions.
+    wanted: Vec<TextMatcher>,
 }
 
 impl Console {
-    pub(super) fn new(script: Option<ScriptRun>, wanted: impl Iterator<Item = String>) -> Self {
+    pub(super) fn new(script: Option<ScriptRun>, wanted: impl Iterator<Item = Vec<u8>>) -> Self {
         Console {
             hash: Xxh3::new(),
             tail: VecDeque::new(),
             input: VecDeque::new(),
             script,
-            wanted: wanted.map(|text| (text, Vec::new())).collect(),
+            wanted: wanted.map(|text| TextMatcher::new(&text)).collect(),
         }
     }
 
-    /// The guest printed `bytes`. Gives the wanted text that they complete, if any.
-    pub(super) fn put(&mut self, bytes: &[u8], now: GuestTime) -> Option<String> {
+    /// The guest printed `bytes`. Gives which of the wanted texts they complete, if any.
+    pub(super) fn put(&mut self, bytes: &[u8], now: GuestTime) -> Option<usize> {
         self.hash.update(bytes);
         self.tail.extend(bytes);
         let surplus = self.tail.len().saturating_sub(TAIL);
@@ -41,13 +41,10 @@ impl Console {
             script.console_output(bytes, now);
         }
         let mut found = None;
-        for (text, before) in &mut self.wanted {
-            before.extend_from_slice(bytes);
-            if found.is_none() && memchr::memmem::find(before, text.as_bytes()).is_some() {
-                found = Some(text.clone());
+        for (number, text) in self.wanted.iter_mut().enumerate() {
+            if text.feed(bytes).is_some() {
+                found = found.or(Some(number));
             }
-            let keep = before.len().min(text.len().saturating_sub(1));
-            before.drain(..before.len() - keep);
         }
         found
     }
@@ -83,7 +80,7 @@ impl Console {
     }
 
     /// The script's line that waits for a text, and the text.
-    pub(super) fn script_waits_for(&self) -> Option<(usize, String)> {
+    pub(super) fn script_waits_for(&self) -> Option<(u32, String)> {
         let (line, text) = self.script.as_ref()?.waiting_for()?;
         Some((line, text.to_owned()))
     }

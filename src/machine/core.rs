@@ -84,7 +84,7 @@ pub(super) struct Core {
     pub(super) progress: GuestTime,
     /// When the script began to wait for what it waits for now.
     pub(super) script_since: GuestTime,
-    script_line: Option<usize>,
+    script_line: Option<u32>,
     cpus_started: u32,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
@@ -185,8 +185,10 @@ impl Core {
     /// The guest printed `bytes`.
     pub(super) fn console_put(&mut self, bytes: Vec<u8>) {
         self.progress();
-        if let Some(text) = self.console.put(&bytes, self.now) {
-            self.stop(Outcome::Until(Condition::Console(text).to_string()));
+        if let Some(number) = self.console.put(&bytes, self.now) {
+            let mut texts = self.config.until.iter().filter(|c| matches!(c, Condition::Console(_)));
+            let condition = texts.nth(number).map(Condition::to_string).unwrap_or_default();
+            self.stop(Outcome::Until(condition));
         }
         self.output.push(Output::Console(bytes));
         self.check_script();

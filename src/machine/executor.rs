@@ -131,6 +131,7 @@ impl Machine {
         let code = code_cache::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
         let loaded = code.and_then(|code| code.load(&engine)).map_err(code_error)?;
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
+        let memory_module = life::memory_module(&engine, &loaded.module).map_err(engine_error)?;
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -148,11 +149,11 @@ impl Machine {
         }
         let mut core = Core::new(config, memory.clone(), initrd, console);
         core.watches = watches;
-        let init_task = wkdb_tracer::TaskId(module.init_task());
+        let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let kernel = images.get(ModuleId::KERNEL).cloned();
         let kernel = kernel.ok_or_else(|| MachineError::Engine("no kernel image".into()))?;
-        let shared = Shared { core: core.into(), images: images.into(), memory, engine, linker, kernel };
+        let shared = Shared { core: core.into(), images: images.into(), memory, engine, linker, kernel, memory_module };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }
 

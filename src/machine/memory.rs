@@ -44,7 +44,7 @@ pub struct OutOfBounds {
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// The address space could not be reserved.
-    #[error("cannot reserve {} GiB of address space for the guest's memory: {0}; is there a limit (ulimit -v)?", RESERVED >> 30)]
+    #[error("cannot reserve 4 GiB of address space for the guest's memory: {0}; is there a limit (ulimit -v)?")]
     Reserve(rustix::io::Errno),
     /// The guest asks for more than there is.
     #[error("the guest asks for {pages} pages of 64 KiB at its start, and there is room for {available}")]
@@ -233,10 +233,10 @@ impl GuestMemory {
         Arc::new(Creator(self.clone()))
     }
 
-    /// Runs `make`, in which a memory that Wasmtime creates is the guest's.
-    pub fn attaching<T>(&self, make: impl FnOnce() -> T) -> T {
+    /// Awaits `made`, in which a memory that Wasmtime creates is the guest's. It must not suspend.
+    pub async fn attaching<T>(&self, made: impl Future<Output = T>) -> T {
         self.0.attaching.store(true, Ordering::Relaxed);
-        let made = make();
+        let made = made.await;
         self.0.attaching.store(false, Ordering::Relaxed);
         made
     }

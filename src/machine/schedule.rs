@@ -74,11 +74,9 @@ impl Scheduler {
             Policy::Pct => self.pick_pct(runnable),
         };
         let base = u64::from(self.base);
-        let slice = match self.policy {
-            // Now and then a slice so short that it ends in the middle of what usually runs through.
-            Policy::Random if self.below(4) == 0 => 1 + self.below(base.min(64)),
-            _ => base + self.below(base),
-        } as u32;
+        // Now and then a slice so short that it ends in the middle of what usually runs through.
+        let short = self.policy == Policy::Random && self.below(4) == 0;
+        let slice = if short { 1 + self.below(base.min(64)) } else { base + self.below(base) } as u32;
         self.hash.update(&now.0.to_le_bytes());
         self.hash.update(&runner.0.to_le_bytes());
         self.hash.update(&slice.to_le_bytes());

@@ -3,7 +3,7 @@
 use wasmtime::{Caller, Val};
 use wkdb_debugger::symbols::Symbols;
 
-use super::{RunnerData, charge, frames, give, here, trap, word};
+use super::{RunnerData, charge, frames, here, trap, word};
 
 /// −ENOSYS.
 const ENOSYS: i64 = -38;
@@ -21,58 +21,51 @@ pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
 pub(super) fn hvc_put(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, _) = here(&caller);
     let bytes = shared.memory.read_vec(word(params.first()), word(params.get(1))).map_err(trap)?;
-    give(results, bytes.len() as i64);
-    if !bytes.is_empty() {
+    let taken = bytes.len() as i64;
+    if taken > 0 {
         shared.core.borrow_mut().console_put(bytes);
     }
-    Ok(())
+    Ok(taken)
 }
 
 /// `wasm_driver_hvc_get(buf, count)`.
 pub(super) fn hvc_get(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, count) = (word(params.first()), word(params.get(1)));
     let mut core = shared.core.borrow_mut();
     let bytes = core.console_get(usize::try_from(count).unwrap_or(usize::MAX));
     core.host_write(Some(me), buf, &bytes, "console input").map_err(trap)?;
-    give(results, bytes.len() as i64);
-    Ok(())
+    Ok(bytes.len() as i64)
 }
 
 /// `wasm_random_get_bytes(buf, count)`.
 pub(super) fn random(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, count) = (word(params.first()), word(params.get(1)));
     if count > MAX_RANDOM {
-        give(results, -1);
-        return Ok(());
+        return Ok(-1);
     }
     let mut core = shared.core.borrow_mut();
     let bytes = core.random_bytes(count as usize);
     core.host_write(Some(me), buf, &bytes, "random numbers").map_err(trap)?;
-    give(results, count as i64);
-    Ok(())
+    Ok(count as i64)
 }
 
 /// Any `sys_*` that the kernel was built without.
-pub(super) fn absent_syscall(_: Caller<'_, RunnerData>, _: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
-    give(results, ENOSYS);
-    Ok(())
+pub(super) fn absent_syscall(_: Caller<'_, RunnerData>, _: &[Val]) -> wasmtime::Result<i64> {
+    Ok(ENOSYS)
 }
 
 /// `wasm_dump_stacktrace(buf, size)`: the caller's Wasm call stack as text, in terms of the original modules: what it
@@ -80,12 +73,11 @@ pub(super) fn absent_syscall(_: Caller<'_, RunnerData>, _: &[Val], results: &mut
 pub(super) fn dump_stacktrace(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    _: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, size) = (word(params.first()), word(params.get(1)));
-    let Some(room) = usize::try_from(size).ok().and_then(|s| s.checked_sub(1)) else { return Ok(()) };
+    let Some(room) = usize::try_from(size).ok().and_then(|s| s.checked_sub(1)) else { return Ok(0) };
     let mut text = String::new();
     let images = shared.images.borrow();
     for frame in frames(&caller) {
@@ -96,7 +88,8 @@ pub(super) fn dump_stacktrace(
     let mut bytes = text.into_bytes();
     bytes.truncate(room);
     bytes.push(0);
-    shared.core.borrow_mut().host_write(Some(me), buf, &bytes, "stack trace").map_err(trap)
+    shared.core.borrow_mut().host_write(Some(me), buf, &bytes, "stack trace").map_err(trap)?;
+    Ok(0)
 }
 
 fn function_name(symbols: &Symbols, function: u32) -> String {

@@ -5,14 +5,14 @@ use wkdb_tracer::{Cpu, Event, Outcome, TaskId};
 
 use super::super::core::{Entry, ImageRef};
 use super::super::runners::{Switched, Wake};
-use super::{RunnerData, charge, frames, give, here, park, suspend, word};
+use super::{RunnerData, charge, frames, here, park, suspend, word};
 
 /// Longest `comm` or panic text that is read, in bytes.
 const MAX_TEXT: u64 = 1024;
 
 /// `wasm_start_cpu(cpu, idle_task, start_stack)`, or without the stack in the 7.0 era: there the idle task itself is
 /// what `_start_secondary` is called with.
-pub(super) fn start_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &mut [Val]) -> wasmtime::Result<()> {
+pub(super) fn start_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let cpu = Cpu(word(params.first()) as u32);
@@ -24,11 +24,11 @@ pub(super) fn start_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &
         core.complain(Some(me), format!("wasm_start_cpu({}): that CPU already runs", cpu.0));
     }
     core.start_cpu(cpu, TaskId(idle), argument);
-    Ok(())
+    Ok(0)
 }
 
 /// `wasm_stop_cpu(cpu)`: kills that CPU's runner. Of CPU 0 it means a panic on a broken stack.
-pub(super) async fn stop_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<()> {
+pub(super) async fn stop_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let cpu = Cpu(word(params.first()) as u32);
@@ -55,15 +55,14 @@ pub(super) async fn stop_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val])
     if stops_itself {
         park(&mut caller).await?;
     }
-    Ok(())
+    Ok(0)
 }
 
 /// `wasm_create_and_run_task(prev, new, name, bin_start, bin_end, data_start, table_start)`.
 pub(super) async fn create_and_run(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let arg = |n: usize| word(params.get(n));
@@ -84,15 +83,14 @@ pub(super) async fn create_and_run(
         core.tell(Event::TaskBorn { context });
         core.runners.sleep(me)
     };
-    finish_switch(caller, early, results).await
+    finish_switch(caller, early).await
 }
 
 /// `wasm_serialize_tasks(prev, next)`: hands the baton of the CPU to `next`.
 pub(super) async fn serialize(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (prev, next) = (word(params.first()), TaskId(word(params.get(1))));
@@ -114,27 +112,22 @@ pub(super) async fn serialize(
             }
         }
     };
-    finish_switch(caller, early, results).await
+    finish_switch(caller, early).await
 }
 
 /// Sleeps until someone switches to this runner, and returns who did.
-async fn finish_switch(
-    mut caller: Caller<'_, RunnerData>,
-    early: Option<u64>,
-    results: &mut [Val],
-) -> wasmtime::Result<()> {
+async fn finish_switch(mut caller: Caller<'_, RunnerData>, early: Option<u64>) -> wasmtime::Result<i64> {
     let mut from = early;
     while from.is_none() {
         if let Some(Wake::Baton(task)) = suspend(&mut caller).await? {
             from = Some(task);
         }
     }
-    give(results, from.unwrap_or(0) as i64);
-    Ok(())
+    Ok(from.unwrap_or(0) as i64)
 }
 
 /// `wasm_release_task(task)`.
-pub(super) fn release(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &mut [Val]) -> wasmtime::Result<()> {
+pub(super) fn release(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let task = TaskId(word(params.first()));
@@ -145,11 +138,11 @@ pub(super) fn release(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &mu
         Some(context) => core.tell(Event::TaskGone { context }),
         None => core.complain(Some(me), format!("wasm_release_task({task}): that task has no runner")),
     }
-    Ok(())
+    Ok(0)
 }
 
 /// `wasm_panic(msg)`: everything stops, and stays as it is.
-pub(super) async fn panic(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<()> {
+pub(super) async fn panic(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let message = shared.memory.read_cstr(word(params.first()), MAX_TEXT);
@@ -162,7 +155,7 @@ pub(super) async fn panic(mut caller: Caller<'_, RunnerData>, params: &[Val]) ->
         core.stop_at_panic();
     }
     park(&mut caller).await?;
-    Ok(())
+    Ok(0)
 }
 
 impl super::super::core::Core {

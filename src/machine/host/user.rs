@@ -50,14 +50,13 @@ pub(super) enum StartError {
 pub(super) fn load_executable(
     mut caller: Caller<'_, RunnerData>,
     params: &[Val],
-    _: &mut [Val],
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let arg = |n: usize| word(params.get(n));
     let image = ImageRef { bin_start: arg(0), bin_end: arg(1), data_start: arg(2), table_start: arg(3) };
     let prepared = prepare(&mut caller, image, false);
     caller.data_mut().prepared = Some(prepared);
-    Ok(())
+    Ok(0)
 }
 
 /// Finds or compiles the image at `at`. A clone's bytes may have been unmapped since: then it is what was last loaded
@@ -83,7 +82,7 @@ pub(super) fn prepare(store: &mut impl AsContextMut<Data = RunnerData>, at: Imag
 }
 
 /// `wasm_user_mode_tail(flow)`.
-pub(super) async fn user_mode_tail(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<()> {
+pub(super) async fn user_mode_tail(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     /// Bits of `flow`.
     const DELIVER: i64 = 1;
     const RETURN: i64 = 2;
@@ -98,7 +97,7 @@ pub(super) async fn user_mode_tail(mut caller: Caller<'_, RunnerData>, params: &
     if flow & RETURN != 0 {
         return Err(Unwind::SignalReturn.into());
     }
-    Ok(())
+    Ok(0)
 }
 
 /// Calls the image's signal handler, which ends by a signal return.

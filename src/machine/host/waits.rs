@@ -5,7 +5,7 @@ use wkdb_tracer::{GuestTime, Writer};
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::{RunnerData, charge, frames, give, here, int, suspend, word};
+use super::{RunnerData, charge, define_suspending, define_sync, frames, here, int, suspend, word};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -20,13 +20,13 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match import.name() {
-            "tick" => linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
-            "wait32" => linker.func_new_async(MODULE, "wait32", ty, |c, p, r| Box::new(wait(c, p, r, 4)))?,
-            "wait64" => linker.func_new_async(MODULE, "wait64", ty, |c, p, r| Box::new(wait(c, p, r, 8)))?,
-            "notify" => linker.func_new(MODULE, "notify", ty, notify)?,
-            "memory_grow" => linker.func_new(MODULE, "memory_grow", ty, memory_grow)?,
-            "stored" => linker.func_new(MODULE, "stored", ty, stored)?,
-            "bulk_stored" => linker.func_new(MODULE, "bulk_stored", ty, bulk_stored)?,
+            "tick" => linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller))).map(|_| ())?,
+            "wait32" => define_suspending(linker, MODULE, "wait32", ty, |c, p| Box::pin(wait(c, p, 4)))?,
+            "wait64" => define_suspending(linker, MODULE, "wait64", ty, |c, p| Box::pin(wait(c, p, 8)))?,
+            "notify" => define_sync(linker, MODULE, "notify", ty, notify)?,
+            "memory_grow" => define_sync(linker, MODULE, "memory_grow", ty, memory_grow)?,
+            "stored" => define_sync(linker, MODULE, "stored", ty, stored)?,
+            "bulk_stored" => define_sync(linker, MODULE, "bulk_stored", ty, bulk_stored)?,
             other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
         };
     }
@@ -52,12 +52,7 @@ fn effective(caller: &Caller<'_, RunnerData>, address: u64, offset: u64, width: 
 }
 
 /// `wait32`/`wait64(addr, expected, timeout, offset)`; the timeout is in nanoseconds, negative for none.
-async fn wait(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-    results: &mut [Val],
-    width: u64,
-) -> wasmtime::Result<()> {
+async fn wait(mut caller: Caller<'_, RunnerData>, params: &[Val], width: u64) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let address = effective(&caller, word(params.first()), word(params.get(3)), width)?;
     let (shared, me) = here(&caller);
@@ -67,8 +62,7 @@ async fn wait(
         _ => (shared.memory.read_u64(address).map_err(in_bounds)?, int(params.get(1)) as u64),
     };
     if found != expected {
-        give(results, NOT_EQUAL);
-        return Ok(());
+        return Ok(NOT_EQUAL);
     }
     {
         let mut core = shared.core.borrow_mut();
@@ -80,24 +74,22 @@ async fn wait(
         core.runners.wait(me, address, deadline);
     }
     let woken = suspend(&mut caller).await?;
-    give(results, if woken == Some(Wake::Notified) { OK } else { TIMED_OUT });
-    Ok(())
+    Ok(if woken == Some(Wake::Notified) { OK } else { TIMED_OUT })
 }
 
 /// `notify(addr, count, offset)`: wakes up to `count` runners.
-fn notify(mut caller: Caller<'_, RunnerData>, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+fn notify(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let address = effective(&caller, word(params.first()), word(params.get(2)), 4)?;
     let (shared, _) = here(&caller);
     let mut core = shared.core.borrow_mut();
     let now = core.now;
     let woken = core.runners.notify(address, word(params.get(1)) as u32, now);
-    give(results, i64::from(woken));
-    Ok(())
+    Ok(i64::from(woken))
 }
 
 /// `memory.grow`: of the machine's memory, then of this store's view of it. Others follow when they resume.
-fn memory_grow(mut caller: Caller<'_, RunnerData>, params: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+fn memory_grow(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     let before = caller.data().shared.memory.grow(word(params.first()));
     let pages = caller.data().shared.memory.pages();
     if let Some(memory) = caller.data().memory {
@@ -106,21 +98,20 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, params: &[Val], results: &mut
             memory.grow(&mut caller, pages - known)?;
         }
     }
-    give(results, before.map_or(-1, |pages| pages as i64));
-    Ok(())
+    Ok(before.map_or(-1, |pages| pages as i64))
 }
 
 /// `stored(addr, offset, size)`: a store may have touched a watched range.
-fn stored(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &mut [Val]) -> wasmtime::Result<()> {
+fn stored(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     let address = word(params.first()).wrapping_add(word(params.get(1)));
     guest_stored(&mut caller, address, word(params.get(2)));
-    Ok(())
+    Ok(0)
 }
 
 /// `bulk_stored(addr, len)`: the same for `memory.fill`, `memory.copy` and `memory.init`.
-fn bulk_stored(mut caller: Caller<'_, RunnerData>, params: &[Val], _: &mut [Val]) -> wasmtime::Result<()> {
+fn bulk_stored(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     guest_stored(&mut caller, word(params.first()), word(params.get(1)));
-    Ok(())
+    Ok(0)
 }
 
 fn guest_stored(caller: &mut Caller<'_, RunnerData>, address: u64, len: u64) {
