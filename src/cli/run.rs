@@ -298,7 +298,7 @@ impl Session {
 
     /// Gives the terminal back and says how it ended.
     fn close(self, outcome: &Outcome, totals: &Totals) {
-        let Session { terminal, reporter, .. } = self;
+        let Session { terminal, mut reporter, .. } = self;
         if terminal.is_raw() || io::stdout().is_terminal() {
             println!("\r");
         }

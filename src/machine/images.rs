@@ -19,7 +19,7 @@ pub(super) struct Image {
     /// The module as the guest has it.
     pub(super) original: Rc<[u8]>,
     map: OnceCell<Option<OffsetMap>>,
-    symbols: OnceCell<Symbols>,
+    symbols: OnceCell<Option<Symbols>>,
 }
 
 impl Image {
@@ -35,9 +35,10 @@ impl Image {
         self.map.get_or_init(|| self.loaded.map().ok()).as_ref()
     }
 
-    /// Names of the original module's functions; without lines, which belong to the supervisor.
-    pub(super) fn symbols(&self) -> &Symbols {
-        self.symbols.get_or_init(|| Symbols::load(&self.original))
+    /// The name of a function of the original module.
+    pub(super) fn function_name(&self, function: u32) -> String {
+        let symbols = self.symbols.get_or_init(|| Symbols::load(self.original.to_vec()).ok());
+        symbols.as_ref().map_or_else(|| format!("func[{function}]"), |symbols| symbols.function_name(function))
     }
 
     /// The place in the original module that a frame of the rewritten one is at.

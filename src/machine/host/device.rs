@@ -1,7 +1,6 @@
 //! Clock, console, random numbers, stack traces: host functions that return at once.
 
 use wasmtime::{Caller, Val};
-use wkdb_debugger::symbols::Symbols;
 
 use super::{RunnerData, charge, frames, here, trap, word};
 
@@ -81,8 +80,8 @@ pub(super) fn dump_stacktrace(
     let mut text = String::new();
     let images = shared.images.borrow();
     for frame in frames(&caller) {
-        let name = images.get(frame.address.module).map(|image| function_name(image.symbols(), frame.function));
-        let name = name.unwrap_or_else(|| format!("func[{}]", frame.function));
+        let name = images.get(frame.address.module).map(|image| image.function_name(frame.function));
+        let name = name.unwrap_or_default();
         text.push_str(&format!("    at {name} (wasm-function[{}]:{})\n", frame.function, frame.address.offset));
     }
     let mut bytes = text.into_bytes();
@@ -90,8 +89,4 @@ pub(super) fn dump_stacktrace(
     bytes.push(0);
     shared.core.borrow_mut().host_write(Some(me), buf, &bytes, "stack trace").map_err(trap)?;
     Ok(0)
-}
-
-fn function_name(symbols: &Symbols, function: u32) -> String {
-    symbols.function_name(function).map_or_else(|| format!("func[{function}]"), str::to_owned)
 }
