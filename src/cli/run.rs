@@ -172,7 +172,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
     }
-    let mut session = Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive };
+    let mut session = Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive, open_line: false };
     let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals);
@@ -215,6 +215,8 @@ struct Session {
     reporter: Reporter,
     /// Standard input is the guest's.
     interactive: bool,
+    /// The console's last line is not ended.
+    open_line: bool,
 }
 
 /// What the supervisor waits for.
@@ -284,6 +286,7 @@ impl Session {
             FromMachine::Console(bytes) => {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(&bytes).and_then(|()| stdout.flush()).context("cannot write the guest's console")?;
+                self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
             }
             FromMachine::Event(event) => {
                 if let Some(text) = self.reporter.event(&event) {
@@ -298,9 +301,9 @@ impl Session {
 
     /// Gives the terminal back and says how it ended.
     fn close(self, outcome: &Outcome, totals: &Totals) {
-        let Session { terminal, mut reporter, .. } = self;
-        if terminal.is_raw() || io::stdout().is_terminal() {
-            println!("\r");
+        let Session { terminal, mut reporter, open_line, .. } = self;
+        if open_line {
+            println!("{}", if terminal.is_raw() { "\r" } else { "" });
         }
         terminal.say(&reporter.outcome(outcome, totals));
     }
