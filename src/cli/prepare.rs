@@ -1,18 +1,18 @@
 //! Gets a kernel's code compiled before the machine process starts, with something to look at meanwhile.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::code_cache::store::Store;
-use crate::code_cache::{self, Role, Variant};
+use crate::code_cache::store::DEFAULT_LIMIT;
+use crate::code_cache::{CodeStore, Role, Variant, compile};
+use crate::machine::Cache;
 use crate::machine::engine::{self, EngineOptions};
 
 /// Where the machine process finds the kernel's code.
 pub(super) struct CodeDir {
-    path: PathBuf,
+    store: CodeStore,
     /// Where the user's cache cannot be used: a directory for this run.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -24,41 +24,34 @@ impl CodeDir {
     ///
     /// Where the kernel cannot be compiled, or there is no place at all for the code.
     pub(super) fn with_code(kernel: &[u8], variant: Variant, options: EngineOptions) -> anyhow::Result<Self> {
-        let (dir, store) = Self::open()?;
+        let dir = Self::open()?;
         let engine = engine::compiling(options).map_err(|e| anyhow::anyhow!("Wasmtime cannot be set up: {e:#}"))?;
-        if code_cache::find(&engine, kernel, Role::Kernel, variant, Some(&store)).is_some() {
+        if compile::find(&engine, kernel, Role::Kernel, variant, Some(&dir.store)).is_some() {
             return Ok(dir);
         }
         let bar = progress(kernel.len());
-        let compiled = code_cache::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&store));
+        let compiled = compile::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&dir.store));
         bar.finish_and_clear();
         compiled?;
         Ok(dir)
     }
 
-    fn open() -> anyhow::Result<(Self, Store)> {
-        let users = store_of_user();
-        match users {
-            Ok((path, store)) => Ok((CodeDir { path, _temporary: None }, store)),
+    fn open() -> anyhow::Result<Self> {
+        match CodeStore::open() {
+            Ok(store) => Ok(CodeDir { store, _temporary: None }),
             Err(error) => {
-                eprintln!("wkdb: compiled code is not kept: {error:#}");
+                eprintln!("wkdb: compiled code is not kept: {error}");
                 let temporary = tempfile::tempdir().context("no directory for compiled code")?;
-                let store = Store::open(temporary.path())?;
-                Ok((CodeDir { path: temporary.path().to_owned(), _temporary: Some(temporary) }, store))
+                let store = CodeStore::open_at(temporary.path(), DEFAULT_LIMIT)?;
+                Ok(CodeDir { store, _temporary: Some(temporary) })
             }
         }
     }
 
     /// The directory, for [`crate::machine::MachineConfig::cache`].
-    pub(super) fn path(&self) -> PathBuf {
-        self.path.clone()
+    pub(super) fn cache(&self) -> Cache {
+        Cache { directory: self.store.directory().to_owned(), limit: self.store.limit() }
     }
-}
-
-fn store_of_user() -> anyhow::Result<(PathBuf, Store)> {
-    let path = Store::default_dir()?;
-    let store = Store::open(&path)?;
-    Ok((path, store))
 }
 
 /// Wasmtime does not say how far it is, so this shows that it works, on what, and for how long. Hidden where standard

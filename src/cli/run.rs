@@ -1,6 +1,6 @@
 //! `wkdb run`: boots a kernel and shows its console.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -164,7 +164,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     }
     let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
     let code = CodeDir::with_code(reporter.kernel_bytes(), variant, config.engine)?;
-    config.cache = Some(code.path());
+    config.cache = Some(code.cache());
 
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
@@ -172,7 +172,8 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
     }
-    let mut session = Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive, open_line: false };
+    let mut session =
+        Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive, open_line: false };
     let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals);
@@ -308,4 +309,3 @@ impl Session {
         terminal.say(&reporter.outcome(outcome, totals));
     }
 }
-

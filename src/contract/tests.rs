@@ -4,41 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A kernel of the 6.4 era that uses every import.
-pub(super) const KERNEL_64: &str = r#"(module
-    (import "env" "memory" (memory 15 65536 shared))
-    (import "env" "wasm_start_cpu" (func (param i32 i32 i32)))
-    (import "env" "wasm_stop_cpu" (func (param i32)))
-    (import "env" "wasm_create_and_run_task" (func (param i32 i32 i32 i32 i32 i32 i32) (result i32)))
-    (import "env" "wasm_serialize_tasks" (func (param i32 i32) (result i32)))
-    (import "env" "wasm_release_task" (func (param i32)))
-    (import "env" "wasm_panic" (func (param i32)))
-    (import "env" "wasm_dump_stacktrace" (func (param i32 i32)))
-    (import "env" "wasm_load_executable" (func (param i32 i32 i32 i32)))
-    (import "env" "wasm_user_mode_tail" (func (param i32)))
-    (import "env" "wasm_cpu_clock_get_monotonic" (func (result i64)))
-    (import "env" "wasm_driver_hvc_put" (func (param i32 i32) (result i32)))
-    (import "env" "wasm_driver_hvc_get" (func (param i32 i32) (result i32)))
-    (import "env" "sys_ni" (func (param i64 f32) (result f64)))
-    (global (export "__stack_pointer") (mut i32) (i32.const 4096))
-    (global (export "init_task") i32 (i32.const 0x80001000))
-    (global $base i32 (i32.const 0x2000))
-    (global (export "boot_command_line") i32 (i32.add (global.get $base) (i32.const 0x34)))
-    (table (export "__indirect_function_table") 1 funcref)
-    (func (export "_start"))
-    (func (export "_start_secondary") (param i32))
-    (func (export "ret_from_fork") (param i32 i32) (result i32) i32.const 0)
-    (func (export "raise_exception"))
-    (func (export "get_user_stack_pointer") (result i32) i32.const 0)
-    (func (export "get_user_tls_base") (result i32) i32.const 0)
-    (func (export "wasm_syscall_0") (param i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_1") (param i32 i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_2") (param i32 i32 i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_3") (param i32 i32 i32 i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_4") (param i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_5") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 0)
-    (func (export "wasm_syscall_6") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 0)
-    (data "x"))"#;
+/// A kernel of the 6.4 era that uses every import of it.
+pub(super) const KERNEL_64: &str = include_str!("../../tests/fixtures/kernel-6.4.wat");
 
 /// The least that the host runs.
 const SMALL: &str = r#"(module
@@ -47,19 +14,7 @@ const SMALL: &str = r#"(module
     (global (export "boot_command_line") i32 (i32.const 16))
     (func (export "_start")))"#;
 
-pub(super) const USER: &str = r#"(module
-    (@dylink.0 (mem-info (memory 1234 4) (table 5 0)))
-    (import "env" "memory" (memory 1 65536 shared))
-    (import "env" "__memory_base" (global i32))
-    (import "env" "__table_base" (global i32))
-    (import "env" "__stack_pointer" (global (mut i32)))
-    (import "env" "__indirect_function_table" (table 5000 funcref))
-    (import "env" "__wasm_syscall_0" (func (param i32 i32 i32) (result i32)))
-    (import "env" "__wasm_syscall_6" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
-    (import "env" "__wasm_abort" (func))
-    (func (export "_start"))
-    (func (export "__set_tls_base") (param i32))
-    (func (export "__libc_clone_callback") (result i32) i32.const 0))"#;
+pub(super) const USER: &str = include_str!("../../tests/fixtures/user.wat");
 
 pub(super) fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
@@ -129,15 +84,7 @@ fn the_era_is_told_by_types() {
 
 #[test]
 fn a_64_bit_kernel_has_64_bit_longs() {
-    let wide = r#"(module
-        (import "env" "memory" (memory i64 1 100000 shared))
-        (import "env" "wasm_start_cpu" (func (param i32 i64)))
-        (import "env" "wasm_serialize_tasks" (func (param i64 i64) (result i64)))
-        (global (export "init_task") i64 (i64.const 0x123456789))
-        (global (export "boot_command_line") i64 (i64.const 16))
-        (func (export "_start"))
-        (func (export "_start_secondary") (param i64)))"#;
-    let kernel = KernelModule::parse(&wasm(wide)).unwrap();
+    let kernel = KernelModule::parse(&wasm(include_str!("../../tests/fixtures/kernel-7.0-wasm64.wat"))).unwrap();
     assert_eq!((kernel.era, kernel.width), (Era::V7_0, PointerWidth::W64));
     assert_eq!(kernel.data_symbol("init_task"), Some(0x1_2345_6789));
 }

@@ -27,6 +27,15 @@ pub enum Pace {
     Real,
 }
 
+/// Where compiled code is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// The directory.
+    pub directory: PathBuf,
+    /// How large it may grow, in bytes.
+    pub limit: u64,
+}
+
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineConfig {
@@ -64,7 +73,7 @@ pub struct MachineConfig {
     /// How code is compiled.
     pub engine: EngineOptions,
     /// Where compiled code is kept, if anywhere.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<Cache>,
 }
 
 impl MachineConfig {

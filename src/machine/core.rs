@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wkdb_tracer::{
-    Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit, Writer,
+    Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
+    Writer,
 };
 
 use super::config::MachineConfig;
@@ -222,7 +223,10 @@ impl Core {
     /// Ends the run because of what the script waits for.
     pub(super) fn stop_script(&mut self, why: &str) {
         let reason = match self.console.script_waits_for() {
-            Some((line, text)) => format!("input script, line {line}: expect {text:?} {why} (waited since guest time {}, now {})", self.script_since, self.now),
+            Some((line, text)) => format!(
+                "input script, line {line}: expect {text:?} {why} (waited since guest time {}, now {})",
+                self.script_since, self.now
+            ),
             None => format!("the input script is not done: {why}"),
         };
         let console_tail = self.console.tail(TAIL_LINES);
@@ -249,20 +253,13 @@ impl Core {
     }
 
     /// `len` bytes at `address` were just stored: tells of every watch they touch.
-    pub(super) fn stored(
-        &mut self,
-        runner: Option<RunnerId>,
-        address: u64,
-        len: u64,
-        writer: impl FnOnce() -> Writer,
-    ) {
+    pub(super) fn stored(&mut self, runner: Option<RunnerId>, address: u64, len: u64, writer: impl FnOnce() -> Writer) {
         if self.watches.is_empty() {
             return;
         }
         let memory = &self.memory;
-        let read = |range: std::ops::Range<u64>| {
-            memory.read_vec(range.start, range.end - range.start).unwrap_or_default()
-        };
+        let read =
+            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
         let touched = self.watches.touched(address..address.saturating_add(len), read);
         if touched.is_empty() {
             return;

@@ -8,8 +8,7 @@ use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{CodeAddress, Frame, ModuleId};
 
-use crate::code_cache::store::Store;
-use crate::code_cache::{self, CodeError, Loaded, Role, Variant};
+use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
 use crate::instrument::OffsetMap;
 
 /// A module that the machine can run.
@@ -61,7 +60,7 @@ pub(super) enum ImageError {
 pub(super) struct Images {
     engine: Engine,
     variant: Variant,
-    store: Option<Store>,
+    store: Option<CodeStore>,
     all: Vec<Rc<Image>>,
     /// By where the code is in this process: how a frame finds its module.
     by_code: HashMap<usize, Rc<Image>>,
@@ -72,7 +71,13 @@ pub(super) struct Images {
 
 impl Images {
     /// The images of a machine whose kernel is `loaded`, from `original`.
-    pub(super) fn new(engine: Engine, variant: Variant, store: Option<Store>, loaded: Loaded, original: Rc<[u8]>) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        variant: Variant,
+        store: Option<CodeStore>,
+        loaded: Loaded,
+        original: Rc<[u8]>,
+    ) -> Self {
         let mut images = Images {
             engine,
             variant,
@@ -105,7 +110,7 @@ impl Images {
             None => {
                 crate::contract::UserModule::parse(&bytes)?;
                 let store = self.store.as_ref();
-                let code = code_cache::find_or_compile(&self.engine, &bytes, Role::User, self.variant, store)?;
+                let code = compile::find_or_compile(&self.engine, &bytes, Role::User, self.variant, store)?;
                 let loaded = code.load(&self.engine)?;
                 let image = self.add(loaded, bytes.into());
                 self.by_content.insert(content, image.clone());

@@ -253,11 +253,7 @@ impl Mapping {
         }
         // SAFETY: within the mapping; the pages were inaccessible and hold nothing.
         unsafe {
-            mprotect(
-                self.base.as_ptr().add(size).cast(),
-                wanted - size,
-                MprotectFlags::READ | MprotectFlags::WRITE,
-            )?;
+            mprotect(self.base.as_ptr().add(size).cast(), wanted - size, MprotectFlags::READ | MprotectFlags::WRITE)?;
         }
         self.size.store(wanted, Ordering::Relaxed);
         Ok(())

@@ -24,7 +24,7 @@ mod runners;
 mod schedule;
 mod watch;
 
-pub use config::{MachineConfig, Pace, WatchRange};
+pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use schedule::Policy;

@@ -64,8 +64,7 @@ impl WatchSet {
                 continue;
             }
             let new = read(overlap.clone());
-            let in_shadow =
-                (overlap.start - watch.range.start) as usize..(overlap.end - watch.range.start) as usize;
+            let in_shadow = (overlap.start - watch.range.start) as usize..(overlap.end - watch.range.start) as usize;
             let old = watch.shadow[in_shadow.clone()].to_vec();
             watch.shadow[in_shadow].copy_from_slice(&new);
             touched.push(Touched { watch: number as u32, address: overlap.start, old, new });

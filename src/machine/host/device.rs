@@ -17,10 +17,7 @@ pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
 }
 
 /// `wasm_driver_hvc_put(buf, count)`.
-pub(super) fn hvc_put(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) fn hvc_put(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, _) = here(&caller);
     let bytes = shared.memory.read_vec(word(params.first()), word(params.get(1))).map_err(trap)?;
@@ -32,10 +29,7 @@ pub(super) fn hvc_put(
 }
 
 /// `wasm_driver_hvc_get(buf, count)`.
-pub(super) fn hvc_get(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) fn hvc_get(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, count) = (word(params.first()), word(params.get(1)));
@@ -46,10 +40,7 @@ pub(super) fn hvc_get(
 }
 
 /// `wasm_random_get_bytes(buf, count)`.
-pub(super) fn random(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) fn random(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, count) = (word(params.first()), word(params.get(1)));
@@ -69,10 +60,7 @@ pub(super) fn absent_syscall(_: Caller<'_, RunnerData>, _: &[Val]) -> wasmtime::
 
 /// `wasm_dump_stacktrace(buf, size)`: the caller's Wasm call stack as text, in terms of the original modules: what it
 /// writes is the same in every variant of a run.
-pub(super) fn dump_stacktrace(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) fn dump_stacktrace(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (buf, size) = (word(params.first()), word(params.get(1)));

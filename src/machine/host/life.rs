@@ -18,9 +18,7 @@ use wkdb_tracer::{Event, Outcome, RunnerId};
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::user::{self, StartError};
-use super::{
-    RunnerData, RuntimeGlobals, Shared, START, Unwind, charge, grant, kernel_imports, park, word_val,
-};
+use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
 use crate::condition::Condition;
 
 /// Runs a runner for as long as it lives. The future never completes unless the host itself cannot go on.
@@ -176,10 +174,7 @@ async fn never_returns(
 }
 
 /// From `ret_from_fork`'s return on.
-async fn user_mode(
-    store: &mut Store<RunnerData>,
-    forked: wasmtime::Result<i64>,
-) -> wasmtime::Result<Infallible> {
+async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>) -> wasmtime::Result<Infallible> {
     let mut clone = match forked {
         Ok(0) => false,
         Ok(1) => true,

@@ -13,8 +13,8 @@ use std::task::Poll;
 
 use send_wrapper::SendWrapper;
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module, Val,
-    ValType, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module,
+    Val, ValType, WasmBacktrace,
 };
 use wkdb_tracer::{Frame, RunnerId};
 

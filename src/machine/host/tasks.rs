@@ -59,21 +59,14 @@ pub(super) async fn stop_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val])
 }
 
 /// `wasm_create_and_run_task(prev, new, name, bin_start, bin_end, data_start, table_start)`.
-pub(super) async fn create_and_run(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) async fn create_and_run(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let arg = |n: usize| word(params.get(n));
     let (prev, new) = (arg(0), arg(1));
     let comm = String::from_utf8_lossy(&shared.memory.read_cstr(arg(2), MAX_TEXT)).into_owned();
-    let clone = (arg(3) != 0).then(|| ImageRef {
-        bin_start: arg(3),
-        bin_end: arg(4),
-        data_start: arg(5),
-        table_start: arg(6),
-    });
+    let clone =
+        (arg(3) != 0).then(|| ImageRef { bin_start: arg(3), bin_end: arg(4), data_start: arg(5), table_start: arg(6) });
     let early = {
         let mut core = shared.core.borrow_mut();
         core.progress();
@@ -87,10 +80,7 @@ pub(super) async fn create_and_run(
 }
 
 /// `wasm_serialize_tasks(prev, next)`: hands the baton of the CPU to `next`.
-pub(super) async fn serialize(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) async fn serialize(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let (prev, next) = (word(params.first()), TaskId(word(params.get(1))));

@@ -47,10 +47,7 @@ pub(super) enum StartError {
 }
 
 /// `wasm_load_executable(bin_start, bin_end, data_start, table_start)`.
-pub(super) fn load_executable(
-    mut caller: Caller<'_, RunnerData>,
-    params: &[Val],
-) -> wasmtime::Result<i64> {
+pub(super) fn load_executable(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let arg = |n: usize| word(params.get(n));
     let image = ImageRef { bin_start: arg(0), bin_end: arg(1), data_start: arg(2), table_start: arg(3) };
