@@ -1,3 +1,8 @@
 //! The rewriting pass, seen from outside.
 
+mod behaviour;
+mod generated;
+mod identity;
+mod machine;
 mod snapshots;
+mod stores;
