@@ -2,7 +2,10 @@
 
 mod behaviour;
 mod generated;
+mod hosted;
 mod identity;
 mod machine;
+mod refusals;
+mod sections;
 mod snapshots;
 mod stores;
