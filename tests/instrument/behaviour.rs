@@ -8,7 +8,7 @@ use wasm_encoder::{
 use wkdb::instrument::{Options, TickCounter, rewrite};
 
 use crate::generated::{entropy, runnable_module};
-use crate::machine::{Host, Outcome, View, engine, run};
+use crate::machine::{CallResult, Host, Outcome, View, engine, run};
 
 /// The naive count: an exported 64-bit global, incremented by plain code at each function's entry and each loop's
 /// header, put in by wasm-encoder's own rewriting.
@@ -116,8 +116,8 @@ fn code_start(module: &[u8]) -> u32 {
         .unwrap_or(0)
 }
 
-/// What is compared between modules with different code in between.
-fn visible(outcome: &Outcome) -> (&[Result<Vec<String>, Option<wasmtime::Trap>>], &[String], Option<&[u8]>) {
+/// What is compared between modules with different code in between: results, globals and memory.
+fn visible(outcome: &Outcome) -> (&[CallResult], &[String], Option<&[u8]>) {
     (&outcome.results, &outcome.globals, outcome.memory.as_deref())
 }
 

@@ -38,11 +38,14 @@ pub(crate) struct Write {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// What an export returned, with references by whether they are null, or the trap it ended in.
+pub(crate) type CallResult = Result<Vec<String>, Option<Trap>>;
+
 /// A finished run.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Outcome {
-    /// What each export returned, with references by whether they are null.
-    pub(crate) results: Vec<Result<Vec<String>, Option<Trap>>>,
+    /// How the call of each export ended.
+    pub(crate) results: Vec<CallResult>,
     /// The tick after each export, and at each call of an import.
     pub(crate) ticks: Vec<i64>,
     /// Where each trap was: the frames' offsets in the original code section.

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod generated;
+mod guests;
 mod hosted;
 mod identity;
 mod machine;
