@@ -12,6 +12,9 @@ pub const IMPORT_MODULE: &str = "wkdb";
 /// The prefix of every export that the rewriting adds.
 pub const EXPORT_PREFIX: &str = "wkdb:";
 
+/// How many functions engines accept in a module.
+const MAX_FUNCTIONS: usize = 1_000_000;
+
 /// A host function of the workbench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostFunction {
@@ -98,7 +101,7 @@ impl Host {
     /// Decides what the module needs.
     ///
     /// # Errors
-    /// `host_memory` was asked for, but the module has a memory of its own.
+    /// `host_memory` was asked for, but the module has a memory of its own; or there would be too many functions.
     pub(super) fn plan(survey: &Survey<'_>, options: &Options) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
@@ -120,6 +123,10 @@ impl Host {
                 functions.extend([HostFunction::Stored, HostFunction::BulkStored]);
                 globals.extend([HostGlobal::WatchLo, HostGlobal::WatchLen]);
             }
+        }
+        let count = survey.types.as_ref().function_count() as usize + functions.len();
+        if !functions.is_empty() && count > MAX_FUNCTIONS {
+            return Err(InstrumentError::TooLarge { what: "the number of functions".to_owned(), limit: MAX_FUNCTIONS });
         }
         let imported = survey.imported_globals;
         let (added, first_global) = match options.runtime_globals {
