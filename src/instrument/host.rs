@@ -16,6 +16,8 @@ pub const EXPORT_PREFIX: &str = "wkdb:";
 pub const START_EXPORT: &str = "wkdb:start";
 /// The export of the kernel's stack pointer.
 pub const STACK_POINTER_EXPORT: &str = "wkdb:stack_pointer";
+/// How many functions engines accept in a module.
+const MAX_FUNCTIONS: usize = 1_000_000;
 
 /// A host function of the workbench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,7 @@ impl Host {
     /// Decides what the module needs.
     ///
     /// # Errors
-    /// `host_memory` was asked for, but the module has a memory of its own.
+    /// `host_memory` was asked for, but the module has a memory of its own; or there would be too many functions.
     pub(super) fn plan(survey: &Survey<'_>, options: &Options) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
@@ -125,6 +127,10 @@ impl Host {
                 functions.extend([HostFunction::Stored, HostFunction::BulkStored]);
                 globals.extend([HostGlobal::WatchLo, HostGlobal::WatchLen]);
             }
+        }
+        let count = survey.types.as_ref().function_count() as usize + functions.len();
+        if !functions.is_empty() && count > MAX_FUNCTIONS {
+            return Err(InstrumentError::TooLarge { what: "the number of functions".to_owned(), limit: MAX_FUNCTIONS });
         }
         let imported = survey.imported_globals;
         let (added, first_global) = match options.runtime_globals {

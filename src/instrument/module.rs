@@ -11,7 +11,7 @@ use super::hints;
 use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
-use super::sections::{PREAMBLE, Section, id, leb_width};
+use super::sections::{PREAMBLE, Section, id, leb_width, section_name};
 use super::splice::{Splice, write_u32_at_least};
 use super::survey::Survey;
 use super::{DebugSections, Options, Rewritten, RuntimeGlobals};
@@ -19,6 +19,9 @@ use super::{DebugSections, Options, Rewritten, RuntimeGlobals};
 /// The order that sections other than custom ones come in: tags are between memories and globals, the data count
 /// before the code.
 const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
+
+/// How many types, imports, globals or exports engines accept.
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// A module in the making.
 struct Rewriter<'m, 'o> {
@@ -283,7 +286,12 @@ impl<'m> Rewriter<'m, '_> {
         if let Some((_, count, _)) = &added {
             let width = leb_width(&module[contents.clone()]).unwrap_or(1);
             let old = BinaryReader::new(&module[contents.clone()], contents.start).read_var_u32()?;
-            splice.replace_u32(contents.start..contents.start + width, old + count);
+            let new = old.saturating_add(*count);
+            if new as usize > MAX_ENTRIES {
+                let what = format!("the number of entries of {}", section_name(section.id));
+                return Err(InstrumentError::TooLarge { what, limit: MAX_ENTRIES });
+            }
+            splice.replace_u32(contents.start..contents.start + width, new);
         }
         match section.id {
             id::IMPORT if self.options.host_memory => self.unshare_memory(section, &mut splice)?,
