@@ -208,7 +208,8 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
 /// What a trap, or an error that the guest has to answer for, is called; none where the host itself failed.
 fn guest_fault(error: &wasmtime::Error) -> Option<String> {
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return Some(trap.to_string());
+        let words = trap.to_string();
+        return Some(words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned());
     }
     if let Some(out) = error.downcast_ref::<OutOfBounds>() {
         return Some(format!("host call with a bad pointer: {out}"));
