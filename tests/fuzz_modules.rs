@@ -16,8 +16,10 @@ use wkdb::contract::{ContractError, KernelModule, ModuleInfo, UserModule};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::CodeOffset;
 
-/// What reads modules. A target panics if it finds something wrong.
-const TARGETS: [(&str, fn(&[u8])); 4] =
+/// Something that reads modules, by its name. It panics if it finds something wrong.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 4] =
     [("kernel", read_kernel), ("user", read_user), ("info", read_info), ("symbols", read_symbols)];
 
 /// No reader may take longer than this for one of these small modules.
