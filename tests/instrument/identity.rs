@@ -139,7 +139,7 @@ fn imported_functions(module: &[u8]) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(400))]
 
     #[test]
     fn nothing_to_insert_changes_no_byte(entropy in entropy()) {
