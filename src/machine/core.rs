@@ -126,7 +126,14 @@ impl Core {
     /// `ticks` more have run.
     pub(super) fn charge(&mut self, ticks: u32) {
         self.ticks.0 += u64::from(ticks);
-        self.now.0 += u64::from(ticks) * u64::from(self.config.ns_per_tick);
+        self.now = self.now.after_ns(u64::from(ticks) * u64::from(self.config.ns_per_tick));
+    }
+
+    /// When a wait that begins now and may take `timeout` nanoseconds ends. One that would end when the guest's clock
+    /// of 63 bits has run out never does.
+    pub(super) fn deadline(&self, timeout: i64) -> GuestTime {
+        let end = u64::try_from(timeout).ok().map(|timeout| self.now.after_ns(timeout));
+        end.filter(|end| i64::try_from(end.0).is_ok()).unwrap_or(GuestTime::NEVER)
     }
 
     /// Something happened that a spinning machine does not do.

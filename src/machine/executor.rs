@@ -352,6 +352,8 @@ impl Machine {
         }
         let mut core = self.shared.core.borrow_mut();
         core.now = core.now.max(next);
+        // A machine that spins never comes here.
+        core.progress();
     }
 
     /// The present call stack of one runner.
