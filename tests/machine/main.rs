@@ -3,4 +3,5 @@
 mod guest;
 mod imports;
 mod life;
+mod traps;
 mod waits;

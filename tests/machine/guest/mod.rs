@@ -9,8 +9,8 @@ mod run;
 
 use std::fmt::Write;
 
-pub(crate) use image::{SYSCALLS, user_image};
-pub(crate) use run::{Run, boot, module_names};
+pub(crate) use image::user_image;
+pub(crate) use run::{Run, boot, boot_wasm};
 
 /// The address of CPU 0's first task.
 pub(crate) const INIT_TASK: u32 = 0x10000;
@@ -75,9 +75,26 @@ impl Kernel {
         self
     }
 
+    /// The image `$init`, which a task at 0x11000 runs: its data at 0x80000, its stack below that, its functions from
+    /// 16 on in the table. CPU 0 ends the run well if the task switches back.
+    pub(crate) fn init(self, bytes: impl Into<Vec<u8>>) -> Self {
+        let mut kernel = self.image("init", bytes);
+        for (name, function) in USER_TASK {
+            if !kernel.body.contains(&format!("(func ${name} ")) {
+                kernel.body.push_str(function);
+            }
+        }
+        kernel
+    }
+
     /// The module.
     pub(crate) fn wasm(&self) -> Vec<u8> {
-        let text = self.text();
+        self.wasm_with(|text| text)
+    }
+
+    /// The module, with its text changed.
+    pub(crate) fn wasm_with(&self, change: impl FnOnce(String) -> String) -> Vec<u8> {
+        let text = change(self.text());
         wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
 
@@ -221,6 +238,32 @@ const PRELUDE: &str = r#"
   (call $create (local.get $me) (local.get $new) (i32.const 0x10540)
     (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
 "#;
+
+/// A kernel that runs one image.
+const USER_TASK: &[(&str, &str)] = &[
+    (
+        "ret_from_fork",
+        r#"
+(func $ret_from_fork (export "ret_from_fork") (param $prev i32) (param $new i32) (result i32)
+  (call $exec (global.get $init) (global.get $init_end))
+  (i32.const 0))"#,
+    ),
+    (
+        "exec",
+        r#"
+(func $exec (param $start i32) (param $end i32)
+  (call $load (local.get $start) (local.get $end) (i32.const 0x80000) (i32.const 16))
+  (global.set $user_sp (i32.const 0x7fff0))
+  (global.set $user_tp (i32.const 0x7000)))"#,
+    ),
+    (
+        "_start",
+        r#"
+(func $_start (export "_start")
+  (drop (call $spawn (i32.const 0x10000) (i32.const 0x11000)))
+  (call $done))"#,
+    ),
+];
 
 /// What the host asks of a kernel, if the test does not say otherwise. `$sys` is called for system calls that are not
 /// 1 (print), 2 (say a number) or 3 (done).

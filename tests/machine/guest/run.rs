@@ -50,7 +50,8 @@ pub(crate) fn boot(kernel: &Kernel, set: impl FnOnce(&mut MachineConfig)) -> Run
     boot_wasm(kernel.wasm(), set, Vec::new())
 }
 
-fn boot_wasm(kernel: Vec<u8>, set: impl FnOnce(&mut MachineConfig), input: Vec<Command>) -> Run {
+/// Boots a module with these commands given at the start.
+pub(crate) fn boot_wasm(kernel: Vec<u8>, set: impl FnOnce(&mut MachineConfig), input: Vec<Command>) -> Run {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&kernel).unwrap();
     let mut config = MachineConfig::new(file.path());
