@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, Trap, Val, WasmBacktrace};
+use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, ThrownException, Trap, Val, WasmBacktrace};
 use wkdb_tracer::{Event, Outcome, RunnerId};
 
 use super::super::core::Entry;
@@ -28,7 +28,12 @@ pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: En
     charge(&mut store);
     let mut core = shared.core.borrow_mut();
     let context = core.context(me);
-    core.stop(Outcome::Broken(format!("task {} ({}) on {}: {error:#}", context.task, context.comm, context.cpu)));
+    // Wasmtime's backtrace is of the rewritten code: it would mislead.
+    let reason = match error.downcast_ref::<WasmBacktrace>() {
+        Some(_) => error.root_cause().to_string(),
+        None => format!("{error:#}"),
+    };
+    core.stop(Outcome::Broken(format!("task {} ({}) on {}: {reason}", context.task, context.comm, context.cpu)));
 }
 
 /// Calls an export with integer arguments; gives its first result, sign-extended, or 0.
@@ -61,6 +66,12 @@ pub(super) async fn call_kernel(
 
 async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<Infallible> {
     instantiate_kernel(store).await?;
+    let kernel = store.data().kernel;
+    if kernel.is_some_and(|kernel| kernel.get_func(&mut *store, START).is_some())
+        && let Err(error) = call_kernel(store, START, &[]).await
+    {
+        return raise(store, error).await;
+    }
     match entry {
         Entry::Boot => {
             boot_parameters(store)?;
@@ -71,11 +82,9 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
             let ended = call_kernel(store, "_start_secondary", &[argument]).await;
             never_returns(store, "_start_secondary", ended).await
         }
-        Entry::Fork { prev, new, clone } => {
-            if let Some(image) = clone {
-                let prepared = user::prepare(store, image, true);
-                store.data_mut().clone = Some(prepared);
-            }
+        Entry::Fork { prev, new } => {
+            let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+            store.data_mut().clone = shared.clones.borrow_mut().remove(&me);
             let ended = call_kernel(store, "ret_from_fork", &[prev, new]).await;
             user_mode(store, ended).await
         }
@@ -122,11 +131,7 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let data = store.data_mut();
     data.kernel = Some(instance);
     data.globals = Some(globals);
-    grant(store)?;
-    if instance.get_func(&mut *store, START).is_some() {
-        call(store, instance, START, &[]).await?;
-    }
-    Ok(())
+    grant(store)
 }
 
 /// Step 2 of the contract's life of a machine: command line and initramfs.
@@ -208,14 +213,17 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
 /// What a trap, or an error that the guest has to answer for, is called; none where the host itself failed.
 fn guest_fault(error: &wasmtime::Error) -> Option<String> {
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        let words = trap.to_string();
-        return Some(words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned());
+        let text = trap.to_string();
+        return Some(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned());
     }
     if let Some(out) = error.downcast_ref::<OutOfBounds>() {
         return Some(format!("host call with a bad pointer: {out}"));
     }
     if let Some(start) = error.downcast_ref::<StartError>() {
         return Some(start.to_string());
+    }
+    if error.is::<ThrownException>() {
+        return Some("exception that nothing catches".to_owned());
     }
     error.downcast_ref::<Unwind>().map(ToString::to_string)
 }
@@ -241,6 +249,8 @@ async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtim
 fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<()> {
     let Some(reason) = guest_fault(&error) else { return Err(error) };
     charge(store);
+    // It is told of, and what the kernel does next must not meet it.
+    store.take_pending_exception();
     let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
     let stack = match error.downcast_ref::<WasmBacktrace>() {
         Some(backtrace) => shared.images.borrow().frames(backtrace),

@@ -5,6 +5,7 @@
 //! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
     pub(super) kernel: Rc<Image>,
+    /// The images of clones that have not run yet.
+    pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
     /// Gives each store its view of the memory.
     pub(super) memory_module: Module,
 }

@@ -8,13 +8,21 @@ use wasmtime::{
     Trap, Val,
 };
 
-use super::super::core::ImageRef;
 use super::super::images::Image;
 use super::life::{call, call_kernel};
 use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
 
 /// Entries that a user image's function table has at least.
 const MIN_TABLE: u64 = 4096;
+
+/// Where a user image's bytes are and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ImageRef {
+    pub(super) bin_start: u64,
+    pub(super) bin_end: u64,
+    pub(super) data_start: u64,
+    pub(super) table_start: u64,
+}
 
 /// A user image that a runner is about to run, and where it goes.
 #[derive(Clone)]

@@ -1,0 +1,7 @@
+//! The machine against its contract: small kernels in WAT that do one thing each.
+
+mod guest;
+mod imports;
+mod life;
+mod traps;
+mod waits;
