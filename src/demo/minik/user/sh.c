@@ -138,6 +138,9 @@ static int start(struct command *c)
 
 	if (pid < 0)
 		printf("sh: cannot start %s: error %d\n", c->argv[0], (int)-pid);
+	else
+		/* The child does the same: whoever comes first. */
+		syscall2(__NR_setpgid, pid, pid);
 	return pid < 0 ? -1 : 0;
 }
 
