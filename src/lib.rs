@@ -1,1 +1,13 @@
 //! The Wasm kernel debugging workbench.
+
+pub mod cli;
+pub mod code_cache;
+pub mod condition;
+pub mod contract;
+pub mod instrument;
+pub mod machine;
+pub mod process;
+mod report;
+pub mod script;
+pub mod units;
+mod watch_arg;

@@ -1,1 +1,3 @@
 //! What a debugger knows about a guest that does not depend on what runs it.
+
+pub mod symbols;

@@ -1,11 +1,13 @@
-//! The vocabulary of a run: who ([`ids`]), when ([`moment`]).
+//! The vocabulary of a run: who ([`ids`]), when ([`moment`]), what ([`event`]).
 //!
 //! Everything above this crate (the debugger, the machine, the command line) speaks in these types, so that a value
 //! read from a live machine and one read from a recording are the same thing. The crate depends on neither the engine
 //! that runs the guest nor on DWARF.
 
+pub mod event;
 pub mod ids;
 pub mod moment;
 
+pub use event::{Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
 pub use ids::{CodeAddress, CodeOffset, Cpu, ModuleId, RunnerId, TaskId};
 pub use moment::{GuestTime, Tick};

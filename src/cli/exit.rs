@@ -1,0 +1,49 @@
+//! Exit codes: how it ended, for scripts.
+
+use std::process::{ExitCode, Termination};
+
+use wkdb_tracer::Outcome;
+
+/// The exit code for a command line that makes no sense; also clap's.
+pub const USAGE: u8 = 2;
+
+/// How the program ended. Failures of its own exit with 1, a wrong command line with 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// As it was asked to: a condition came true, the script came to its end, the person left.
+    Ok,
+    /// The command line makes no sense.
+    Usage,
+    /// The guest ended the run otherwise.
+    Guest(u8),
+}
+
+impl Exit {
+    /// The exit code of a run that ended so.
+    pub fn of(outcome: &Outcome) -> Exit {
+        match outcome {
+            Outcome::Until(_) | Outcome::Quit => Exit::Ok,
+            Outcome::Panic => Exit::Guest(3),
+            Outcome::Deadlock(_) => Exit::Guest(4),
+            Outcome::Spin(_) => Exit::Guest(5),
+            Outcome::Script { .. } => Exit::Guest(6),
+            Outcome::MaxTime => Exit::Guest(7),
+            Outcome::Broken(_) => Exit::Guest(8),
+        }
+    }
+
+    /// As a number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Usage => USAGE,
+            Exit::Guest(code) => code,
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}

@@ -1,0 +1,31 @@
+//! `wkdb info`: what a module is, and what the host would refuse.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::Exit;
+use crate::contract::ModuleInfo;
+
+/// Arguments of `wkdb info`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A kernel or a user image.
+    module: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let path = args.module.display();
+    let bytes = std::fs::read(&args.module).with_context(|| format!("cannot read {path}"))?;
+    let info = ModuleInfo::of(&bytes).with_context(|| format!("{path}"))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&info)?);
+    } else {
+        print!("{info}");
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,63 @@
+//! The command line: a subcommand a file, each with its own `run`.
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::process;
+
+mod console;
+mod demo;
+mod exit;
+mod info;
+mod prepare;
+mod run;
+
+pub use exit::{Exit, USAGE};
+
+/// A command line that makes no sense: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The Wasm kernel debugging workbench: boots Linux/Wasm kernels outside the browser, the same way every time.
+#[derive(Parser)]
+#[command(name = "wkdb", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a kernel and show its console.
+    Run(Box<run::Args>),
+    /// Boot the bundled demo guest, with a bug if one is named.
+    Demo(Box<demo::Args>),
+    /// Say what a module is: era, imports, memory, debug info, and what the host would refuse.
+    Info(info::Args),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The machine process; started by wkdb itself.
+    #[command(name = process::MACHINE_SUBCOMMAND, hide = true)]
+    Machine,
+}
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+///
+/// What went wrong on our side; how a guest ended is an [`Exit`].
+pub fn main() -> anyhow::Result<Exit> {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::Demo(args) => demo::run(*args),
+        Command::Info(args) => info::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "wkdb", &mut std::io::stdout());
+            Ok(Exit::Ok)
+        }
+        Command::Machine => process::run_machine_process().map(|()| Exit::Ok),
+    }
+}

@@ -1,0 +1,311 @@
+//! `wkdb run`: boots a kernel and shows its console.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, poll};
+use wkdb_tracer::{GuestTime, Outcome, Totals};
+
+use super::console::Terminal;
+use super::prepare::CodeDir;
+use super::{Exit, UsageError};
+use crate::code_cache::Variant;
+use crate::condition::Condition;
+use crate::contract::KernelModule;
+use crate::machine::engine::{EngineOptions, OptLevelChoice};
+use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
+use crate::process::MachineProcess;
+use crate::process::protocol::{FromMachine, ToMachine};
+use crate::report::Reporter;
+use crate::script::Script;
+use crate::units::parse_guest_span;
+use crate::watch_arg::WatchArg;
+
+/// Options of a run that do not name the guest; `wkdb demo` has them too.
+#[derive(clap::Args)]
+pub(super) struct RunOptions {
+    /// Added to the kernel's command line.
+    #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true)]
+    pub append: Option<String>,
+    /// CPUs that the guest may bring up (adds nr_cpus=N to its command line); it decides how many it needs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub cpus: Option<u32>,
+    /// What the schedule and the guest's random numbers are drawn from: the same seed is the same run.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How the next task is chosen.
+    #[arg(long, value_enum, default_value_t)]
+    pub sched: Policy,
+    /// Time slice in ticks (loop turns and function calls of the guest).
+    #[arg(long, value_name = "TICKS", default_value_t = MachineConfig::SLICE,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub slice: u32,
+    /// Guest time per tick, in nanoseconds.
+    #[arg(long, value_name = "NS", default_value_t = MachineConfig::NS_PER_TICK, hide_short_help = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub ns_per_tick: u32,
+    /// Whether idle guest time is skipped or waited for. Default: real for a person, warp for a script.
+    #[arg(long, value_enum)]
+    pub pace: Option<Pace>,
+    /// Type what this script says, and expect what it says.
+    #[arg(long, value_name = "SCRIPT")]
+    pub input: Option<PathBuf>,
+    /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, script. Repeatable.
+    #[arg(long, value_name = "CONDITION")]
+    pub until: Vec<Condition>,
+    /// End the run after this much guest time (2.5s, 5m, 1h).
+    #[arg(long, value_name = "GUEST-TIME", value_parser = parse_guest_span)]
+    pub max_time: Option<GuestTime>,
+    /// How long in guest time an `expect` of the script may take.
+    #[arg(long, value_name = "GUEST-TIME", default_value = "10m", value_parser = parse_guest_span, hide_short_help = true)]
+    pub expect_timeout: GuestTime,
+    /// After how much guest time without a wait, a switch or console traffic a machine counts as spinning.
+    #[arg(long, value_name = "GUEST-TIME", default_value = "10s", value_parser = parse_guest_span, hide_short_help = true)]
+    pub stall: GuestTime,
+    /// Print every store into this memory, with who did it. Repeatable.
+    #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
+    pub watch: Vec<WatchArg>,
+    /// Compile store checks in even if nothing is watched: for measurements.
+    #[arg(long, hide = true)]
+    pub store_checks: bool,
+    /// Optimise the guest's code or not: it computes the same.
+    #[arg(long, value_enum, default_value_t, hide_short_help = true)]
+    pub opt_level: OptLevelChoice,
+    /// Print a closing line of JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `wkdb run`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The kernel: vmlinux as a Wasm module.
+    kernel: PathBuf,
+    /// The initramfs (cpio, as the kernel wants it).
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+/// A guest to run.
+pub(super) struct Guest {
+    /// Its kernel.
+    pub kernel: PathBuf,
+    /// Its initramfs.
+    pub initrd: Option<PathBuf>,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    boot(Guest { kernel: args.kernel, initrd: args.initrd }, args.options)
+}
+
+/// The kernel command line that the options make.
+fn command_line(options: &RunOptions) -> anyhow::Result<String> {
+    let mut line = "console=hvc".to_owned();
+    if let Some(cpus) = options.cpus {
+        line.push_str(&format!(" nr_cpus={cpus}"));
+    }
+    if let Some(append) = &options.append {
+        line.push(' ');
+        line.push_str(append);
+    }
+    if line.len() >= COMMAND_LINE_SIZE {
+        let most = COMMAND_LINE_SIZE - 1;
+        return Err(UsageError(format!("the kernel command line has {} bytes; it can have {most}", line.len())).into());
+    }
+    Ok(line)
+}
+
+fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {what} {}", path.display()))
+}
+
+/// Boots a guest and stays with it to its end.
+pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+    let kernel = read("the kernel", &guest.kernel)?;
+    KernelModule::parse(&kernel)
+        .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
+    if let Some(path) = &guest.initrd {
+        // Said now, not by the machine process later.
+        read("the initramfs", path)?;
+    }
+    let mut config = MachineConfig::new(&guest.kernel);
+    config.initrd = guest.initrd;
+    config.command_line = command_line(&options)?;
+    config.seed = options.seed;
+    config.policy = options.sched;
+    config.slice = options.slice;
+    config.ns_per_tick = options.ns_per_tick;
+    config.until = options.until;
+    config.max_time = options.max_time;
+    config.expect_timeout_ns = options.expect_timeout.0;
+    config.stall_ns = options.stall.0;
+    config.store_checks = options.store_checks;
+    config.engine = EngineOptions { opt_level: options.opt_level };
+    if let Some(path) = &options.input {
+        let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
+        Script::parse(&text).with_context(|| format!("{}", path.display()))?;
+        config.script = Some(text);
+        if config.until.is_empty() {
+            config.until.push(Condition::Script);
+        }
+    } else if config.until.contains(&Condition::Script) {
+        return Err(UsageError("--until script needs a script: give one with --input FILE".into()).into());
+    }
+    let unattended = config.script.is_some() || !config.until.is_empty() || config.max_time.is_some();
+    config.pace = options.pace.unwrap_or(if unattended { Pace::Warp } else { Pace::Real });
+
+    let mut reporter = Reporter::new(kernel);
+    for watch in &options.watch {
+        config.watch.push(reporter.resolve_watch(watch)?);
+    }
+    let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+    let code = CodeDir::with_code(reporter.kernel_bytes(), variant, config.engine)?;
+    config.cache = Some(code.cache());
+
+    let started = std::time::Instant::now();
+    let interactive = config.script.is_none();
+    let terminal = Terminal::open(interactive)?;
+    if terminal.is_raw() {
+        terminal.say("wkdb: Ctrl-A x leaves");
+    }
+    let mut session =
+        Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive, open_line: false };
+    let (outcome, totals) = session.run()?;
+    let exit = Exit::of(&outcome);
+    session.close(&outcome, &totals);
+    if options.json {
+        println!("{}", closing_line(&outcome, &totals, exit, started.elapsed()));
+    }
+    Ok(exit)
+}
+
+/// What `--json` prints.
+fn closing_line(outcome: &Outcome, totals: &Totals, exit: Exit, wall: std::time::Duration) -> serde_json::Value {
+    let hash = |hash: u64| format!("{hash:016x}");
+    serde_json::json!({
+        "outcome": outcome.keyword(),
+        "detail": match outcome {
+            Outcome::Until(condition) => Some(condition.clone()),
+            Outcome::Script { reason, .. } => Some(reason.clone()),
+            Outcome::Broken(reason) => Some(reason.clone()),
+            _ => None,
+        },
+        "exit_code": exit.code(),
+        "ticks": totals.ticks,
+        "guest_ns": totals.time,
+        "seed": totals.seed,
+        "memory_hash": hash(totals.memory_hash),
+        "schedule_hash": hash(totals.schedule_hash),
+        "console_hash": hash(totals.console_hash),
+        "slices": totals.slices,
+        "tasks": totals.tasks,
+        "tasks_alive": totals.tasks_alive,
+        "cpus": totals.cpus,
+        "wall_ms": wall.as_secs_f64() * 1e3,
+    })
+}
+
+/// A running machine and the person who looks on.
+struct Session {
+    machine: MachineProcess,
+    terminal: Terminal,
+    reporter: Reporter,
+    /// Standard input is the guest's.
+    interactive: bool,
+    /// The console's last line is not ended.
+    open_line: bool,
+}
+
+/// What the supervisor waits for.
+struct Ready {
+    machine: bool,
+    typed: bool,
+    signal: bool,
+}
+
+impl Session {
+    fn run(&mut self) -> anyhow::Result<(Outcome, Totals)> {
+        let (signals, on_signal) = std::os::unix::net::UnixStream::pair()?;
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
+            signal_hook::low_level::pipe::register(signal, on_signal.try_clone()?)?;
+        }
+        let mut input_open = self.interactive;
+        loop {
+            let ready = self.wait(input_open, &signals)?;
+            if ready.signal {
+                self.machine.send(&ToMachine::Quit)?;
+                let mut byte = [0];
+                let _ = (&signals).read(&mut byte);
+            }
+            if ready.typed {
+                input_open = self.forward_input()?;
+            }
+            if ready.machine
+                && let Some(end) = self.hear()?
+            {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn wait(&self, input: bool, signals: &std::os::unix::net::UnixStream) -> anyhow::Result<Ready> {
+        let stdin = io::stdin();
+        let mut fds = vec![PollFd::new(&self.machine, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        if input {
+            fds.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for the machine process"),
+        }
+        let ready = |n: usize| fds.get(n).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready { machine: ready(0), signal: ready(1), typed: ready(2) })
+    }
+
+    /// Gives the guest what was typed; false at the end of input.
+    fn forward_input(&mut self) -> anyhow::Result<bool> {
+        let mut buf = [0; 1024];
+        let n = rustix::io::read(io::stdin(), &mut buf).context("cannot read standard input")?;
+        let (input, leave) = self.terminal.typed(&buf[..n]);
+        if !input.is_empty() {
+            self.machine.send(&ToMachine::Input(input))?;
+        }
+        if leave {
+            self.machine.send(&ToMachine::Quit)?;
+        }
+        Ok(n > 0)
+    }
+
+    /// Deals with what the machine says next; gives how the run ended if it has.
+    fn hear(&mut self) -> anyhow::Result<Option<(Outcome, Totals)>> {
+        match self.machine.receive()? {
+            FromMachine::Failed(error) => anyhow::bail!(error),
+            FromMachine::Console(bytes) => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&bytes).and_then(|()| stdout.flush()).context("cannot write the guest's console")?;
+                self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
+            }
+            FromMachine::Event(event) => {
+                if let Some(text) = self.reporter.event(&event) {
+                    self.terminal.say(&text);
+                }
+            }
+            FromMachine::Module(module, bytes) => self.reporter.add_module(module, bytes),
+            FromMachine::Ended(outcome, totals) => return Ok(Some((*outcome, *totals))),
+        }
+        Ok(None)
+    }
+
+    /// Gives the terminal back and says how it ended.
+    fn close(self, outcome: &Outcome, totals: &Totals) {
+        let Session { terminal, mut reporter, open_line, .. } = self;
+        if open_line {
+            println!("{}", if terminal.is_raw() { "\r" } else { "" });
+        }
+        terminal.say(&reporter.outcome(outcome, totals));
+    }
+}

@@ -1,0 +1,204 @@
+//! From a module's bytes to code that runs: rewritten, compiled, kept.
+//!
+//! ```text
+//! bytes ─▶ instrument::rewrite ─▶ Engine::precompile ─▶ NAME.cwasm ─┐
+//!                     └─▶ OffsetMap ───────────────────▶ NAME.map ──┴─▶ Loaded
+//! ```
+//!
+//! The name is a hash of everything that decides the two files: the bytes, the variant, the rewriter's version, and
+//! what Wasmtime says of its own compatibility.
+//!
+//! # Unsafe
+//!
+//! Wasmtime trusts the compiled code that it loads. [`Code::load`] gives it only files of a directory that the user
+//! alone can write (the store refuses any other), or bytes that this process compiled.
+#![allow(unsafe_code)]
+
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wasmtime::{Engine, Module};
+
+use super::{Artifact, CodeKey, CodeStore};
+use crate::instrument::{self, DebugSections, OffsetMap, RuntimeGlobals, TickCounter};
+
+/// What a module is to the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// vmlinux: defines the globals that its runner shares with a user image.
+    Kernel,
+    /// A user image.
+    User,
+}
+
+/// What is compiled into the code besides the program itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Checks after stores.
+    pub stores: bool,
+}
+
+/// Why a module could not be made to run.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// The rewriter refused it.
+    #[error(transparent)]
+    Instrument(#[from] instrument::InstrumentError),
+    /// Wasmtime refused it.
+    #[error("Wasmtime cannot compile the module: {0}")]
+    Compile(String),
+    /// A file of the cache does not fit.
+    #[error("the cached code {} cannot be used: {reason}", path.display())]
+    Cached {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Compiled code and its map, not loaded yet.
+pub struct Code {
+    source: Source,
+    /// How long it took to compile; none if it was cached.
+    pub compiled_in: Option<Duration>,
+}
+
+enum Source {
+    Files { cwasm: PathBuf, map: PathBuf },
+    Bytes { cwasm: Vec<u8>, map: Vec<u8> },
+}
+
+/// Code that an engine can instantiate.
+pub struct Loaded {
+    /// The module as Wasmtime knows it: rewritten.
+    pub module: Module,
+    map: MapSource,
+}
+
+enum MapSource {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+impl Loaded {
+    /// The map between the module's original code and what Wasmtime runs. Reads it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is gone or damaged.
+    pub fn map(&self) -> Result<OffsetMap, CodeError> {
+        let (bytes, path) = match &self.map {
+            MapSource::File(path) => (std::fs::read(path).map_err(|e| cached(path, e))?, path.as_path()),
+            MapSource::Bytes(bytes) => (bytes.clone(), Path::new("(memory)")),
+        };
+        OffsetMap::from_bytes(&bytes).map_err(|e| cached(path, e))
+    }
+}
+
+fn cached(path: &Path, reason: impl std::fmt::Display) -> CodeError {
+    CodeError::Cached { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn key(engine: &Engine, bytes: &[u8], role: Role, variant: Variant) -> CodeKey {
+    // The standard hasher with its fixed keys: the same in every process of one build of the program.
+    let mut rest = std::hash::DefaultHasher::new();
+    (role, variant, instrument::REWRITER_VERSION).hash(&mut rest);
+    engine.precompile_compatibility_hash().hash(&mut rest);
+    CodeKey::of(&[bytes, &rest.finish().to_le_bytes()])
+}
+
+/// Finds the code of `bytes` in the cache, if there is one.
+pub fn find(engine: &Engine, bytes: &[u8], role: Role, variant: Variant, store: Option<&CodeStore>) -> Option<Code> {
+    let store = store?;
+    let key = key(engine, bytes, role, variant);
+    let source = Source::Files { map: store.get(&key, Artifact::OffsetMap)?, cwasm: store.get(&key, Artifact::Code)? };
+    Some(Code { source, compiled_in: None })
+}
+
+/// Finds the code of `bytes` in the cache, or compiles it and puts it there. A cache that cannot be written to is
+/// done without.
+///
+/// # Errors
+///
+/// Where the module is refused by the rewriter or by Wasmtime.
+pub fn find_or_compile(
+    engine: &Engine,
+    bytes: &[u8],
+    role: Role,
+    variant: Variant,
+    store: Option<&CodeStore>,
+) -> Result<Code, CodeError> {
+    match find(engine, bytes, role, variant, store) {
+        Some(code) => Ok(code),
+        None => compile(engine, bytes, role, variant, store),
+    }
+}
+
+fn compile(
+    engine: &Engine,
+    bytes: &[u8],
+    role: Role,
+    variant: Variant,
+    store: Option<&CodeStore>,
+) -> Result<Code, CodeError> {
+    let started = std::time::Instant::now();
+    let rewritten = instrument::rewrite(bytes, &options(role, variant))?;
+    let cwasm = engine.precompile_module(&rewritten.wasm).map_err(|e| CodeError::Compile(format!("{e:#}")))?;
+    let map = rewritten.map.to_bytes();
+    let compiled_in = Some(started.elapsed());
+    if let Some(store) = store {
+        let key = key(engine, bytes, role, variant);
+        // A store that cannot be written to is done without.
+        let kept = store.put(&key, Artifact::OffsetMap, &map).and_then(|map| {
+            let cwasm = store.put(&key, Artifact::Code, &cwasm)?;
+            Ok((map, cwasm))
+        });
+        if let Ok((map, cwasm)) = kept {
+            return Ok(Code { source: Source::Files { cwasm, map }, compiled_in });
+        }
+    }
+    Ok(Code { source: Source::Bytes { cwasm, map }, compiled_in })
+}
+
+/// What the machine needs of a module's rewriting.
+pub fn options(role: Role, variant: Variant) -> instrument::Options {
+    instrument::Options {
+        ticks: true,
+        tick_counter: TickCounter::Local,
+        host_waits: true,
+        host_memory: true,
+        host_start: true,
+        stores: variant.stores,
+        runtime_globals: match role {
+            Role::Kernel => RuntimeGlobals::Define,
+            Role::User => RuntimeGlobals::Import,
+        },
+        debug_sections: DebugSections::Drop,
+    }
+}
+
+impl Code {
+    /// Makes it ready to be instantiated. From a file this maps it: processes share the pages.
+    ///
+    /// # Errors
+    ///
+    /// Where a cached file is damaged or was compiled for another engine.
+    pub fn load(self, engine: &Engine) -> Result<Loaded, CodeError> {
+        match self.source {
+            Source::Files { cwasm, map } => {
+                // SAFETY: the store's directory is the user's alone, and its files are put there whole.
+                let module = unsafe { Module::deserialize_file(engine, &cwasm) }
+                    .map_err(|e| cached(&cwasm, format!("{e:#}")))?;
+                Ok(Loaded { module, map: MapSource::File(map) })
+            }
+            Source::Bytes { cwasm, map } => {
+                // SAFETY: this process compiled them.
+                let module =
+                    unsafe { Module::deserialize(engine, &cwasm) }.map_err(|e| CodeError::Compile(format!("{e:#}")))?;
+                Ok(Loaded { module, map: MapSource::Bytes(map) })
+            }
+        }
+    }
+}

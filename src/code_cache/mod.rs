@@ -1,0 +1,60 @@
+//! Compiled code, kept between runs.
+//!
+//! Compiling a kernel takes seconds, loading its compiled code from a file a fraction of a millisecond. [`store`] is
+//! the directory of such files; [`compile`] makes them.
+
+pub mod compile;
+pub mod store;
+
+use std::fmt;
+
+pub use compile::{Code, CodeError, Loaded, Role, Variant};
+pub use store::{CodeStore, StoreError};
+
+/// Names a compiled module: the same key means the same code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CodeKey([u8; 32]);
+
+impl CodeKey {
+    /// The key of everything that the code depends on: the module's bytes, the variant, the versions of the engine and
+    /// of the rewriter, the compiler's settings. Each part counts by itself: moving bytes between parts gives another
+    /// key.
+    pub fn of(parts: &[&[u8]]) -> CodeKey {
+        let mut hash = blake3::Hasher::new();
+        for part in parts {
+            hash.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        CodeKey(*hash.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for CodeKey {
+    /// 64 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What a file of the store holds; one key may have one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Artifact {
+    /// The engine's compiled code.
+    Code,
+    /// The map between original and rewritten code offsets.
+    OffsetMap,
+}
+
+impl Artifact {
+    const ALL: [Artifact; 2] = [Artifact::Code, Artifact::OffsetMap];
+
+    /// The file name's ending.
+    fn extension(self) -> &'static str {
+        match self {
+            Artifact::Code => "cwasm",
+            Artifact::OffsetMap => "map",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The second pass over one function: finds the operators at which the rewriting does something.
+
+use std::ops::Range;
+
+use wasmparser::{FunctionBody, MemArg, Operator};
+
+use super::error::InstrumentError;
+use super::host::{Host, HostFunction};
+use super::sections::leb_width;
+use super::store::{Access, Operand, Store, store_of};
+use super::survey::Survey;
+use super::{Options, TickCounter};
+
+/// What is done at an operator.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Action {
+    /// An index in it changes: the integer at `at..end of the operator`.
+    Index { at: usize, value: u32 },
+    /// A call that comes back: the callee used up ticks. With the callee's new index, if it names one.
+    Call { index: Option<(usize, u32)> },
+    /// A loop's header: a tick.
+    Loop,
+    /// `memory.atomic.wait32`, `wait64`, `notify`: a host call.
+    Wait { function: HostFunction, offset: u64 },
+    /// `memory.grow`: a host call.
+    MemoryGrow,
+    /// A write of some bytes.
+    Store(Store),
+    /// `memory.fill`, `memory.copy` or `memory.init`.
+    Bulk(Bulk),
+}
+
+/// The operand types of a bulk write of memory: `[destination, source, length] → []`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bulk {
+    /// The type of the byte to fill with, or of the place to copy from.
+    pub(super) source: Operand,
+    /// The type of the length.
+    pub(super) length: Operand,
+}
+
+/// An operator at which something is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Site {
+    /// The operator's first byte in the original file.
+    pub(super) start: usize,
+    /// Behind its last byte.
+    pub(super) end: usize,
+    pub(super) action: Action,
+    /// Whether the operator is inside a loop.
+    pub(super) in_loop: bool,
+}
+
+/// A local that inserted code keeps something in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scratch {
+    /// The copy of the `ticks` global.
+    Ticks,
+    /// The address of a write.
+    Address,
+    /// The value to write, or the old value that a compare-exchange found.
+    Value(Operand),
+    /// The value that a compare-exchange expects; the length of a bulk write.
+    Expected(Operand),
+}
+
+impl Scratch {
+    /// All, in the order in which their locals are declared.
+    pub(super) const ALL: [Scratch; 9] = [
+        Scratch::Ticks,
+        Scratch::Address,
+        Scratch::Value(Operand::I32),
+        Scratch::Value(Operand::I64),
+        Scratch::Value(Operand::F32),
+        Scratch::Value(Operand::F64),
+        Scratch::Value(Operand::V128),
+        Scratch::Expected(Operand::I32),
+        Scratch::Expected(Operand::I64),
+    ];
+
+    /// The place in [`Self::ALL`].
+    pub(super) fn slot(self) -> usize {
+        Self::ALL.iter().position(|&s| s == self).unwrap_or(0)
+    }
+}
+
+/// What the rewriting has to know of a function.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) sites: Vec<Site>,
+    /// The first byte of the first operator in the original file.
+    pub(super) code: Range<usize>,
+    /// How many locals the function declares, parameters not counted.
+    pub(super) locals: u32,
+    /// How many groups they are declared in, and how wide that number is in the file.
+    pub(super) groups: (u32, usize),
+    /// Which locals inserted code needs, by [`Scratch::slot`].
+    pub(super) scratch: [bool; Scratch::ALL.len()],
+    /// The start of the last loop: no tick comes behind it, but for those of the loops around.
+    pub(super) last_loop: Option<usize>,
+    /// Whether the function catches exceptions. A callee that throws leaves no chance to copy the `ticks` global anew
+    /// on all ways into a handler.
+    pub(super) catches: bool,
+}
+
+impl Scan {
+    /// Reads a function's body; reuses the allocations of the last one.
+    ///
+    /// # Errors
+    /// An operator that has to be observed works on another memory than the first.
+    pub(super) fn read(
+        &mut self,
+        body: &FunctionBody<'_>,
+        survey: &Survey<'_>,
+        host: &Host,
+        options: &Options,
+    ) -> Result<(), InstrumentError> {
+        *self = Scan { sites: std::mem::take(&mut self.sites), ..Scan::default() };
+        self.sites.clear();
+        let range = body.range();
+        let mut locals = body.get_locals_reader()?;
+        self.groups = (locals.get_count(), leb_width(&survey.module[range.clone()]).unwrap_or(1));
+        for _ in 0..locals.get_count() {
+            self.locals = self.locals.saturating_add(locals.read()?.0);
+        }
+        self.code = locals.original_position()..range.end;
+
+        let mut operators = body.get_operators_reader()?;
+        // The depth of blocks, and the depths at which loops began.
+        let (mut depth, mut loops) = (0u32, Vec::new());
+        while !operators.eof() {
+            let (operator, start) = operators.read_with_offset()?;
+            let end = operators.original_position();
+            match operator {
+                Operator::Loop { .. } => {
+                    depth += 1;
+                    loops.push(depth);
+                    self.last_loop = Some(start);
+                }
+                Operator::TryTable { .. } | Operator::Try { .. } => {
+                    depth += 1;
+                    self.catches = true;
+                }
+                Operator::Block { .. } | Operator::If { .. } => depth += 1,
+                Operator::End | Operator::Delegate { .. } => {
+                    loops.pop_if(|&mut begun| begun == depth);
+                    depth = depth.saturating_sub(1);
+                }
+                _ => {}
+            }
+            if let Some(action) = action(&operator, start, survey, host, options)? {
+                self.need_scratch(&action);
+                self.sites.push(Site { start, end, action, in_loop: !loops.is_empty() });
+            }
+        }
+        self.scratch[Scratch::Ticks.slot()] =
+            options.ticks && options.tick_counter == TickCounter::Local && self.last_loop.is_some() && !self.catches;
+        Ok(())
+    }
+
+    fn need_scratch(&mut self, action: &Action) {
+        let mut need = |scratch: Scratch| self.scratch[scratch.slot()] = true;
+        match action {
+            Action::Store(store) => {
+                need(Scratch::Address);
+                need(Scratch::Value(store.operand));
+                if store.access == Access::CompareExchange {
+                    need(Scratch::Expected(store.operand));
+                }
+            }
+            Action::Bulk(bulk) => {
+                need(Scratch::Address);
+                need(Scratch::Value(bulk.source));
+                need(Scratch::Expected(bulk.length));
+            }
+            Action::Index { .. } | Action::Call { .. } | Action::Loop | Action::Wait { .. } | Action::MemoryGrow => {}
+        }
+    }
+}
+
+fn action(
+    operator: &Operator<'_>,
+    start: usize,
+    survey: &Survey<'_>,
+    host: &Host,
+    options: &Options,
+) -> Result<Option<Action>, InstrumentError> {
+    let first_memory = |name: &'static str, memory: u32| match memory {
+        0 => Ok(()),
+        _ => Err(InstrumentError::OtherMemory { operator: name, memory, offset: start }),
+    };
+    let wait = |name, memarg: &MemArg, function| {
+        first_memory(name, memarg.memory)?;
+        Ok::<_, InstrumentError>(Some(Action::Wait { function, offset: memarg.offset }))
+    };
+    let index = |old: u32, new: u32| (old != new).then_some((start + 1, new));
+    Ok(match *operator {
+        Operator::Call { function_index: old } => {
+            let index = index(old, host.function_shift.apply(old));
+            (options.ticks || index.is_some()).then_some(Action::Call { index })
+        }
+        Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
+            options.ticks.then_some(Action::Call { index: None })
+        }
+        Operator::ReturnCall { function_index: old } | Operator::RefFunc { function_index: old } => {
+            index(old, host.function_shift.apply(old)).map(|(at, value)| Action::Index { at, value })
+        }
+        Operator::GlobalGet { global_index: old } | Operator::GlobalSet { global_index: old } => {
+            index(old, host.global_shift.apply(old)).map(|(at, value)| Action::Index { at, value })
+        }
+        Operator::Loop { .. } if options.ticks => Some(Action::Loop),
+        Operator::MemoryAtomicWait32 { ref memarg } if options.host_waits => {
+            wait("memory.atomic.wait32", memarg, HostFunction::Wait32)?
+        }
+        Operator::MemoryAtomicWait64 { ref memarg } if options.host_waits => {
+            wait("memory.atomic.wait64", memarg, HostFunction::Wait64)?
+        }
+        Operator::MemoryAtomicNotify { ref memarg } if options.host_waits => {
+            wait("memory.atomic.notify", memarg, HostFunction::Notify)?
+        }
+        Operator::MemoryGrow { mem: 0 } if options.host_memory => Some(Action::MemoryGrow),
+        Operator::MemoryFill { mem } if options.stores => {
+            first_memory("memory.fill", mem)?;
+            Some(Action::Bulk(Bulk { source: Operand::I32, length: index_type(survey, mem) }))
+        }
+        Operator::MemoryInit { mem, .. } if options.stores => {
+            first_memory("memory.init", mem)?;
+            Some(Action::Bulk(Bulk { source: Operand::I32, length: Operand::I32 }))
+        }
+        Operator::MemoryCopy { dst_mem, src_mem } if options.stores => {
+            first_memory("memory.copy", dst_mem)?;
+            // The length has the narrower of the two memories' index types.
+            let (to, from) = (index_type(survey, dst_mem), index_type(survey, src_mem));
+            Some(Action::Bulk(Bulk { source: from, length: if to == Operand::I64 { from } else { to } }))
+        }
+        ref other if options.stores => match store_of(other) {
+            Some(store) => {
+                first_memory("a store", store.memarg.memory)?;
+                Some(Action::Store(store))
+            }
+            None => None,
+        },
+        _ => None,
+    })
+}
+
+fn index_type(survey: &Survey<'_>, memory: u32) -> Operand {
+    if survey.types.as_ref().memory_at(memory).memory64 { Operand::I64 } else { Operand::I32 }
+}

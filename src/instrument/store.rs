@@ -1,0 +1,109 @@
+//! The operators that write memory: what they take and how much they write.
+
+use wasmparser::{MemArg, Operator};
+
+/// The type of a value on the operand stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    I32,
+    I64,
+    F32,
+    F64,
+    V128,
+}
+
+/// What an operator does to memory at the address on the stack plus its offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// `[address, value] → []`: writes always.
+    Store,
+    /// `[address, operand] → [old]`: writes always.
+    ReadModifyWrite,
+    /// `[address, expected, replacement] → [old]`: writes if the old value was the expected one.
+    CompareExchange,
+}
+
+/// A write of a fixed number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Store {
+    pub(super) access: Access,
+    /// The type of the value written, before it is narrowed to `size`.
+    pub(super) operand: Operand,
+    /// The number of bytes written.
+    pub(super) size: u8,
+    pub(super) memarg: MemArg,
+}
+
+/// The write that an operator does, if it is one of a fixed number of bytes.
+pub(super) fn store_of(operator: &Operator<'_>) -> Option<Store> {
+    use Access::{CompareExchange, ReadModifyWrite, Store as Plain};
+    use Operand::{F32, F64, I32, I64, V128};
+    use Operator as O;
+    let (access, operand, size, memarg) = match *operator {
+        O::I32Store8 { memarg } | O::I32AtomicStore8 { memarg } => (Plain, I32, 1, memarg),
+        O::I32Store16 { memarg } | O::I32AtomicStore16 { memarg } => (Plain, I32, 2, memarg),
+        O::I32Store { memarg } | O::I32AtomicStore { memarg } => (Plain, I32, 4, memarg),
+        O::I64Store8 { memarg } | O::I64AtomicStore8 { memarg } => (Plain, I64, 1, memarg),
+        O::I64Store16 { memarg } | O::I64AtomicStore16 { memarg } => (Plain, I64, 2, memarg),
+        O::I64Store32 { memarg } | O::I64AtomicStore32 { memarg } => (Plain, I64, 4, memarg),
+        O::I64Store { memarg } | O::I64AtomicStore { memarg } => (Plain, I64, 8, memarg),
+        O::F32Store { memarg } => (Plain, F32, 4, memarg),
+        O::F64Store { memarg } => (Plain, F64, 8, memarg),
+        O::V128Store { memarg } => (Plain, V128, 16, memarg),
+        O::V128Store8Lane { memarg, .. } => (Plain, V128, 1, memarg),
+        O::V128Store16Lane { memarg, .. } => (Plain, V128, 2, memarg),
+        O::V128Store32Lane { memarg, .. } => (Plain, V128, 4, memarg),
+        O::V128Store64Lane { memarg, .. } => (Plain, V128, 8, memarg),
+        O::I32AtomicRmw8AddU { memarg }
+        | O::I32AtomicRmw8SubU { memarg }
+        | O::I32AtomicRmw8AndU { memarg }
+        | O::I32AtomicRmw8OrU { memarg }
+        | O::I32AtomicRmw8XorU { memarg }
+        | O::I32AtomicRmw8XchgU { memarg } => (ReadModifyWrite, I32, 1, memarg),
+        O::I32AtomicRmw16AddU { memarg }
+        | O::I32AtomicRmw16SubU { memarg }
+        | O::I32AtomicRmw16AndU { memarg }
+        | O::I32AtomicRmw16OrU { memarg }
+        | O::I32AtomicRmw16XorU { memarg }
+        | O::I32AtomicRmw16XchgU { memarg } => (ReadModifyWrite, I32, 2, memarg),
+        O::I32AtomicRmwAdd { memarg }
+        | O::I32AtomicRmwSub { memarg }
+        | O::I32AtomicRmwAnd { memarg }
+        | O::I32AtomicRmwOr { memarg }
+        | O::I32AtomicRmwXor { memarg }
+        | O::I32AtomicRmwXchg { memarg } => (ReadModifyWrite, I32, 4, memarg),
+        O::I64AtomicRmw8AddU { memarg }
+        | O::I64AtomicRmw8SubU { memarg }
+        | O::I64AtomicRmw8AndU { memarg }
+        | O::I64AtomicRmw8OrU { memarg }
+        | O::I64AtomicRmw8XorU { memarg }
+        | O::I64AtomicRmw8XchgU { memarg } => (ReadModifyWrite, I64, 1, memarg),
+        O::I64AtomicRmw16AddU { memarg }
+        | O::I64AtomicRmw16SubU { memarg }
+        | O::I64AtomicRmw16AndU { memarg }
+        | O::I64AtomicRmw16OrU { memarg }
+        | O::I64AtomicRmw16XorU { memarg }
+        | O::I64AtomicRmw16XchgU { memarg } => (ReadModifyWrite, I64, 2, memarg),
+        O::I64AtomicRmw32AddU { memarg }
+        | O::I64AtomicRmw32SubU { memarg }
+        | O::I64AtomicRmw32AndU { memarg }
+        | O::I64AtomicRmw32OrU { memarg }
+        | O::I64AtomicRmw32XorU { memarg }
+        | O::I64AtomicRmw32XchgU { memarg } => (ReadModifyWrite, I64, 4, memarg),
+        O::I64AtomicRmwAdd { memarg }
+        | O::I64AtomicRmwSub { memarg }
+        | O::I64AtomicRmwAnd { memarg }
+        | O::I64AtomicRmwOr { memarg }
+        | O::I64AtomicRmwXor { memarg }
+        | O::I64AtomicRmwXchg { memarg } => (ReadModifyWrite, I64, 8, memarg),
+        O::I32AtomicRmw8CmpxchgU { memarg } => (CompareExchange, I32, 1, memarg),
+        O::I32AtomicRmw16CmpxchgU { memarg } => (CompareExchange, I32, 2, memarg),
+        O::I32AtomicRmwCmpxchg { memarg } => (CompareExchange, I32, 4, memarg),
+        O::I64AtomicRmw8CmpxchgU { memarg } => (CompareExchange, I64, 1, memarg),
+        O::I64AtomicRmw16CmpxchgU { memarg } => (CompareExchange, I64, 2, memarg),
+        O::I64AtomicRmw32CmpxchgU { memarg } => (CompareExchange, I64, 4, memarg),
+        O::I64AtomicRmwCmpxchg { memarg } => (CompareExchange, I64, 8, memarg),
+        _ => return None,
+    };
+    Some(Store { access, operand, size, memarg })
+}

@@ -1,0 +1,118 @@
+//! The first pass: checks that the module is valid and learns its index spaces.
+
+use std::ops::Range;
+
+use wasmparser::types::Types;
+use wasmparser::{
+    BinaryReader, FuncValidatorAllocations, MemoryType, Parser, SectionLimited, TypeRef, ValidPayload, Validator,
+    WasmFeatures,
+};
+
+use super::error::InstrumentError;
+use super::map::MAX_FILE;
+use super::sections::{Section, id, sections};
+
+/// What the rewriting has to know of the original module before it starts.
+pub(super) struct Survey<'m> {
+    /// The whole original file.
+    pub(super) module: &'m [u8],
+    /// Its sections in the file's order.
+    pub(super) sections: Vec<Section>,
+    /// The types of everything in it.
+    pub(super) types: Types,
+    /// How many functions it imports.
+    pub(super) imported_functions: u32,
+    /// How many globals it imports.
+    pub(super) imported_globals: u32,
+    /// Memory 0, if there is one.
+    pub(super) memory: Option<MemoryType>,
+    /// Whether memory 0 is imported.
+    pub(super) memory_imported: bool,
+}
+
+/// The Wasm features that a module may use: every finished proposal, and what engines run besides.
+fn features() -> WasmFeatures {
+    WasmFeatures::default()
+        | WasmFeatures::LEGACY_EXCEPTIONS
+        | WasmFeatures::CUSTOM_PAGE_SIZES
+        | WasmFeatures::WIDE_ARITHMETIC
+}
+
+impl<'m> Survey<'m> {
+    /// Validates the module and takes stock of it.
+    ///
+    /// # Errors
+    /// The module is no Wasm, incomplete, invalid, or uses a proposal outside of [`features`].
+    pub(super) fn take(module: &'m [u8]) -> Result<Self, InstrumentError> {
+        if module.len() >= MAX_FILE {
+            return Err(InstrumentError::TooLarge { what: "the module".to_owned(), limit: MAX_FILE });
+        }
+        let sections = sections(module)?;
+        let types = validate(module)?;
+        let mut survey = Survey {
+            module,
+            sections,
+            types,
+            imported_functions: 0,
+            imported_globals: 0,
+            memory: None,
+            memory_imported: false,
+        };
+        survey.count_imports()?;
+        let types = survey.types.as_ref();
+        survey.memory = (types.memory_count() > 0).then(|| types.memory_at(0));
+        Ok(survey)
+    }
+
+    /// The only section with this identifier, custom sections excepted.
+    pub(super) fn section(&self, id: u8) -> Option<&Section> {
+        self.sections.iter().find(|s| s.id == id)
+    }
+
+    /// A reader over the entries of a section.
+    pub(super) fn entries<T>(&self, contents: &Range<usize>) -> Result<SectionLimited<'m, T>, InstrumentError>
+    where
+        T: wasmparser::FromReader<'m>,
+    {
+        Ok(SectionLimited::new(BinaryReader::new(&self.module[contents.clone()], contents.start))?)
+    }
+
+    /// How many parameters a function takes.
+    pub(super) fn parameters(&self, function: u32) -> usize {
+        let types = self.types.as_ref();
+        types[types.core_function_at(function)].unwrap_func().params().len()
+    }
+
+    fn count_imports(&mut self) -> Result<(), InstrumentError> {
+        let Some(section) = self.section(id::IMPORT) else { return Ok(()) };
+        let imports = self.entries::<wasmparser::Imports>(&section.contents)?;
+        for import in imports.into_imports() {
+            match import?.ty {
+                TypeRef::Func(_) | TypeRef::FuncExact(_) => self.imported_functions += 1,
+                TypeRef::Global(_) => self.imported_globals += 1,
+                TypeRef::Memory(_) => self.memory_imported = true,
+                TypeRef::Table(_) | TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn validate(module: &[u8]) -> Result<Types, InstrumentError> {
+    let mut validator = Validator::new_with_features(features());
+    let mut parser = Parser::new(0);
+    parser.set_features(features());
+    let mut allocations = FuncValidatorAllocations::default();
+    for payload in parser.parse_all(module) {
+        match validator.payload(&payload?)? {
+            ValidPayload::Func(function, body) => {
+                let mut function = function.into_validator(allocations);
+                function.validate(&body)?;
+                allocations = function.into_allocations();
+            }
+            ValidPayload::End(types) => return Ok(types),
+            ValidPayload::Ok | ValidPayload::Parser(_) => {}
+        }
+    }
+    Err(InstrumentError::Truncated { end: module.len(), part: "the module" })
+}

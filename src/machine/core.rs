@@ -1,0 +1,312 @@
+//! The state of a machine that does not belong to any one store: clock, runners, console, watches, what is to be told.
+//!
+//! It knows nothing of Wasmtime. Host functions borrow it for as long as they do not suspend.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use wkdb_tracer::{
+    Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
+    Writer,
+};
+
+use super::config::MachineConfig;
+use super::console::Console;
+use super::memory::{GuestMemory, OutOfBounds};
+use super::runners::Runners;
+use super::schedule::Scheduler;
+use super::watch::WatchSet;
+use crate::condition::Condition;
+
+/// Lines of the console shown with an `expect` that failed.
+const TAIL_LINES: usize = 12;
+
+/// What a machine tells the one who runs it, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The guest printed.
+    Console(Vec<u8>),
+    /// Something worth telling happened.
+    Event(Event),
+    /// The bytes of a user image that the next output speaks of; told once for each.
+    Module {
+        /// The image.
+        module: ModuleId,
+        /// It, as the guest loaded it.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What a new runner is to do.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    /// CPU 0: `_start`.
+    Boot,
+    /// The idle task of another CPU: `_start_secondary` with this argument.
+    Secondary(u64),
+    /// A new task: `ret_from_fork`.
+    Fork {
+        /// The task that switched to it.
+        prev: u64,
+        /// It.
+        new: u64,
+        /// Of a clone of a user task, its image.
+        clone: Option<ImageRef>,
+    },
+}
+
+/// Where a user image's bytes are and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ImageRef {
+    pub(super) bin_start: u64,
+    pub(super) bin_end: u64,
+    pub(super) data_start: u64,
+    pub(super) table_start: u64,
+}
+
+pub(super) struct Core {
+    pub(super) config: MachineConfig,
+    pub(super) memory: GuestMemory,
+    /// The initramfs, until it is copied into the guest.
+    pub(super) initrd: Option<Vec<u8>>,
+    pub(super) runners: Runners,
+    pub(super) scheduler: Scheduler,
+    pub(super) console: Console,
+    pub(super) watches: WatchSet,
+    pub(super) now: GuestTime,
+    pub(super) ticks: Tick,
+    /// The slice of the runner that is being resumed.
+    pub(super) slice: u32,
+    pub(super) random: ChaCha8Rng,
+    /// Why the machine stops, once it does.
+    pub(super) stop: Option<Outcome>,
+    /// When something last happened that a spinning machine does not do.
+    pub(super) progress: GuestTime,
+    /// When the script began to wait for what it waits for now.
+    pub(super) script_since: GuestTime,
+    script_line: Option<u32>,
+    cpus_started: u32,
+    output: Vec<Output>,
+    born: Vec<(RunnerId, Entry)>,
+    /// Whose call stack was asked for, and the answers.
+    pub(super) stacks_wanted: bool,
+    pub(super) stacks: BTreeMap<RunnerId, Vec<Frame>>,
+}
+
+impl Core {
+    pub(super) fn new(config: MachineConfig, memory: GuestMemory, initrd: Option<Vec<u8>>, console: Console) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(config.seed);
+        // The schedule draws from stream 0.
+        random.set_stream(1);
+        Core {
+            scheduler: Scheduler::new(config.policy, config.seed, config.slice),
+            config,
+            memory,
+            initrd,
+            runners: Runners::default(),
+            console,
+            watches: WatchSet::default(),
+            now: GuestTime(0),
+            ticks: Tick(0),
+            slice: 0,
+            random,
+            stop: None,
+            progress: GuestTime(0),
+            script_since: GuestTime(0),
+            script_line: None,
+            cpus_started: 1,
+            output: Vec::new(),
+            born: Vec::new(),
+            stacks_wanted: false,
+            stacks: BTreeMap::new(),
+        }
+    }
+
+    /// `ticks` more have run.
+    pub(super) fn charge(&mut self, ticks: u32) {
+        self.ticks.0 += u64::from(ticks);
+        self.now.0 += u64::from(ticks) * u64::from(self.config.ns_per_tick);
+    }
+
+    /// Something happened that a spinning machine does not do.
+    pub(super) fn progress(&mut self) {
+        self.progress = self.now;
+    }
+
+    /// Ends the run, unless it has ended.
+    pub(super) fn stop(&mut self, outcome: Outcome) {
+        self.stop.get_or_insert(outcome);
+    }
+
+    /// The machine's position and clock as seen from `runner`.
+    pub(super) fn context(&self, runner: RunnerId) -> Context {
+        let (task, comm, cpu) = match self.runners.get(runner) {
+            Some(r) => (r.task, r.comm.clone(), r.cpu),
+            None => (TaskId(0), String::new(), Cpu(0)),
+        };
+        Context { runner, task, comm, cpu, tick: self.ticks, time: self.now }
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.output.push(Output::Event(event));
+    }
+
+    pub(super) fn complain(&mut self, runner: Option<RunnerId>, text: impl Into<String>) {
+        let context = runner.map(|r| self.context(r));
+        self.tell(Event::Complaint { context, text: text.into() });
+    }
+
+    pub(super) fn take_output(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.output)
+    }
+
+    pub(super) fn spawn(&mut self, task: TaskId, comm: String, cpu: Cpu, idle: bool, entry: Entry) -> RunnerId {
+        let (id, old) = self.runners.create(task, comm, cpu, idle, self.now);
+        if old.is_some() {
+            let text = format!("task {task} got a second runner before its first was released");
+            self.complain(Some(id), text);
+        }
+        self.born.push((id, entry));
+        id
+    }
+
+    pub(super) fn start_cpu(&mut self, cpu: Cpu, idle_task: TaskId, argument: u64) {
+        self.cpus_started += 1;
+        let comm = format!("swapper/{}", cpu.0);
+        let id = self.spawn(idle_task, comm, cpu, true, Entry::Secondary(argument));
+        let context = self.context(id);
+        self.tell(Event::CpuStarted { context });
+    }
+
+    pub(super) fn take_born(&mut self) -> Vec<(RunnerId, Entry)> {
+        std::mem::take(&mut self.born)
+    }
+
+    /// The guest printed `bytes`.
+    pub(super) fn console_put(&mut self, bytes: Vec<u8>) {
+        self.progress();
+        if let Some(number) = self.console.put(&bytes, self.now) {
+            let mut texts = self.config.until.iter().filter(|c| matches!(c, Condition::Console(_)));
+            let condition = texts.nth(number).map(Condition::to_string).unwrap_or_default();
+            self.stop(Outcome::Until(condition));
+        }
+        self.output.push(Output::Console(bytes));
+        self.check_script();
+    }
+
+    /// The guest reads the console.
+    pub(super) fn console_get(&mut self, count: usize) -> Vec<u8> {
+        let bytes = self.console.get(count, self.now);
+        if !bytes.is_empty() {
+            self.progress();
+        }
+        self.check_script();
+        bytes
+    }
+
+    /// Ends the run where the script has come to its end, or has waited for too long.
+    pub(super) fn check_script(&mut self) {
+        if self.console.script_done() && self.config.until.contains(&Condition::Script) {
+            self.stop(Outcome::Until(Condition::Script.to_string()));
+        }
+        let line = self.console.script_waits_for().map(|w| w.0);
+        if line != self.script_line {
+            self.script_line = line;
+            self.script_since = self.now;
+        }
+        if line.is_some() && self.now >= self.script_since.after_ns(self.config.expect_timeout_ns) {
+            self.stop_script("was not printed in time");
+        }
+    }
+
+    /// Ends the run because of what the script waits for.
+    pub(super) fn stop_script(&mut self, why: &str) {
+        let reason = match self.console.script_waits_for() {
+            Some((line, text)) => format!(
+                "input script, line {line}: expect {text:?} {why} (waited since guest time {}, now {})",
+                self.script_since, self.now
+            ),
+            None => format!("the input script is not done: {why}"),
+        };
+        let console_tail = self.console.tail(TAIL_LINES);
+        self.stop(Outcome::Script { reason, console_tail });
+    }
+
+    pub(super) fn random_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Writes into guest memory on the guest's behalf, seen by watches as a store of the host's.
+    pub(super) fn host_write(
+        &mut self,
+        runner: Option<RunnerId>,
+        address: u64,
+        bytes: &[u8],
+        action: &str,
+    ) -> Result<(), OutOfBounds> {
+        self.memory.write(address, bytes)?;
+        self.stored(runner, address, bytes.len() as u64, || Writer::Host { action: action.to_owned() });
+        Ok(())
+    }
+
+    /// `len` bytes at `address` were just stored: tells of every watch they touch.
+    pub(super) fn stored(&mut self, runner: Option<RunnerId>, address: u64, len: u64, writer: impl FnOnce() -> Writer) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let memory = &self.memory;
+        let read =
+            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
+        let touched = self.watches.touched(address..address.saturating_add(len), read);
+        if touched.is_empty() {
+            return;
+        }
+        let context = runner.map(|r| self.context(r));
+        let writer = writer();
+        for touched in touched {
+            self.output.push(Output::Event(Event::Watch(WatchHit {
+                watch: touched.watch,
+                address: touched.address,
+                old: touched.old,
+                new: touched.new,
+                store_address: address,
+                store_len: len,
+                writer: writer.clone(),
+                context: context.clone(),
+            })));
+        }
+    }
+
+    /// Every runner, with the call stacks last gathered.
+    pub(super) fn reports(&self) -> Vec<RunnerReport> {
+        let report = |id: RunnerId| {
+            let runner = self.runners.get(id)?;
+            Some(RunnerReport {
+                context: self.context(id),
+                state: runner.state,
+                holds_cpu: self.runners.holder(runner.cpu) == Some(id),
+                stack: self.stacks.get(&id).cloned().unwrap_or_default(),
+            })
+        };
+        self.runners.ids().into_iter().filter_map(report).collect()
+    }
+
+    /// What the run amounts to so far.
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            ticks: self.ticks,
+            time: self.now,
+            seed: self.config.seed,
+            memory_hash: self.memory.hash(),
+            schedule_hash: self.scheduler.hash(),
+            console_hash: self.console.hash(),
+            slices: self.scheduler.slices(),
+            tasks: self.runners.created(),
+            tasks_alive: self.runners.alive(),
+            cpus: self.cpus_started,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A runner from its birth to its last instruction.
+//!
+//! ```text
+//! Boot ─▶ _start ─────────────────────────┐
+//! Secondary ─▶ _start_secondary ──────────┼─▶ (never returns)
+//! Fork ─▶ ret_from_fork ─┬─ kthread ──────┘
+//!                        ├─ 0 ─▶ image ──▶ user mode ─┬─ exec: unwound ─▶ image
+//!                        └─ 1 ─▶ clone ──▶ user mode ─┘
+//! a trap anywhere ─▶ told ─▶ raise_exception ─▶ (never returns: the kernel kills the task, or panics)
+//! ```
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, Trap, Val, WasmBacktrace};
+use wkdb_tracer::{Event, Outcome, RunnerId};
+
+use super::super::core::Entry;
+use super::super::memory::OutOfBounds;
+use super::user::{self, StartError};
+use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
+use crate::condition::Condition;
+
+/// Runs a runner for as long as it lives. The future never completes unless the host itself cannot go on.
+pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: Entry) {
+    let mut store = Store::new(&shared.engine, RunnerData::new(me, shared.clone()));
+    let Err(error) = run(&mut store, entry).await;
+    charge(&mut store);
+    let mut core = shared.core.borrow_mut();
+    let context = core.context(me);
+    core.stop(Outcome::Broken(format!("task {} ({}) on {}: {error:#}", context.task, context.comm, context.cpu)));
+}
+
+/// Calls an export with integer arguments; gives its first result, sign-extended, or 0.
+pub(super) async fn call(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    instance: Instance,
+    name: &str,
+    args: &[u64],
+) -> wasmtime::Result<i64> {
+    let Some(func) = instance.get_func(&mut *store, name) else {
+        return Err(wasmtime::Error::msg(format!("the module does not export the function {name}")));
+    };
+    let ty = func.ty(&mut *store);
+    let params: Vec<Val> = ty.params().zip(args).map(|(ty, &arg)| word_val(&ty, arg)).collect();
+    let mut results: Vec<Val> = ty.results().map(|ty| word_val(&ty, 0)).collect();
+    func.call_async(&mut *store, &params, &mut results).await?;
+    Ok(super::int(results.first()))
+}
+
+/// Calls an export of the kernel.
+pub(super) async fn call_kernel(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    name: &str,
+    args: &[u64],
+) -> wasmtime::Result<i64> {
+    let kernel = store.as_context().data().kernel;
+    let kernel = kernel.ok_or_else(|| wasmtime::Error::msg("the kernel is not instantiated yet"))?;
+    call(store, kernel, name, args).await
+}
+
+async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<Infallible> {
+    instantiate_kernel(store).await?;
+    match entry {
+        Entry::Boot => {
+            boot_parameters(store)?;
+            let ended = call_kernel(store, "_start", &[]).await;
+            never_returns(store, "_start", ended).await
+        }
+        Entry::Secondary(argument) => {
+            let ended = call_kernel(store, "_start_secondary", &[argument]).await;
+            never_returns(store, "_start_secondary", ended).await
+        }
+        Entry::Fork { prev, new, clone } => {
+            if let Some(image) = clone {
+                let prepared = user::prepare(store, image, true);
+                store.data_mut().clone = Some(prepared);
+            }
+            let ended = call_kernel(store, "ret_from_fork", &[prev, new]).await;
+            user_mode(store, ended).await
+        }
+    }
+}
+
+/// The export of [`memory_module`].
+const MEMORY_EXPORT: &str = "memory";
+
+/// A module that defines nothing but a memory like the one that the kernel imports. Wasmtime asks the configured
+/// memory creator only for memories that modules define, not for those that the host makes.
+pub(in crate::machine) fn memory_module(engine: &Engine, kernel: &Module) -> wasmtime::Result<Module> {
+    let ty = kernel.imports().find_map(|i| i.ty().memory().cloned());
+    let ty: MemoryType = ty.ok_or_else(|| wasmtime::Error::msg("the kernel imports no memory"))?;
+    let mut memories = wasm_encoder::MemorySection::new();
+    memories.memory(wasm_encoder::MemoryType {
+        minimum: ty.minimum(),
+        maximum: ty.maximum(),
+        memory64: ty.is_64(),
+        shared: false,
+        page_size_log2: None,
+    });
+    let mut exports = wasm_encoder::ExportSection::new();
+    exports.export(MEMORY_EXPORT, wasm_encoder::ExportKind::Memory, 0);
+    let mut module = wasm_encoder::Module::new();
+    module.section(&memories).section(&exports);
+    Module::new(engine, module.finish())
+}
+
+async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
+    let shared = Rc::clone(&store.data().shared);
+    let holder = shared.memory.attaching(Instance::new_async(&mut *store, &shared.memory_module, &[])).await?;
+    let memory = holder.get_memory(&mut *store, MEMORY_EXPORT);
+    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the memory module has no memory"))?;
+    store.data_mut().memory = Some(memory);
+    let externs = kernel_imports(store, &shared, memory)?;
+    let instance = Instance::new_async(&mut *store, shared.kernel.module(), &externs).await?;
+    let mut global = |name: &str| instance.get_global(&mut *store, name);
+    let globals = RuntimeGlobals {
+        ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
+        watch: global("wkdb:watch_lo").zip(global("wkdb:watch_len")),
+        stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
+    };
+    let data = store.data_mut();
+    data.kernel = Some(instance);
+    data.globals = Some(globals);
+    grant(store)?;
+    if instance.get_func(&mut *store, START).is_some() {
+        call(store, instance, START, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Step 2 of the contract's life of a machine: command line and initramfs.
+fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
+    let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+    let symbol = |store: &mut Store<RunnerData>, name: &str| {
+        let global = store.data().kernel?.get_global(&mut *store, name)?;
+        match global.get(store) {
+            Val::I32(address) => Some((u64::from(address as u32), 4)),
+            Val::I64(address) => Some((address as u64, 8)),
+            _ => None,
+        }
+    };
+    let missing = |name: &str| wasmtime::Error::msg(format!("the kernel does not export the symbol {name}"));
+    let mut line = shared.core.borrow().config.command_line.clone().into_bytes();
+    line.push(0);
+    let (address, _) = symbol(store, "boot_command_line").ok_or_else(|| missing("boot_command_line"))?;
+    shared.core.borrow_mut().host_write(Some(me), address, &line, "kernel command line")?;
+
+    let Some(initrd) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
+    let start = shared.memory.size();
+    let pages = (initrd.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
+    shared.memory.grow(pages).ok_or_else(|| {
+        wasmtime::Error::msg(format!("the initramfs of {} bytes does not fit into guest memory", initrd.len()))
+    })?;
+    shared.core.borrow_mut().host_write(Some(me), start, &initrd, "initramfs")?;
+    for (name, value) in [("initrd_start", start), ("initrd_end", start + initrd.len() as u64)] {
+        let (address, width) = symbol(store, name).ok_or_else(|| missing(name))?;
+        let action = format!("pointer {name}");
+        shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..width], &action)?;
+    }
+    grant(store)
+}
+
+/// The call of a kernel entry that should not have returned.
+async fn never_returns(
+    store: &mut Store<RunnerData>,
+    entry: &str,
+    ended: wasmtime::Result<i64>,
+) -> wasmtime::Result<Infallible> {
+    match ended {
+        Ok(_) => Err(wasmtime::Error::msg(format!("{entry} returned, which the host contract forbids"))),
+        Err(error) => raise(store, error).await,
+    }
+}
+
+/// From `ret_from_fork`'s return on.
+async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>) -> wasmtime::Result<Infallible> {
+    let mut clone = match forked {
+        Ok(0) => false,
+        Ok(1) => true,
+        Ok(other) => {
+            let message = format!("ret_from_fork returned {other}; the host contract knows 0 and 1");
+            return Err(wasmtime::Error::msg(message));
+        }
+        Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::Exec) => false,
+        Err(error) => return raise(store, error).await,
+    };
+    let kernel_stack = user::kernel_stack_pointer(store);
+    loop {
+        let ended = if clone { user::start_clone(store).await } else { user::start_image(store).await };
+        match ended {
+            Ok(()) => {
+                let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+                charge(store);
+                shared.core.borrow_mut().complain(Some(me), "the user program returned instead of exiting");
+                return raise(store, Trap::UnreachableCodeReached.into()).await;
+            }
+            Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::Exec) => {
+                // The kernel's frames of the exec system call are gone with the image.
+                user::set_kernel_stack_pointer(store, kernel_stack)?;
+                clone = false;
+            }
+            Err(error) => return raise(store, error).await,
+        }
+    }
+}
+
+/// What a trap, or an error that the guest has to answer for, is called; none where the host itself failed.
+fn guest_fault(error: &wasmtime::Error) -> Option<String> {
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let words = trap.to_string();
+        return Some(words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned());
+    }
+    if let Some(out) = error.downcast_ref::<OutOfBounds>() {
+        return Some(format!("host call with a bad pointer: {out}"));
+    }
+    if let Some(start) = error.downcast_ref::<StartError>() {
+        return Some(start.to_string());
+    }
+    error.downcast_ref::<Unwind>().map(ToString::to_string)
+}
+
+/// Tells of a trap, then has the kernel deal with it on this runner.
+async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<Infallible> {
+    tell_trap(store, error)?;
+    let shared = Rc::clone(&store.data().shared);
+    if shared.core.borrow().config.until.contains(&Condition::Trap) {
+        shared.core.borrow_mut().stop(Outcome::Until(Condition::Trap.to_string()));
+        return park(store).await;
+    }
+    match call_kernel(store, "raise_exception", &[]).await {
+        Ok(_) => Err(wasmtime::Error::msg("raise_exception returned, which the host contract forbids")),
+        Err(error) => {
+            tell_trap(store, error)?;
+            Err(wasmtime::Error::msg("the kernel trapped while it handled a trap"))
+        }
+    }
+}
+
+/// Tells of a trap; gives the error back where it is the host's own.
+fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<()> {
+    let Some(reason) = guest_fault(&error) else { return Err(error) };
+    charge(store);
+    let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+    let stack = match error.downcast_ref::<WasmBacktrace>() {
+        Some(backtrace) => shared.images.borrow().frames(backtrace),
+        None => Vec::new(),
+    };
+    let mut core = shared.core.borrow_mut();
+    let context = core.context(me);
+    core.tell(Event::Trap { context, reason, stack });
+    Ok(())
+}

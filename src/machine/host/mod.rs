@@ -1,0 +1,340 @@
+//! What the guest imports, and the life of its runners: the host side of the contract.
+//!
+//! Each runner is a fiber: the future that [`life::live`] returns. A host function that must wait calls [`suspend`]; the
+//! executor polls the future again when the runner is scheduled. State is in two places: a [`RunnerData`] in each
+//! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use send_wrapper::SendWrapper;
+use wasmtime::{
+    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module,
+    Val, ValType, WasmBacktrace,
+};
+use wkdb_tracer::{Frame, RunnerId};
+
+use super::core::Core;
+use super::images::{Image, Images};
+use super::memory::GuestMemory;
+use super::runners::Wake;
+use crate::contract::ImportKind;
+
+mod device;
+pub(super) mod life;
+mod tasks;
+mod user;
+mod waits;
+
+/// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
+const START: &str = crate::instrument::START_EXPORT;
+
+/// What all runners of a machine share.
+pub(super) struct Shared {
+    pub(super) core: RefCell<Core>,
+    pub(super) images: RefCell<Images>,
+    pub(super) memory: GuestMemory,
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<RunnerData>,
+    pub(super) kernel: Rc<Image>,
+    /// Gives each store its view of the memory.
+    pub(super) memory_module: Module,
+}
+
+/// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unwind {
+    /// `wasm_user_mode_tail(-1)`: to the bottom of the runner.
+    #[error("exec")]
+    Exec,
+    /// `wasm_user_mode_tail(2)`: to the innermost signal handler.
+    #[error("signal return outside of a signal handler")]
+    SignalReturn,
+}
+
+/// A runner's own state, in its store.
+pub(super) struct RunnerData {
+    me: RunnerId,
+    shared: SendWrapper<Rc<Shared>>,
+    memory: Option<Memory>,
+    kernel: Option<Instance>,
+    globals: Option<RuntimeGlobals>,
+    /// What the tick counter was when the ticks were last charged.
+    granted: i32,
+    user: Option<user::UserInstance>,
+    /// What `wasm_load_executable` prepared.
+    prepared: Option<user::Prepared>,
+    /// Of a clone that has not come to user mode yet, its image.
+    clone: Option<user::Prepared>,
+}
+
+/// The globals that the rewriter gave the kernel.
+#[derive(Clone, Copy)]
+struct RuntimeGlobals {
+    ticks: Global,
+    watch: Option<(Global, Global)>,
+    /// The kernel's stack pointer, where it is exported.
+    stack_pointer: Option<Global>,
+}
+
+impl RunnerData {
+    fn new(me: RunnerId, shared: Rc<Shared>) -> Self {
+        RunnerData {
+            me,
+            shared: SendWrapper::new(shared),
+            memory: None,
+            kernel: None,
+            globals: None,
+            granted: 0,
+            user: None,
+            prepared: None,
+            clone: None,
+        }
+    }
+}
+
+/// Suspends the fiber until it is polled again.
+async fn yield_now() {
+    let mut polled = false;
+    poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Charges the machine's clock with the ticks that this runner has used since it was last charged.
+fn charge(store: &mut impl AsContextMut<Data = RunnerData>) {
+    let Some(globals) = store.as_context().data().globals else { return };
+    let left = globals.ticks.get(&mut *store).i32().unwrap_or(0);
+    let mut context = store.as_context_mut();
+    let data = context.data_mut();
+    let used = data.granted.wrapping_sub(left) as u32;
+    data.granted = left;
+    data.shared.core.borrow_mut().charge(used);
+}
+
+/// Gives the runner the slice that the executor drew for it, and the machine's present state that its store keeps a
+/// copy of: the memory's size and the hull of the watches.
+fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<()> {
+    let data = store.as_context().data();
+    let (slice, hull) = {
+        let mut core = data.shared.core.borrow_mut();
+        let me = data.me;
+        if let Some(runner) = core.runners.get_mut(me) {
+            runner.started = true;
+        }
+        (core.slice as i32, core.watches.hull())
+    };
+    let (globals, memory, pages) = (data.globals, data.memory, data.shared.memory.pages());
+    if let Some(memory) = memory {
+        let known = memory.size(&*store);
+        if known < pages {
+            memory.grow(&mut *store, pages - known)?;
+        }
+    }
+    if let Some(globals) = globals {
+        globals.ticks.set(&mut *store, Val::I32(slice))?;
+        if let Some((lo, len)) = globals.watch {
+            set_word(store, lo, hull.0)?;
+            set_word(store, len, hull.1)?;
+        }
+    }
+    store.as_context_mut().data_mut().granted = slice;
+    Ok(())
+}
+
+/// Sets an integer global, of either width.
+fn set_word(store: &mut impl AsContextMut<Data = RunnerData>, global: Global, value: u64) -> wasmtime::Result<()> {
+    let value = word_val(&global.ty(&*store).content().clone(), value);
+    global.set(store, value)
+}
+
+/// Suspends the runner until it is scheduled again. Meanwhile it answers what is asked of its store.
+///
+/// The caller has already said in the runner table what it waits for; a question is not a wake-up.
+async fn suspend(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<Option<Wake>> {
+    charge(store);
+    loop {
+        yield_now().await;
+        let data = store.as_context().data();
+        if data.shared.core.borrow().stacks_wanted {
+            let stack = frames(store);
+            let data = store.as_context().data();
+            data.shared.core.borrow_mut().stacks.insert(data.me, stack);
+            continue;
+        }
+        grant(store)?;
+        let data = store.as_context().data();
+        return Ok(data.shared.core.borrow_mut().runners.take_wake(data.me));
+    }
+}
+
+/// Suspends the runner for good; its stack stays to be looked at.
+async fn park(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<std::convert::Infallible> {
+    {
+        let data = store.as_context().data();
+        data.shared.core.borrow_mut().runners.stop(data.me);
+    }
+    loop {
+        suspend(store).await?;
+    }
+}
+
+/// The store's present Wasm call stack, in terms of the original modules.
+fn frames(store: &impl AsContext<Data = RunnerData>) -> Vec<Frame> {
+    let backtrace = WasmBacktrace::force_capture(store.as_context());
+    store.as_context().data().shared.images.borrow().frames(&backtrace)
+}
+
+/// An integer argument, zero-extended: an address or a count of either width.
+fn word(val: Option<&Val>) -> u64 {
+    match val {
+        Some(Val::I32(v)) => u64::from(*v as u32),
+        Some(Val::I64(v)) => *v as u64,
+        _ => 0,
+    }
+}
+
+/// An integer argument, sign-extended.
+fn int(val: Option<&Val>) -> i64 {
+    match val {
+        Some(Val::I32(v)) => i64::from(*v),
+        Some(Val::I64(v)) => *v,
+        _ => 0,
+    }
+}
+
+/// `value` in a type that the guest chose; wrapped where that is narrower.
+fn word_val(ty: &ValType, value: u64) -> Val {
+    match ty {
+        ValType::I64 => Val::I64(value as i64),
+        ValType::F32 => Val::F32((value as i64 as f32).to_bits()),
+        ValType::F64 => Val::F64((value as i64 as f64).to_bits()),
+        _ => Val::I32(value as i32),
+    }
+}
+
+/// The future of a host function that may suspend.
+type Suspending<'a> = Pin<Box<dyn Future<Output = wasmtime::Result<i64>> + Send + 'a>>;
+
+/// Defines a host function that returns at once, at the type that the guest chose. Its result is given in whatever
+/// type the guest wants, or dropped.
+fn define_sync(
+    linker: &mut Linker<RunnerData>,
+    module: &str,
+    name: &str,
+    ty: FuncType,
+    function: impl Fn(Caller<'_, RunnerData>, &[Val]) -> wasmtime::Result<i64> + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    let types: Vec<ValType> = ty.results().collect();
+    linker.func_new(module, name, ty, move |caller, params, results| {
+        let value = function(caller, params)?;
+        give(results, &types, value);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// The same for a host function that may suspend.
+fn define_suspending(
+    linker: &mut Linker<RunnerData>,
+    module: &str,
+    name: &str,
+    ty: FuncType,
+    function: impl for<'a> Fn(Caller<'a, RunnerData>, &'a [Val]) -> Suspending<'a> + Send + Sync + 'static,
+) -> wasmtime::Result<()> {
+    let types: Arc<[ValType]> = ty.results().collect();
+    linker.func_new_async(module, name, ty, move |caller, params, results| {
+        let types = types.clone();
+        let called = function(caller, params);
+        Box::new(async move {
+            let value = called.await?;
+            give(results, &types, value);
+            Ok(())
+        })
+    })?;
+    Ok(())
+}
+
+fn give(results: &mut [Val], types: &[ValType], value: i64) {
+    for (result, ty) in results.iter_mut().zip(types) {
+        *result = word_val(ty, value as u64);
+    }
+}
+
+/// A linker with every function that the kernel and user images may import, at the types that `kernel` imports.
+///
+/// # Errors
+///
+/// Where an import is not in the contract; the caller has looked at the module, so this names a bug or a race.
+pub(super) fn linker(engine: &Engine, kernel: &wasmtime::Module) -> wasmtime::Result<Linker<RunnerData>> {
+    let mut linker = Linker::new(engine);
+    for import in kernel.imports() {
+        let ExternType::Func(ty) = import.ty() else { continue };
+        if import.module() == "env" {
+            define(&mut linker, import.name(), ty)?;
+        }
+    }
+    waits::define(&mut linker, kernel)?;
+    Ok(linker)
+}
+
+fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime::Result<()> {
+    let Some(kind) = ImportKind::from_name(name) else {
+        return Err(wasmtime::Error::msg(format!("import env.{name} is not in the host contract")));
+    };
+    match kind {
+        ImportKind::StartCpu => define_sync(linker, "env", name, ty, tasks::start_cpu),
+        ImportKind::StopCpu => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::stop_cpu(c, p))),
+        ImportKind::CreateAndRunTask => {
+            define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::create_and_run(c, p)))
+        }
+        ImportKind::SerializeTasks => {
+            define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::serialize(c, p)))
+        }
+        ImportKind::ReleaseTask => define_sync(linker, "env", name, ty, tasks::release),
+        ImportKind::Panic => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::panic(c, p))),
+        ImportKind::DumpStacktrace => define_sync(linker, "env", name, ty, device::dump_stacktrace),
+        ImportKind::LoadExecutable => define_sync(linker, "env", name, ty, user::load_executable),
+        ImportKind::UserModeTail => {
+            define_suspending(linker, "env", name, ty, |c, p| Box::pin(user::user_mode_tail(c, p)))
+        }
+        // By far the most called: at its own type, which the contract fixes.
+        ImportKind::ClockMonotonic => linker.func_wrap("env", name, device::clock).map(|_| ()),
+        ImportKind::HvcPut => define_sync(linker, "env", name, ty, device::hvc_put),
+        ImportKind::HvcGet => define_sync(linker, "env", name, ty, device::hvc_get),
+        ImportKind::RandomGetBytes => define_sync(linker, "env", name, ty, device::random),
+        ImportKind::AbsentSyscall => define_sync(linker, "env", name, ty, device::absent_syscall),
+    }
+}
+
+/// The externs for the kernel's imports, in order.
+fn kernel_imports(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    shared: &Shared,
+    memory: Memory,
+) -> wasmtime::Result<Vec<Extern>> {
+    let mut externs = Vec::new();
+    for import in shared.kernel.module().imports() {
+        let found = match import.ty() {
+            ExternType::Memory(_) => Some(memory.into()),
+            _ => shared.linker.get(&mut *store, import.module(), import.name()).ok(),
+        };
+        externs.push(found.ok_or_else(|| {
+            wasmtime::Error::msg(format!("import {}.{} is not in the host contract", import.module(), import.name()))
+        })?);
+    }
+    Ok(externs)
+}
+
+/// An error as a host function reports it to Wasmtime.
+fn trap(error: impl std::error::Error + Send + Sync + 'static) -> wasmtime::Error {
+    wasmtime::Error::new(error)
+}
+
+/// The machine and the runner of a host call.
+fn here(caller: &Caller<'_, RunnerData>) -> (SendWrapper<Rc<Shared>>, RunnerId) {
+    let data = caller.data();
+    (data.shared.clone(), data.me)
+}

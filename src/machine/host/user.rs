@@ -1,0 +1,295 @@
+//! User images: loading, instantiating, and the ways between kernel and user mode.
+
+use std::rc::Rc;
+
+use send_wrapper::SendWrapper;
+use wasmtime::{
+    AsContextMut, Caller, Extern, ExternType, Func, Global, GlobalType, Instance, Mutability, Ref, Table, TableType,
+    Trap, Val,
+};
+
+use super::super::core::ImageRef;
+use super::super::images::Image;
+use super::life::{call, call_kernel};
+use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
+
+/// Entries that a user image's function table has at least.
+const MIN_TABLE: u64 = 4096;
+
+/// A user image that a runner is about to run, and where it goes.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    /// None where the bytes could not be compiled: then the task dies as it starts.
+    image: Option<SendWrapper<Rc<Image>>>,
+    data_start: u64,
+    table_start: u64,
+}
+
+/// The image that a runner runs in user mode.
+pub(super) struct UserInstance {
+    pub(super) instance: Instance,
+    stack_pointer: Global,
+    /// How many signal handlers are active.
+    handlers: u32,
+}
+
+/// Why an image cannot be started; the task that should have run it dies.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("no image was loaded for this task, or it could not be compiled")]
+    NoImage,
+    #[error("the image imports {0}, which is not in the host contract")]
+    Import(String),
+    #[error("the image has no export {0}")]
+    NoExport(&'static str),
+    #[error("the image cannot be instantiated: {0}")]
+    Instantiate(String),
+}
+
+/// `wasm_load_executable(bin_start, bin_end, data_start, table_start)`.
+pub(super) fn load_executable(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+    charge(&mut caller);
+    let arg = |n: usize| word(params.get(n));
+    let image = ImageRef { bin_start: arg(0), bin_end: arg(1), data_start: arg(2), table_start: arg(3) };
+    let prepared = prepare(&mut caller, image, false);
+    caller.data_mut().prepared = Some(prepared);
+    Ok(0)
+}
+
+/// Finds or compiles the image at `at`. A clone's bytes may have been unmapped since: then it is what was last loaded
+/// from there.
+pub(super) fn prepare(store: &mut impl AsContextMut<Data = RunnerData>, at: ImageRef, clone: bool) -> Prepared {
+    let context = store.as_context();
+    let (shared, me) = (Rc::clone(&context.data().shared), context.data().me);
+    let range = (at.bin_start, at.bin_end);
+    let mut images = shared.images.borrow_mut();
+    let found = match shared.memory.read_vec(range.0, range.1.saturating_sub(range.0)) {
+        Ok(bytes) => images.user(range, bytes).map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let image = match (found, clone.then(|| images.last_at(range)).flatten()) {
+        (Ok(image), _) | (Err(_), Some(image)) => Some(SendWrapper::new(image)),
+        (Err(error), None) => {
+            let mut core = shared.core.borrow_mut();
+            core.complain(Some(me), format!("the user image at {:#x}..{:#x} cannot be run: {error}", range.0, range.1));
+            None
+        }
+    };
+    Prepared { image, data_start: at.data_start, table_start: at.table_start }
+}
+
+/// `wasm_user_mode_tail(flow)`.
+pub(super) async fn user_mode_tail(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+    /// Bits of `flow`.
+    const DELIVER: i64 = 1;
+    const RETURN: i64 = 2;
+    charge(&mut caller);
+    let flow = int(params.first());
+    if flow == -1 {
+        return Err(Unwind::Exec.into());
+    }
+    if flow & DELIVER != 0 {
+        deliver_signal(&mut caller).await?;
+    }
+    if flow & RETURN != 0 {
+        return Err(Unwind::SignalReturn.into());
+    }
+    Ok(0)
+}
+
+/// Calls the image's signal handler, which ends by a signal return.
+async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result<()> {
+    if caller.data().user.is_none() {
+        // A clone that was born with a pending signal.
+        let clone = caller.data().clone.clone();
+        instantiate(caller, clone).await?;
+    }
+    restore_user_stack(caller).await?;
+    let kernel_stack = kernel_stack_pointer(caller);
+    let instance = set_handlers(caller, 1)?;
+    let ended = call(caller, instance, "__libc_handle_signal", &[]).await;
+    match ended {
+        Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::SignalReturn) => {}
+        Err(error) => return Err(error),
+        Ok(_) => {
+            let (shared, me) = here(caller);
+            let text = "__libc_handle_signal returned instead of making the signal return system call";
+            shared.core.borrow_mut().complain(Some(me), text);
+        }
+    }
+    set_handlers(caller, -1)?;
+    // The frames of the signal return system call were unwound without running their ends.
+    set_kernel_stack_pointer(caller, kernel_stack)?;
+    restore_user_stack(caller).await
+}
+
+fn set_handlers(store: &mut impl AsContextMut<Data = RunnerData>, change: i32) -> wasmtime::Result<Instance> {
+    let mut context = store.as_context_mut();
+    let user = context.data_mut().user.as_mut().ok_or(StartError::NoImage)?;
+    user.handlers = user.handlers.saturating_add_signed(change);
+    Ok(user.instance)
+}
+
+/// Gives the image the stack pointer and thread pointer that the kernel keeps for it.
+async fn restore_user_stack(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
+    let stack = call_kernel(store, "get_user_stack_pointer", &[]).await?;
+    let tls = call_kernel(store, "get_user_tls_base", &[]).await?;
+    let user = store.as_context().data().user.as_ref().ok_or(StartError::NoImage)?;
+    let (instance, stack_pointer) = (user.instance, user.stack_pointer);
+    set_word(store, stack_pointer, stack as u64)?;
+    call(store, instance, "__set_tls_base", &[tls as u64]).await?;
+    Ok(())
+}
+
+/// The kernel's stack pointer on this runner, where the kernel exports it.
+pub(super) fn kernel_stack_pointer(store: &mut impl AsContextMut<Data = RunnerData>) -> Option<Val> {
+    let global = store.as_context().data().globals?.stack_pointer?;
+    Some(global.get(store))
+}
+
+/// Puts back what [`kernel_stack_pointer`] gave, after frames of the kernel were unwound.
+pub(super) fn set_kernel_stack_pointer(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    value: Option<Val>,
+) -> wasmtime::Result<()> {
+    let global = store.as_context().data().globals.and_then(|g| g.stack_pointer);
+    match (global, value) {
+        (Some(global), Some(value)) => global.set(store, value),
+        _ => Ok(()),
+    }
+}
+
+/// Instantiates an image in this runner, and makes it ready to be called.
+pub(super) async fn instantiate(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    prepared: Option<Prepared>,
+) -> wasmtime::Result<()> {
+    let Some(Prepared { image: Some(image), data_start, table_start }) = prepared else {
+        return Err(StartError::NoImage.into());
+    };
+    let stack = call_kernel(store, "get_user_stack_pointer", &[]).await? as u64;
+    let mut stack_pointer = None;
+    let mut externs = Vec::new();
+    for import in image.module().imports() {
+        let found = extern_for(store, &import, data_start, table_start, stack, &mut stack_pointer)?;
+        let unknown = || StartError::Import(format!("{}.{}", import.module(), import.name()));
+        externs.push(found.ok_or_else(unknown)?);
+    }
+    let instance = Instance::new_async(&mut *store, image.module(), &externs)
+        .await
+        .map_err(|e| StartError::Instantiate(format!("{e:#}")))?;
+    // An image without a stack never has it moved.
+    let stack_pointer = match stack_pointer {
+        Some(global) => global,
+        None => Global::new(&mut *store, GlobalType::new(wasmtime::ValType::I32, Mutability::Var), Val::I32(0))?,
+    };
+    store.as_context_mut().data_mut().user = Some(UserInstance { instance, stack_pointer, handlers: 0 });
+    if instance.get_func(&mut *store, super::START).is_some() {
+        call(store, instance, super::START, &[]).await?;
+    }
+    if instance.get_func(&mut *store, "__wasm_apply_data_relocs").is_some() {
+        call(store, instance, "__wasm_apply_data_relocs", &[]).await?;
+    }
+    Ok(())
+}
+
+/// What a user image is given for an import; none where the contract has no such import.
+fn extern_for(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    import: &wasmtime::ImportType<'_>,
+    data_start: u64,
+    table_start: u64,
+    stack: u64,
+    stack_pointer: &mut Option<Global>,
+) -> wasmtime::Result<Option<Extern>> {
+    let data = store.as_context().data();
+    let (kernel, memory, globals) = (data.kernel, data.memory, data.globals);
+    let shared = Rc::clone(&data.shared);
+    let found = match (import.module(), import.name(), import.ty()) {
+        ("env", _, ExternType::Memory(_)) => memory.map(Extern::from),
+        ("env", "__memory_base", ExternType::Global(ty)) => Some(word_global(store, ty, data_start)?),
+        ("env", "__table_base" | "__table_base32", ExternType::Global(ty)) => {
+            Some(word_global(store, ty, table_start)?)
+        }
+        ("env", "__stack_pointer", ExternType::Global(ty)) => {
+            let value = word_val(&ty.content().clone(), stack);
+            let global = Global::new(&mut *store, ty, value)?;
+            *stack_pointer = Some(global);
+            Some(global.into())
+        }
+        ("env", "__indirect_function_table", ExternType::Table(ty)) => {
+            let size = ty.minimum().max(MIN_TABLE);
+            let ty = if ty.is_64() {
+                TableType::new64(ty.element().clone(), size, ty.maximum())
+            } else {
+                let bound = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+                TableType::new(ty.element().clone(), bound(size), ty.maximum().map(bound))
+            };
+            Some(Table::new(&mut *store, ty, Ref::Func(None))?.into())
+        }
+        ("env", "__wasm_abort", ExternType::Func(ty)) => {
+            let abort = |_: Caller<'_, RunnerData>, _: &[Val], _: &mut [Val]| Err(Trap::UnreachableCodeReached.into());
+            Some(Func::new(&mut *store, ty, abort).into())
+        }
+        ("env", name, ExternType::Func(_)) => match (name.strip_prefix("__wasm_syscall_"), kernel) {
+            (Some(arity), Some(kernel)) => {
+                kernel.get_func(&mut *store, &format!("wasm_syscall_{arity}")).map(Extern::from)
+            }
+            _ => None,
+        },
+        ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
+        ("wkdb", "watch_lo", _) => globals.and_then(|g| g.watch).map(|w| w.0.into()),
+        ("wkdb", "watch_len", _) => globals.and_then(|g| g.watch).map(|w| w.1.into()),
+        ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
+        _ => None,
+    };
+    Ok(found)
+}
+
+fn word_global(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    ty: GlobalType,
+    value: u64,
+) -> wasmtime::Result<Extern> {
+    let value = word_val(&ty.content().clone(), value);
+    Ok(Global::new(store, ty, value)?.into())
+}
+
+/// Runs the image that `wasm_load_executable` prepared, from its beginning.
+pub(super) async fn start_image(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
+    let prepared = store.as_context_mut().data_mut().prepared.take();
+    store.as_context_mut().data_mut().user = None;
+    instantiate(store, prepared).await?;
+    let instance = user(store)?;
+    if instance.get_func(&mut *store, "__wasm_call_ctors").is_some() {
+        call(store, instance, "__wasm_call_ctors", &[]).await?;
+    }
+    if instance.get_func(&mut *store, "_start").is_none() {
+        return Err(StartError::NoExport("_start").into());
+    }
+    call(store, instance, "_start", &[]).await?;
+    Ok(())
+}
+
+/// Runs a clone from its entry.
+pub(super) async fn start_clone(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
+    if store.as_context().data().user.is_none() {
+        let clone = store.as_context().data().clone.clone();
+        instantiate(store, clone).await?;
+    }
+    let instance = user(store)?;
+    let tls = call_kernel(store, "get_user_tls_base", &[]).await?;
+    for export in ["__set_tls_base", "__libc_clone_callback"] {
+        if instance.get_func(&mut *store, export).is_none() {
+            return Err(StartError::NoExport(export).into());
+        }
+    }
+    call(store, instance, "__set_tls_base", &[tls as u64]).await?;
+    call(store, instance, "__libc_clone_callback", &[]).await?;
+    Ok(())
+}
+
+fn user(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<Instance> {
+    let context = store.as_context();
+    Ok(context.data().user.as_ref().ok_or(StartError::NoImage)?.instance)
+}

@@ -1,0 +1,137 @@
+//! The modules of a machine: the kernel, and every user image that the guest has loaded, by content.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
+use wkdb_debugger::symbols::Symbols;
+use wkdb_tracer::{CodeAddress, Frame, ModuleId};
+
+use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
+use crate::instrument::OffsetMap;
+
+/// A module that the machine can run.
+pub(super) struct Image {
+    pub(super) id: ModuleId,
+    loaded: Loaded,
+    /// The module as the guest has it.
+    pub(super) original: Rc<[u8]>,
+    map: OnceCell<Option<OffsetMap>>,
+    symbols: OnceCell<Option<Symbols>>,
+}
+
+impl Image {
+    fn new(id: ModuleId, loaded: Loaded, original: Rc<[u8]>) -> Self {
+        Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new() }
+    }
+
+    pub(super) fn module(&self) -> &Module {
+        &self.loaded.module
+    }
+
+    fn map(&self) -> Option<&OffsetMap> {
+        self.map.get_or_init(|| self.loaded.map().ok()).as_ref()
+    }
+
+    /// The name of a function of the original module.
+    pub(super) fn function_name(&self, function: u32) -> String {
+        let symbols = self.symbols.get_or_init(|| Symbols::load(self.original.to_vec()).ok());
+        symbols.as_ref().map_or_else(|| format!("func[{function}]"), |symbols| symbols.function_name(function))
+    }
+
+    /// The place in the original module that a frame of the rewritten one is at.
+    fn frame(&self, frame: &FrameInfo) -> Option<Frame> {
+        let map = self.map()?;
+        let offset = map.original(u32::try_from(frame.module_offset()?).ok()?)?;
+        Some(Frame { address: CodeAddress { module: self.id, offset }, function: map.function_at(offset)? })
+    }
+}
+
+/// Why a user image cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ImageError {
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
+    Contract(#[from] crate::contract::ContractError),
+}
+
+pub(super) struct Images {
+    engine: Engine,
+    variant: Variant,
+    store: Option<CodeStore>,
+    all: Vec<Rc<Image>>,
+    /// By where the code is in this process: how a frame finds its module.
+    by_code: HashMap<usize, Rc<Image>>,
+    by_content: HashMap<blake3::Hash, Rc<Image>>,
+    /// What was last loaded from a range of guest memory.
+    by_range: HashMap<(u64, u64), Rc<Image>>,
+}
+
+impl Images {
+    /// The images of a machine whose kernel is `loaded`, from `original`.
+    pub(super) fn new(
+        engine: Engine,
+        variant: Variant,
+        store: Option<CodeStore>,
+        loaded: Loaded,
+        original: Rc<[u8]>,
+    ) -> Self {
+        let mut images = Images {
+            engine,
+            variant,
+            store,
+            all: Vec::new(),
+            by_code: HashMap::new(),
+            by_content: HashMap::new(),
+            by_range: HashMap::new(),
+        };
+        images.add(loaded, original);
+        images
+    }
+
+    fn add(&mut self, loaded: Loaded, original: Rc<[u8]>) -> Rc<Image> {
+        let image = Rc::new(Image::new(ModuleId(self.all.len() as u32), loaded, original));
+        self.by_code.insert(image.module().image_range().start as usize, image.clone());
+        self.all.push(image.clone());
+        image
+    }
+
+    pub(super) fn get(&self, id: ModuleId) -> Option<&Rc<Image>> {
+        self.all.get(id.0 as usize)
+    }
+
+    /// The user image with these bytes, compiled if it is new.
+    pub(super) fn user(&mut self, range: (u64, u64), bytes: Vec<u8>) -> Result<Rc<Image>, ImageError> {
+        let content = blake3::hash(&bytes);
+        let image = match self.by_content.get(&content) {
+            Some(image) => image.clone(),
+            None => {
+                crate::contract::UserModule::parse(&bytes)?;
+                let store = self.store.as_ref();
+                let code = compile::find_or_compile(&self.engine, &bytes, Role::User, self.variant, store)?;
+                let loaded = code.load(&self.engine)?;
+                let image = self.add(loaded, bytes.into());
+                self.by_content.insert(content, image.clone());
+                image
+            }
+        };
+        self.by_range.insert(range, image.clone());
+        Ok(image)
+    }
+
+    /// What was last loaded from this range of guest memory.
+    pub(super) fn last_at(&self, range: (u64, u64)) -> Option<Rc<Image>> {
+        self.by_range.get(&range).cloned()
+    }
+
+    /// A call stack in terms of the original modules, innermost first.
+    pub(super) fn frames(&self, backtrace: &WasmBacktrace) -> Vec<Frame> {
+        let frame = |frame: &FrameInfo| {
+            let image = self.by_code.get(&(frame.module().image_range().start as usize))?;
+            image.frame(frame)
+        };
+        backtrace.frames().iter().filter_map(frame).collect()
+    }
+}

@@ -1,0 +1,30 @@
+//! The machine: a guest kernel's CPUs, tasks, clock and devices, on one thread.
+//!
+//! ```text
+//! MachineConfig ─▶ Machine::new ─▶ Machine::run ─▶ Output… ─▶ (Outcome, Totals)
+//!                                    ▲  │
+//!                         Command… ──┘  └─ picks a runner, resumes its fiber, charges its ticks, fires timeouts
+//! ```
+//!
+//! Invariants:
+//! - The same configuration and the same commands at the same ticks make the same run, whatever is compiled in to
+//!   observe it. Nothing of the host's (time, addresses, order of hash maps) reaches the guest.
+//! - Exactly one fiber runs at a time, and only inside of [`Machine::run`].
+//! - `core`, `runners`, `schedule`, `watch` and `console` know nothing of Wasmtime.
+
+mod config;
+mod console;
+mod core;
+pub mod engine;
+mod executor;
+mod host;
+mod images;
+pub mod memory;
+mod runners;
+mod schedule;
+mod watch;
+
+pub use config::{Cache, MachineConfig, Pace, WatchRange};
+pub use core::Output;
+pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
+pub use schedule::Policy;

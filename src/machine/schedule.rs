@@ -1,0 +1,170 @@
+//! Who runs next, and for how long: drawn from a seed, so that a run can be repeated and another seed is another run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use wkdb_tracer::{RunnerId, Tick};
+use xxhash_rust::xxh3::Xxh3;
+
+/// How the next runner is chosen among those that can run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Policy {
+    /// In rounds: each runs once a round, in a drawn order, for one to two time slices.
+    #[default]
+    Fair,
+    /// Any of them, for anything from a few ticks to two slices.
+    Random,
+    /// Drawn priorities that change at drawn moments (probabilistic concurrency testing): finds orderings that need
+    /// one task to be starved. A runner that spins is put last, as guests spin on each other.
+    Pct,
+}
+
+/// Slices in a row after which a runner under [`Policy::Pct`] goes to the end of the line.
+const PCT_STREAK: u32 = 8;
+
+/// Draws the schedule and keeps its hash.
+pub(super) struct Scheduler {
+    policy: Policy,
+    base: u32,
+    rng: ChaCha8Rng,
+    /// Fair: who ran in this round.
+    ran: BTreeSet<RunnerId>,
+    /// Pct: the highest runs.
+    priority: BTreeMap<RunnerId, u64>,
+    /// Pct: the next priority lower than all others.
+    lowest: u64,
+    last: Option<(RunnerId, u32)>,
+    hash: Xxh3,
+    slices: u64,
+}
+
+impl Scheduler {
+    /// `base`: the time slice in ticks, at least 1.
+    pub(super) fn new(policy: Policy, seed: u64, base: u32) -> Self {
+        Scheduler {
+            policy,
+            base: base.clamp(1, i32::MAX as u32 / 2),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            ran: BTreeSet::new(),
+            priority: BTreeMap::new(),
+            lowest: u64::MAX / 2,
+            last: None,
+            hash: Xxh3::new(),
+            slices: 0,
+        }
+    }
+
+    /// A number below `n`.
+    fn below(&mut self, n: u64) -> u64 {
+        ((u128::from(self.rng.next_u64()) * u128::from(n)) >> 64) as u64
+    }
+
+    fn draw(&mut self, from: &BTreeSet<RunnerId>) -> RunnerId {
+        let n = self.below(from.len() as u64) as usize;
+        *from.iter().nth(n).expect("drawn below the length")
+    }
+
+    /// The next runner and its slice in ticks. `runnable` is not empty.
+    pub(super) fn pick(&mut self, runnable: &BTreeSet<RunnerId>, now: Tick) -> (RunnerId, u32) {
+        let runner = match self.policy {
+            Policy::Fair => self.pick_fair(runnable),
+            Policy::Random => self.draw(runnable),
+            Policy::Pct => self.pick_pct(runnable),
+        };
+        let base = u64::from(self.base);
+        // Now and then a slice so short that it ends in the middle of what usually runs through.
+        let short = self.policy == Policy::Random && self.below(4) == 0;
+        let slice = if short { 1 + self.below(base.min(64)) } else { base + self.below(base) } as u32;
+        self.hash.update(&now.0.to_le_bytes());
+        self.hash.update(&runner.0.to_le_bytes());
+        self.hash.update(&slice.to_le_bytes());
+        self.slices += 1;
+        (runner, slice)
+    }
+
+    fn pick_fair(&mut self, runnable: &BTreeSet<RunnerId>) -> RunnerId {
+        let mut waiting: BTreeSet<_> = runnable.difference(&self.ran).copied().collect();
+        if waiting.is_empty() {
+            self.ran.clear();
+            waiting.clone_from(runnable);
+        }
+        let runner = self.draw(&waiting);
+        self.ran.insert(runner);
+        runner
+    }
+
+    fn pick_pct(&mut self, runnable: &BTreeSet<RunnerId>) -> RunnerId {
+        for &runner in runnable {
+            if !self.priority.contains_key(&runner) {
+                let priority = u64::MAX / 2 + self.below(u64::MAX / 2);
+                self.priority.insert(runner, priority);
+            }
+        }
+        let runner = *runnable.iter().max_by_key(|r| self.priority[r]).expect("not empty");
+        let streak = match self.last {
+            Some((last, streak)) if last == runner => streak + 1,
+            _ => 1,
+        };
+        self.last = Some((runner, streak));
+        if streak >= PCT_STREAK || self.below(16) == 0 {
+            self.lowest -= 1;
+            self.priority.insert(runner, self.lowest);
+        }
+        runner
+    }
+
+    /// Forgets a runner that is gone.
+    pub(super) fn forget(&mut self, runner: RunnerId) {
+        self.ran.remove(&runner);
+        self.priority.remove(&runner);
+    }
+
+    /// Hash of all slices so far.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash.digest()
+    }
+
+    /// How many slices were given.
+    pub(super) fn slices(&self) -> u64 {
+        self.slices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picks(policy: Policy, seed: u64) -> (Vec<(RunnerId, u32)>, u64) {
+        let runnable: BTreeSet<_> = (0..5).map(RunnerId).collect();
+        let mut scheduler = Scheduler::new(policy, seed, 100);
+        let picks = (0..200).map(|i| scheduler.pick(&runnable, Tick(i))).collect();
+        (picks, scheduler.hash())
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        for policy in [Policy::Fair, Policy::Random, Policy::Pct] {
+            assert_eq!(picks(policy, 1), picks(policy, 1));
+            assert_ne!(picks(policy, 1).1, picks(policy, 2).1);
+        }
+    }
+
+    #[test]
+    fn nobody_starves() {
+        for policy in [Policy::Fair, Policy::Random, Policy::Pct] {
+            for seed in 0..20 {
+                let (picks, _) = picks(policy, seed);
+                for runner in (0..5).map(RunnerId) {
+                    let ran = picks.iter().filter(|p| p.0 == runner).count();
+                    assert!(ran >= 3, "{policy:?} with seed {seed} ran {runner} {ran} times of 200");
+                    if policy == Policy::Fair {
+                        assert_eq!(ran, 40);
+                    }
+                }
+                assert!(picks.iter().all(|p| (1..200).contains(&p.1)));
+            }
+        }
+    }
+}

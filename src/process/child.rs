@@ -1,0 +1,107 @@
+//! The machine process: single-threaded, so that it can be forked; talks with the supervisor on its standard input.
+
+use std::io::{self, BufWriter, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
+use crate::machine::{Command, Machine, Output, Port};
+
+/// Runs the machine process to its end.
+///
+/// # Errors
+///
+/// Where standard input is not a supervisor's socket, or the supervisor is gone.
+pub fn run() -> anyhow::Result<()> {
+    let socket = rustix::stdio::stdin().try_clone_to_owned().context("no standard input")?;
+    let mut reader = UnixStream::from(socket);
+    let mut writer = BufWriter::new(reader.try_clone()?);
+    let start = receive(&mut reader).context("this subcommand is for wkdb itself: use wkdb run")?;
+    let Some(ToMachine::Start { version: VERSION, config }) = start else {
+        anyhow::bail!("the supervisor is another version of wkdb: start again");
+    };
+    let mut machine = match Machine::new(*config) {
+        Ok(machine) => machine,
+        Err(error) => {
+            send(&mut writer, &FromMachine::Failed(error.to_string()))?;
+            return Ok(writer.flush()?);
+        }
+    };
+    let mut port = SocketPort { reader, writer, broken: None };
+    let outcome = machine.run(&mut port);
+    let totals = machine.totals();
+    if let Some(error) = port.broken {
+        return Err(error).context("the supervisor is gone");
+    }
+    send(&mut port.writer, &FromMachine::Ended(Box::new(outcome), Box::new(totals)))?;
+    port.writer.flush()?;
+    Ok(())
+}
+
+struct SocketPort {
+    reader: UnixStream,
+    writer: BufWriter<UnixStream>,
+    /// Why the supervisor cannot be reached any more: the machine is told to quit.
+    broken: Option<io::Error>,
+}
+
+impl SocketPort {
+    fn attempt<T>(&mut self, result: io::Result<T>) -> Option<T> {
+        result.map_err(|error| self.broken = Some(error)).ok()
+    }
+
+    fn readable(&mut self, wait: Option<Duration>) -> io::Result<bool> {
+        let wait = wait.unwrap_or_default();
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut fds = [PollFd::new(&self.reader, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Port for SocketPort {
+    fn output(&mut self, output: Output) {
+        let message = match output {
+            Output::Console(bytes) => FromMachine::Console(bytes),
+            Output::Event(event) => FromMachine::Event(Box::new(event)),
+            Output::Module { module, bytes } => FromMachine::Module(module, bytes),
+        };
+        let sent = send(&mut self.writer, &message);
+        self.attempt(sent);
+    }
+
+    fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
+        if !self.writer.buffer().is_empty() {
+            let flushed = self.writer.flush();
+            self.attempt(flushed);
+        }
+        let mut commands = Vec::new();
+        let mut wait = wait;
+        while self.broken.is_none() {
+            let readable = self.readable(wait.take());
+            if self.attempt(readable) != Some(true) {
+                break;
+            }
+            let received = receive(&mut self.reader);
+            match self.attempt(received) {
+                Some(Some(ToMachine::Input(bytes))) => commands.push(Command::Input(bytes)),
+                Some(Some(ToMachine::Quit)) => commands.push(Command::Quit),
+                Some(Some(ToMachine::Start { .. })) => {
+                    self.broken = Some(io::Error::new(io::ErrorKind::InvalidData, "a second start"));
+                }
+                Some(None) => self.broken = Some(io::ErrorKind::UnexpectedEof.into()),
+                None => {}
+            }
+        }
+        if self.broken.is_some() {
+            commands.push(Command::Quit);
+        }
+        commands
+    }
+}

@@ -1,0 +1,13 @@
+//! Two processes: the supervisor has the terminal, the files and the symbols; the machine process has the guest.
+//!
+//! ```text
+//! supervisor ── Start, Input, Quit ─▶ machine process (wkdb __machine)
+//!            ◀─ Console, Event, Module, Ended ──
+//! ```
+
+mod child;
+pub mod protocol;
+mod supervisor;
+
+pub use child::run as run_machine_process;
+pub use supervisor::{MACHINE_SUBCOMMAND, MachineProcess};

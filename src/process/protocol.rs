@@ -1,0 +1,98 @@
+//! What supervisor and machine process say to each other: length-prefixed postcard messages on a socket pair.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
+
+use crate::machine::MachineConfig;
+
+/// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
+pub const VERSION: u32 = 1;
+
+/// The longest message taken, in bytes: above any module, below what would exhaust memory.
+const MAX_MESSAGE: u32 = 1 << 30;
+
+/// From the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToMachine {
+    /// Make a machine and run it. The first message, and only that.
+    Start {
+        /// [`VERSION`].
+        version: u32,
+        /// The machine.
+        config: Box<MachineConfig>,
+    },
+    /// Bytes typed at the console.
+    Input(Vec<u8>),
+    /// End the run.
+    Quit,
+}
+
+/// From the machine process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromMachine {
+    /// The machine could not be made. The last message.
+    Failed(String),
+    /// The guest printed.
+    Console(Vec<u8>),
+    /// Something worth telling happened.
+    Event(Box<Event>),
+    /// The bytes of a user image that the next message speaks of.
+    Module(ModuleId, Vec<u8>),
+    /// The run has ended. The last message.
+    Ended(Box<Outcome>, Box<Totals>),
+}
+
+/// Writes one message.
+///
+/// # Errors
+///
+/// As the stream's.
+pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let len = u32::try_from(body.len()).ok().filter(|&len| len <= MAX_MESSAGE);
+    let len = len.ok_or_else(|| io::Error::other("message too long"))?;
+    stream.write_all(&len.to_le_bytes())?;
+    stream.write_all(&body)
+}
+
+/// Reads one message; none where the other side has closed between messages.
+///
+/// # Errors
+///
+/// As the stream's; also `InvalidData` for what is not a message.
+pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
+    let mut len = [0; 4];
+    match stream.read(&mut len)? {
+        0 => return Ok(None),
+        n => stream.read_exact(&mut len[n..])?,
+    }
+    let len = u32::from_le_bytes(len);
+    if len > MAX_MESSAGE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {len} bytes")));
+    }
+    let mut body = Vec::new();
+    stream.take(u64::from(len)).read_to_end(&mut body)?;
+    postcard::from_bytes(&body).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_through_and_garbage_does_not() {
+        let mut wire = Vec::new();
+        send(&mut wire, &ToMachine::Input(b"ls\n".to_vec())).unwrap();
+        send(&mut wire, &ToMachine::Quit).unwrap();
+        let mut reader = wire.as_slice();
+        assert_eq!(receive(&mut reader).unwrap(), Some(ToMachine::Input(b"ls\n".to_vec())));
+        assert_eq!(receive(&mut reader).unwrap(), Some(ToMachine::Quit));
+        assert_eq!(receive::<ToMachine>(&mut reader).unwrap(), None);
+        assert!(receive::<ToMachine>(&mut &wire[..6]).is_err(), "cut off");
+        assert!(receive::<ToMachine>(&mut &[1, 0, 0, 0, 99][..]).is_err(), "no such message");
+        assert!(receive::<ToMachine>(&mut &[0xff; 64][..]).is_err(), "too long");
+    }
+}

@@ -1,0 +1,81 @@
+//! The supervisor's end: starts a machine process and talks with it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
+use crate::machine::MachineConfig;
+
+/// The hidden subcommand of the machine process.
+pub const MACHINE_SUBCOMMAND: &str = "__machine";
+
+/// A machine process. It is killed when this is dropped.
+pub struct MachineProcess {
+    child: Child,
+    socket: UnixStream,
+}
+
+impl MachineProcess {
+    /// Starts a machine process that makes a machine from `config` and runs it.
+    ///
+    /// # Errors
+    ///
+    /// Where the process cannot be started.
+    pub fn start(config: MachineConfig) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg(MACHINE_SUBCOMMAND)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut process = MachineProcess { child, socket };
+        process.send(&ToMachine::Start { version: VERSION, config: Box::new(config) })?;
+        Ok(process)
+    }
+
+    /// Says something to the machine.
+    ///
+    /// # Errors
+    ///
+    /// Where the process is gone.
+    pub fn send(&mut self, message: &ToMachine) -> io::Result<()> {
+        send(&mut self.socket, message)
+    }
+
+    /// What the machine says next; waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Where the process is gone: with how it ended.
+    pub fn receive(&mut self) -> io::Result<FromMachine> {
+        match receive(&mut self.socket) {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(self.gone()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.gone()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn gone(&mut self) -> io::Error {
+        match self.child.wait() {
+            Ok(status) => io::Error::other(format!("the machine process ended unexpectedly ({status})")),
+            Err(error) => error,
+        }
+    }
+}
+
+impl AsFd for MachineProcess {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for MachineProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
