@@ -93,6 +93,7 @@ build_program init init user/init.c
 build_program sh bin/sh user/sh.c user/sh_builtins.c
 build_program hello bin/hello user/hello.c
 build_program stress bin/stress user/stress.c
+build_program contract bin/contract user/contract.c user/contract_signals.c
 cd "$work/root"
 write_cpio "$demo/initramfs.cpio" $(find . -mindepth 1 | sed 's|^\./||' | sort)
 cd "$root"
