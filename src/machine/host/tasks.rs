@@ -66,7 +66,7 @@ pub(super) async fn create_and_run(mut caller: Caller<'_, RunnerData>, params: &
     let arg = |n: usize| word(params.get(n));
     let (prev, new) = (arg(0), arg(1));
     let comm = String::from_utf8_lossy(&shared.memory.read_cstr(arg(2), MAX_TEXT)).into_owned();
-    let clone =
+    let image =
         (arg(3) != 0).then(|| ImageRef { bin_start: arg(3), bin_end: arg(4), data_start: arg(5), table_start: arg(6) });
     // Now, as the bytes may be gone before the new runner is first scheduled.
     let clone = image.map(|image| user::prepare(&mut caller, image, true));
