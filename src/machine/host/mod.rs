@@ -28,7 +28,7 @@ use crate::contract::ImportKind;
 mod device;
 pub(super) mod life;
 mod tasks;
-mod user;
+pub(super) mod user;
 mod waits;
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.

@@ -26,7 +26,7 @@ pub(super) struct ImageRef {
 
 /// A user image that a runner is about to run, and where it goes.
 #[derive(Clone)]
-pub(super) struct Prepared {
+pub(in crate::machine) struct Prepared {
     /// None where the bytes could not be compiled: then the task dies as it starts.
     image: Option<SendWrapper<Rc<Image>>>,
     data_start: u64,
