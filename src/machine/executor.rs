@@ -152,7 +152,9 @@ impl Machine {
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let kernel = images.get(ModuleId::KERNEL).cloned();
         let kernel = kernel.ok_or_else(|| MachineError::Engine("no kernel image".into()))?;
-        let shared = Shared { core: core.into(), images: images.into(), memory, engine, linker, kernel, memory_module };
+        let boot_data = life::BootData::of(&module);
+        let (core, images) = (core.into(), images.into());
+        let shared = Shared { core, images, memory, engine, linker, kernel, boot_data, memory_module };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }
 

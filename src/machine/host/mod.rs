@@ -41,6 +41,7 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
     pub(super) kernel: Rc<Image>,
+    pub(super) boot_data: life::BootData,
     /// Gives each store its view of the memory.
     pub(super) memory_module: Module,
 }
