@@ -21,7 +21,8 @@ use std::time::Duration;
 use wasmtime::{Engine, Module};
 
 use super::{Artifact, CodeKey, CodeStore, StoreError};
-use crate::instrument::{self, DebugSections, OffsetMap, RuntimeGlobals, TickCounter};
+use crate::contract;
+use crate::instrument::{self, DebugSections, Exports, OffsetMap, RuntimeGlobals, TickCounter};
 
 /// What a module is to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -169,6 +170,10 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,
         },
+        exports: Exports::Only(match role {
+            Role::Kernel => contract::KERNEL_EXPORTS,
+            Role::User => contract::USER_EXPORTS,
+        }),
         debug_sections: DebugSections::Drop,
     }
 }

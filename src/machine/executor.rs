@@ -160,6 +160,7 @@ impl Machine {
             linker,
             kernel,
             clones: Default::default(),
+            boot_data: life::BootData::of(&module),
             memory_module,
         };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })

@@ -44,6 +44,7 @@ pub(super) struct Shared {
     pub(super) kernel: Rc<Image>,
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
+    pub(super) boot_data: life::BootData,
     /// Gives each store its view of the memory.
     pub(super) memory_module: Module,
 }
