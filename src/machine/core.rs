@@ -56,8 +56,8 @@ pub(super) enum Entry {
     },
 }
 
-/// Where a user image's bytes are and where it goes.
-#[derive(Debug, Clone, Copy)]
+/// Where a user image's bytes are and where it goes. The latter is a live process's own: no two have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ImageRef {
     pub(super) bin_start: u64,
     pub(super) bin_end: u64,
