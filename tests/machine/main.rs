@@ -3,5 +3,7 @@
 mod guest;
 mod imports;
 mod life;
+mod signals;
 mod traps;
+mod user;
 mod waits;
