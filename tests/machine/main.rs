@@ -4,6 +4,8 @@ mod guest;
 mod imports;
 mod life;
 mod signals;
+mod stacktrace;
 mod traps;
 mod user;
 mod waits;
+mod wasm64;
