@@ -3,5 +3,9 @@
 mod guest;
 mod imports;
 mod life;
+mod signals;
+mod stacktrace;
 mod traps;
+mod user;
 mod waits;
+mod wasm64;
