@@ -4,7 +4,8 @@
 #include "planted.h"
 #include "rcu.h"
 
-#define DST_ROUNDS 150
+#define DST_ROUNDS 60
+#define MAX_FRAGMENTS 8
 
 struct net_device;
 
@@ -37,7 +38,7 @@ static noinline void dst_release(struct dst_entry *dst)
 	atomic_dec_return(&dst->refcnt);
 	/* The statistics of the route take a moment. */
 	dst->lastuse = jiffies;
-	udelay(1 + get_random_u32() % 2);
+	udelay(2 + get_random_u32() % 3);
 	if (!atomic_read(&dst->refcnt))
 		call_rcu(&dst->rcu, dst_destroy_rcu);
 }
@@ -62,16 +63,20 @@ static int neigh_thread(void *unused)
 	return 0;
 }
 
-/* A packet on its way, while the route's grace period passes. */
+/* A packet on its way, in a few fragments, while the route's grace period passes. */
 static noinline void send_packet(void)
 {
-	struct sk_buff *skb = kmalloc(sizeof(*skb));
+	struct sk_buff *skb[MAX_FRAGMENTS];
+	u32 n = 1 + get_random_u32() % MAX_FRAGMENTS;
 
-	if (!skb)
-		return;
-	memset(skb->data, 0xa5, sizeof(skb->data));
+	for (u32 i = 0; i < n; i++) {
+		skb[i] = kmalloc(sizeof(*skb[i]));
+		if (skb[i])
+			memset(skb[i]->data, 0xa5, sizeof(skb[i]->data));
+	}
 	schedule_timeout_idle(3);
-	kfree(skb);
+	for (u32 i = 0; i < n; i++)
+		kfree(skb[i]);
 }
 
 static int xmit_thread(void *unused)

@@ -20,6 +20,7 @@ __used struct fb_info {
 	u8 screen[FB_WIDTH * FB_HEIGHT];
 	const struct fb_ops *fbops;
 	u32 refreshes;
+	u32 palette[16];
 } fb_info;
 
 /* fb_info.fbops, for a debugger to name. */

@@ -31,7 +31,7 @@ void hvc_poll_end(void)
 static noinline void tty_check_hangup(void)
 {
 	mutex_lock(&tty_mutex);
-	msleep(10 + get_random_u32() % 40);
+	msleep(50 + get_random_u32() % 200);
 	mutex_lock(&hvc_structs_mutex);
 	hangup_checks++;
 	mutex_unlock(&hvc_structs_mutex);

@@ -4,7 +4,7 @@
 #include "planted.h"
 #include "sched.h"
 
-#define NET_ROUNDS 300
+#define NET_ROUNDS 120
 
 __used struct net_device {
 	raw_spinlock_t tx_lock;

@@ -5,7 +5,7 @@
 #include "sched.h"
 
 #define RING_SIZE 4
-#define RING_MESSAGES 300
+#define RING_MESSAGES 150
 
 __used struct msg_ring {
 	u32 head, tail; /* messages ever written and read */

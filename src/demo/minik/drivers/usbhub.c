@@ -5,7 +5,7 @@
 #include "workqueue.h"
 
 #define HUB_NAME_LEN 56
-#define HUB_ROUNDS 40
+#define HUB_ROUNDS 24
 
 struct usb_hub {
 	struct work_struct event_work;
