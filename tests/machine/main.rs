@@ -1,0 +1,11 @@
+//! The machine against its contract: small kernels in WAT that do one thing each.
+
+mod guest;
+mod imports;
+mod life;
+mod signals;
+mod stacktrace;
+mod traps;
+mod user;
+mod waits;
+mod wasm64;
