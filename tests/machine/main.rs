@@ -1,8 +1,10 @@
 //! The machine against its contract: small kernels in WAT that do one thing each.
 
+mod ends;
 mod guest;
 mod imports;
 mod life;
+mod refused;
 mod signals;
 mod stacktrace;
 mod traps;
