@@ -11,3 +11,4 @@ mod traps;
 mod user;
 mod waits;
 mod wasm64;
+mod watch;
