@@ -7,6 +7,7 @@ use wkdb_tracer::CodeOffset;
 const DWARF_5: &[u8] = include_bytes!("fixtures/symbols/workqueue-dwarf5.wasm");
 const DWARF_4: &[u8] = include_bytes!("fixtures/symbols/workqueue-dwarf4.wasm");
 const NAMES: &[u8] = include_bytes!("fixtures/symbols/workqueue-names.wasm");
+const PIC: &[u8] = include_bytes!("fixtures/symbols/workqueue-pic.wasm");
 const SOURCE: &str = include_str!("fixtures/symbols/workqueue.c");
 
 fn load(module: &[u8]) -> Symbols {
@@ -112,6 +113,24 @@ fn data_by_name_and_by_address() {
 }
 
 #[test]
+fn data_of_a_user_image_are_relative_to_its_base() {
+    assert!(!load(DWARF_5).is_position_independent());
+    let symbols = load(PIC);
+    assert!(symbols.is_position_independent());
+    let pools = symbols.data_symbol("worker_pools").unwrap();
+    assert_eq!((pools.address, pools.size), (0x20, Some(48)));
+    assert_eq!(
+        symbols.symbol_at(0x21).map(|(symbol, offset)| (symbol.name.as_str(), offset)),
+        Some(("worker_pools", 1))
+    );
+    assert_eq!(symbols.data_symbol("nr_unused"), None);
+    let code = offsets(&symbols, "lost");
+    let last = symbols.locate(*code.last().unwrap());
+    assert_eq!(innermost(&last), (Some(line_of("return nr_lost")), "lost"));
+    assert_eq!(symbols.problems(), [""; 0]);
+}
+
+#[test]
 fn without_dwarf_names_and_exports_answer() {
     let symbols = load(NAMES);
     assert!(!symbols.has_dwarf());
@@ -200,6 +219,8 @@ fn broken_dwarf_is_told_and_the_names_still_answer() {
 }
 
 proptest! {
+    // A failing input is printed; there is no source folder here to keep it in.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn damaged_debug_information_never_panics(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),

@@ -303,16 +303,17 @@ impl ModuleInfo {
             let bytes = self.sections.iter().filter(|section| !section.custom && section.name == name);
             format_size(bytes.map(|section| section.bytes as u64).sum())
         };
-        writeln!(f, "  code        {} functions, {}", self.functions, size("code"))?;
-        writeln!(f, "  data        {} segments, {}", self.data_segments, size("data"))?;
-        writeln!(f, "  exports     {} functions, {} data symbols", self.exported_functions, self.exported_data)?;
+        writeln!(f, "  code        {}, {}", count(self.functions, "function"), size("code"))?;
+        writeln!(f, "  data        {}, {}", count(self.data_segments, "segment"), size("data"))?;
+        let (functions, data) = (count(self.exported_functions, "function"), count(self.exported_data, "data symbol"));
+        writeln!(f, "  exports     {functions}, {data}")?;
         match &self.names {
             Some(names) => writeln!(
                 f,
-                "  names       {} functions, {} globals, {} data segments, {}",
-                names.functions,
-                names.globals,
-                names.data_segments,
+                "  names       {}, {}, {}, {}",
+                count(names.functions, "function"),
+                count(names.globals, "global"),
+                count(names.data_segments, "data segment"),
                 format_size(names.bytes as u64)
             )?,
             None => writeln!(f, "  names       none: functions are shown by their numbers")?,
@@ -328,15 +329,18 @@ impl ModuleInfo {
             None => writeln!(f, "  debug info  none: compile with -g to see files and lines")?,
         }
         if let Some(dylink) = &self.dylink {
-            writeln!(
-                f,
-                "  loader      {} of memory, {} table entries",
-                format_size(u64::from(dylink.memory_bytes)),
-                dylink.table_entries
-            )?;
+            let (memory, entries) = (format_size(u64::from(dylink.memory_bytes)), dylink.table_entries);
+            let entries = if entries == 1 { "1 table entry".into() } else { format!("{entries} table entries") };
+            writeln!(f, "  loader      {memory} of memory, {entries}")?;
         }
         Ok(())
     }
+}
+
+/// A number of things, in words.
+fn count<N: fmt::Display + PartialEq + From<u8>>(number: N, thing: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 #[cfg(test)]

@@ -101,11 +101,16 @@ impl Code<'_, '_> {
     }
 
     /// `[old] → [the compare-exchange wrote]`.
+    ///
+    /// It writes if the old value, zero-extended, is the expected one, of which narrow ones use the lower bits only.
     fn exchanged(&mut self, store: &Store, expected: u32) {
         let mut sink = self.sink();
-        match store.operand {
-            Operand::I64 => sink.local_get(expected).i64_eq(),
-            _ => sink.local_get(expected).i32_eq(),
+        sink.local_get(expected);
+        match (store.operand, store.size) {
+            (Operand::I64, 8) => sink.i64_eq(),
+            (Operand::I64, size) => sink.i64_const((1 << (8 * size)) - 1).i64_and().i64_eq(),
+            (_, 4) => sink.i32_eq(),
+            (_, size) => sink.i32_const((1 << (8 * size)) - 1).i32_and().i32_eq(),
         };
     }
 

@@ -10,7 +10,7 @@ use super::emit::{Emitted, Emitter};
 use super::error::InstrumentError;
 use super::hints::FunctionHints;
 use super::host::Host;
-use super::map::{FunctionPlace, MapBuilder, RunKind};
+use super::map::{FunctionPlace, MAX_FILE, MapBuilder, RunKind};
 use super::sections::{Section, leb_width};
 use super::splice::write_u32_at_least;
 use super::survey::Survey;
@@ -68,6 +68,9 @@ pub(super) fn rewrite_code(
             let what = format!("the size of function {function}");
             return Err(InstrumentError::TooLarge { what, limit: MAX_FUNCTION_SIZE });
         }
+        if code.contents.len() + emitted.bytes.len() >= MAX_FILE {
+            return Err(InstrumentError::TooLarge { what: "the code section".to_owned(), limit: MAX_FILE });
+        }
         code.append(&emitted, &scan, range.start - behind_last, [range.start - base, range.end - base]);
         let original_hints = hints.get(&function).map_or(&[][..], Vec::as_slice);
         let merged = emitted.merge_hints(original_hints, (range.start - base) as u32);
@@ -82,7 +85,7 @@ pub(super) fn rewrite_code(
 impl Code {
     /// Appends a body with its size in front, and enters it in the map.
     fn append(&mut self, emitted: &Emitted, scan: &Scan, size_width: usize, original: [usize; 2]) {
-        // All sizes are below MAX_FILE or MAX_FUNCTION_SIZE, and so fit in u32.
+        // All sizes and offsets are below MAX_FILE, and so fit in u32.
         write_u32_at_least(&mut self.contents, emitted.bytes.len() as u32, size_width);
         let start = self.contents.len() as u32;
         for run in &emitted.runs {

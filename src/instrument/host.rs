@@ -16,6 +16,8 @@ pub const EXPORT_PREFIX: &str = "wkdb:";
 pub const START_EXPORT: &str = "wkdb:start";
 /// The export of the kernel's stack pointer.
 pub const STACK_POINTER_EXPORT: &str = "wkdb:stack_pointer";
+/// How many functions engines accept in a module.
+const MAX_FUNCTIONS: usize = 1_000_000;
 
 /// A host function of the workbench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +102,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Decides what the module needs.
+    /// Decides what the module needs. `kept_globals`: how many of the original's globals stay.
     ///
     /// # Errors
-    /// `host_memory` was asked for, but the module has a memory of its own.
-    pub(super) fn plan(survey: &Survey<'_>, options: &Options) -> Result<Host, InstrumentError> {
+    /// `host_memory` was asked for, but the module has a memory of its own; or there would be too many functions.
+    pub(super) fn plan(survey: &Survey<'_>, options: &Options, kept_globals: u32) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
         if options.ticks {
@@ -126,10 +128,14 @@ impl Host {
                 globals.extend([HostGlobal::WatchLo, HostGlobal::WatchLen]);
             }
         }
+        let count = survey.types.as_ref().function_count() as usize + functions.len();
+        if !functions.is_empty() && count > MAX_FUNCTIONS {
+            return Err(InstrumentError::TooLarge { what: "the number of functions".to_owned(), limit: MAX_FUNCTIONS });
+        }
         let imported = survey.imported_globals;
         let (added, first_global) = match options.runtime_globals {
             RuntimeGlobals::Import => (globals.len() as u32, imported),
-            RuntimeGlobals::Define => (0, survey.types.as_ref().global_count()),
+            RuntimeGlobals::Define => (0, kept_globals),
         };
         Ok(Host {
             address: match survey.memory {

@@ -1,10 +1,129 @@
 //! Rewrites a guest module so that the machine counts its ticks, owns its waits and its memory, and sees its stores.
+//!
+//! ```text
+//! original .wasm ─▶ survey ─▶ host ─────▶ body ─▶ emit ─▶ code ─▶ module ─▶ rewritten .wasm
+//!                   valid?    imports,    what    one     all     all           + OffsetMap
+//!                   counts    new indices to do?  body    bodies  sections
+//! ```
+//!
+//! Everything that is not changed is copied byte for byte, operators included; with nothing to insert
+//! ([`Options::identity`]) the output is the input. Code is only added: the original operators all stay, in their
+//! order, and [`OffsetMap`] relates each of them to its new place. Offsets outside of this module are always the
+//! original ones.
+//!
+//! # Ticks
+//!
+//! One tick for each function entered and each pass of a loop's header. The global `ticks` counts *down* from the
+//! budget of a time slice; when it reaches exactly 0 the host function `tick` is called, which writes a new budget (at
+//! least 1) before it returns. The global is exact whenever the host can look: in host calls and after traps. In
+//! functions that have loops a local holds a copy, so that a loop does not wait for memory; it is renewed after calls.
+//! A function that catches exceptions uses the global alone: there is no one place to renew the copy behind a throw.
+//!
+//! ```wat
+//! (func $f (param $n i32)                 (func $f (param $n i32) (local $t i32)
+//!                                           global.get $ticks
+//!                                           i32.const 1
+//!                                           i32.sub
+//!                                           local.tee $t
+//!                                           global.set $ticks
+//!                                           local.get $t
+//!                                           i32.eqz
+//!                                           if                 ;; hinted: hardly ever
+//!                                             call $tick
+//!                                             global.get $ticks
+//!                                             local.set $t
+//!                                           end
+//!   loop                                    loop
+//!                                             local.get $t
+//!                                             …the same from i32.const 1 on
+//!     call $g                                 call $g
+//!                                             global.get $ticks
+//!                                             local.set $t
+//!     local.get $n                            local.get $n
+//!     br_if 0                                 br_if 0
+//!   end)                                    end)
+//! ```
+//!
+//! # Waits and memory
+//!
+//! `memory.atomic.wait32`, `wait64` and `notify` become calls with the operator's offset as one more argument; the
+//! host keeps their traps (unaligned, out of bounds). The imported memory becomes an unshared one of the same limits,
+//! which the host shares among instances in its own way, and `memory.grow` becomes a call.
+//!
+//! ```wat
+//! memory.atomic.wait32 offset=8           i32.const 8
+//!                                         call $wait32
+//! memory.grow                             call $memory_grow
+//! ```
+//!
+//! # Stores
+//!
+//! After each write its first address is compared with the hull of all watched ranges: the `watch_len` addresses from
+//! `watch_lo` on. The host extends the hull below by 15 bytes, so that a write which only ends in a watched range is
+//! seen too, and looks up hits in its own table. A `watch_len` of 0 watches nothing.
+//!
+//! ```wat
+//!                                         local.set $value
+//!                                         local.tee $address
+//!                                         local.get $value
+//! i32.store offset=4                      i32.store offset=4
+//!                                         local.get $address
+//!                                         i32.const 4
+//!                                         i32.add
+//!                                         global.get $watch_lo
+//!                                         i32.sub
+//!                                         global.get $watch_len
+//!                                         i32.lt_u
+//!                                         if                   ;; hinted: hardly ever
+//!                                           local.get $address
+//!                                           i32.const 4        ;; the offset
+//!                                           i32.const 4        ;; the number of bytes
+//!                                           call $stored
+//!                                         end
+//! ```
+//!
+//! A compare-exchange reports only if it wrote. `memory.fill`, `memory.copy` and `memory.init` call `bulk_stored` if
+//! they wrote something and it overlaps the hull. Active data segments are written when a module is instantiated, which
+//! no code sees: the host has to report those itself.
+//!
+//! # Exports
+//!
+//! With [`Exports::Only`] the module keeps the exports that its host uses and loses the globals that nothing needs
+//! then. A function that is not exported is compiled without an entry for the host.
+//!
+//! # The interface to the host
+//!
+//! `A` is the index type of memory 0: `i32`, or `i64` with a 64-bit memory. All in the import module
+//! [`IMPORT_MODULE`]; only what the options need is imported.
+//!
+//! | import | type | option |
+//! | --- | --- | --- |
+//! | `tick` | `[] → []` | `ticks` |
+//! | `wait32` | `[address A, expected i32, timeout i64, offset A] → [i32]` | `host_waits` |
+//! | `wait64` | `[address A, expected i64, timeout i64, offset A] → [i32]` | `host_waits` |
+//! | `notify` | `[address A, count i32, offset A] → [i32]` | `host_waits` |
+//! | `memory_grow` | `[delta A] → [A]` | `host_memory` |
+//! | `stored` | `[address A, offset A, size i32] → []` | `stores` |
+//! | `bulk_stored` | `[address A, length A] → []` | `stores` |
+//! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
+//! | globals `watch_lo`, `watch_len` | `mut A` | `stores`, see [`RuntimeGlobals`] |
+//!
+//! Globals that a module defines are 0 at first: its start function counts ticks into the negative, without a call of
+//! the host. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, another one is refused.
+//!
+//! # What it knows
+//!
+//! Every proposal of WebAssembly 3.0 (threads, SIMD, exceptions, memory64, GC, tail calls, …), legacy exceptions,
+//! custom page sizes and wide arithmetic. Modules that need another are refused with its name. Debug information is
+//! copied, and still speaks of the original code; so do `linking` and `reloc.*` sections, which nothing reads once a
+//! module is linked.
 
 mod body;
 mod checks;
 mod code;
 mod emit;
 mod error;
+mod exports;
 mod hints;
 mod host;
 mod map;
@@ -22,7 +141,7 @@ pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 1;
+pub const REWRITER_VERSION: u32 = 2;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +161,8 @@ pub struct Options {
     pub stores: bool,
     /// Where the globals shared with the host come from.
     pub runtime_globals: RuntimeGlobals,
+    /// Which exports stay.
+    pub exports: Exports,
     /// What becomes of the debug information.
     pub debug_sections: DebugSections,
 }
@@ -57,6 +178,7 @@ impl Options {
             host_start: false,
             stores: false,
             runtime_globals: RuntimeGlobals::Define,
+            exports: Exports::All,
             debug_sections: DebugSections::Keep,
         }
     }
@@ -81,6 +203,17 @@ pub enum RuntimeGlobals {
     /// The module imports them: `wkdb.ticks`, `wkdb.watch_lo`, `wkdb.watch_len`. For user modules, which share those
     /// of their kernel instance.
     Import,
+}
+
+/// Which exports a module keeps, besides those that the rewriting adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exports {
+    /// All.
+    All,
+    /// Those with these names, and those without which code may not take a reference to a function. Globals behind the
+    /// last one that anything refers to go too: a kernel that exports every symbol has a global for each datum, all of
+    /// them part of each of its instances. The indices of the others stay.
+    Only(&'static [&'static str]),
 }
 
 /// What becomes of the custom sections with debug information, whose offsets are the original module's.

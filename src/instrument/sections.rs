@@ -80,7 +80,8 @@ pub(super) fn leb_width(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| byte & 0x80 == 0).map(|last| last + 1)
 }
 
-fn section_name(id: u8) -> &'static str {
+/// A section's name in messages.
+pub(super) fn section_name(id: u8) -> &'static str {
     match id {
         0 => "a custom section",
         1 => "the type section",

@@ -51,18 +51,7 @@ pub(super) enum Entry {
         prev: u64,
         /// It.
         new: u64,
-        /// Of a clone of a user task, its image.
-        clone: Option<ImageRef>,
     },
-}
-
-/// Where a user image's bytes are and where it goes. The latter is a live process's own: no two have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct ImageRef {
-    pub(super) bin_start: u64,
-    pub(super) bin_end: u64,
-    pub(super) data_start: u64,
-    pub(super) table_start: u64,
 }
 
 pub(super) struct Core {

@@ -171,7 +171,17 @@ impl Machine {
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let kernel = images.get(ModuleId::KERNEL).cloned();
         let kernel = kernel.ok_or_else(|| MachineError::Engine("no kernel image".into()))?;
-        let shared = Shared { core: core.into(), images: images.into(), memory, engine, linker, kernel, memory_module };
+        let shared = Shared {
+            core: core.into(),
+            images: images.into(),
+            memory,
+            engine,
+            linker,
+            kernel,
+            clones: Default::default(),
+            boot_data: life::BootData::of(&module),
+            memory_module,
+        };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }
 

@@ -8,7 +8,7 @@ use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{CodeAddress, Frame, ModuleId};
 
-use super::core::ImageRef;
+use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
 use crate::instrument::OffsetMap;
 

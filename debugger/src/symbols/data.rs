@@ -37,7 +37,7 @@ pub enum DataSource {
 pub struct DataSymbol {
     /// Its name; a data segment's has the section before it, as in `.data.jiffies_64`.
     pub name: String,
-    /// Its guest address.
+    /// Its guest address; in a position-independent module, its offset from the memory base.
     pub address: u64,
     /// Its size in bytes, where that is known.
     pub size: Option<u64>,

@@ -178,6 +178,12 @@ impl Symbols {
         self.data().at(address)
     }
 
+    /// Whether the module's data may be anywhere, as a user image's: all its data addresses are then offsets from the
+    /// `__memory_base` of an instance.
+    pub fn is_position_independent(&self) -> bool {
+        self.names.memory_base().is_some()
+    }
+
     /// Whether the module has DWARF that can be used.
     pub fn has_dwarf(&self) -> bool {
         self.lines().is_some()
@@ -208,7 +214,7 @@ impl Symbols {
     fn data(&self) -> &DataTable {
         self.data.get_or_init(|| {
             let mut problems = Vec::new();
-            let variables = dwarf::variables(&self.module, self.names.debug_sections(), &mut problems);
+            let variables = dwarf::variables(&self.module, &self.names, &mut problems);
             problems.into_iter().for_each(|problem| self.note(problem));
             DataTable::new(variables, &self.names)
         })

@@ -30,6 +30,8 @@ pub(super) struct ModuleNames {
     /// Segments with a place of their own: name, address, size.
     segments: Vec<(String, u64, u64)>,
     debug_sections: DebugSections,
+    /// The index of the imported global that holds the address of a position-independent module's data.
+    memory_base: Option<u32>,
 }
 
 impl ModuleNames {
@@ -55,6 +57,10 @@ impl ModuleNames {
 
     pub(super) fn segments(&self) -> &[(String, u64, u64)] {
         &self.segments
+    }
+
+    pub(super) fn memory_base(&self) -> Option<u32> {
+        self.memory_base
     }
 
     pub(super) fn function_at(&self, offset: CodeOffset) -> Option<FunctionSymbol> {
@@ -122,7 +128,12 @@ impl Reading {
                             self.names.other_names.insert(self.names.imported, import.name.into());
                             self.names.imported += 1;
                         }
-                        TypeRef::Global(_) => self.globals.push(None),
+                        TypeRef::Global(_) => {
+                            if import.name == "__memory_base" {
+                                self.names.memory_base = u32::try_from(self.globals.len()).ok();
+                            }
+                            self.globals.push(None);
+                        }
                         _ => {}
                     }
                 }

@@ -20,6 +20,26 @@ use super::super::memory::OutOfBounds;
 use super::user::{self, StartError};
 use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
 use crate::condition::Condition;
+use crate::contract::KernelModule;
+
+/// Where the kernel expects what it is booted with, as far as it says.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct BootData {
+    command_line: Option<u64>,
+    /// The pointers to the initramfs: to its first byte, and behind its last.
+    initrd: [Option<u64>; 2],
+    pointer_bytes: usize,
+}
+
+impl BootData {
+    pub(in crate::machine) fn of(kernel: &KernelModule) -> Self {
+        BootData {
+            command_line: kernel.data_symbol("boot_command_line"),
+            initrd: [kernel.data_symbol("initrd_start"), kernel.data_symbol("initrd_end")],
+            pointer_bytes: kernel.width.bytes() as usize,
+        }
+    }
+}
 
 /// Runs a runner for as long as it lives. The future never completes unless the host itself cannot go on.
 pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: Entry) {
@@ -82,11 +102,9 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
             let ended = call_kernel(store, "_start_secondary", &[argument]).await;
             never_returns(store, "_start_secondary", ended).await
         }
-        Entry::Fork { prev, new, clone } => {
-            if let Some(image) = clone {
-                let prepared = user::prepare(store, image, true);
-                store.data_mut().clone = Some(prepared);
-            }
+        Entry::Fork { prev, new } => {
+            let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+            store.data_mut().clone = shared.clones.borrow_mut().remove(&me);
             let ended = call_kernel(store, "ret_from_fork", &[prev, new]).await;
             user_mode(store, ended).await
         }
@@ -139,31 +157,25 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
 /// Step 2 of the contract's life of a machine: command line and initramfs.
 fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
-    let symbol = |store: &mut Store<RunnerData>, name: &str| {
-        let global = store.data().kernel?.get_global(&mut *store, name)?;
-        match global.get(store) {
-            Val::I32(address) => Some((u64::from(address as u32), 4)),
-            Val::I64(address) => Some((address as u64, 8)),
-            _ => None,
-        }
-    };
     let missing = |name: &str| wasmtime::Error::msg(format!("the kernel does not export the symbol {name}"));
     let mut line = shared.core.borrow().config.command_line.clone().into_bytes();
     line.push(0);
-    let (address, _) = symbol(store, "boot_command_line").ok_or_else(|| missing("boot_command_line"))?;
+    let BootData { command_line, initrd, pointer_bytes } = shared.boot_data;
+    let address = command_line.ok_or_else(|| missing("boot_command_line"))?;
     shared.core.borrow_mut().host_write(Some(me), address, &line, "kernel command line")?;
 
-    let Some(initrd) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
+    let Some(archive) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
     let start = shared.memory.size();
-    let pages = (initrd.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
+    let pages = (archive.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
     shared.memory.grow(pages).ok_or_else(|| {
-        wasmtime::Error::msg(format!("the initramfs of {} bytes does not fit into guest memory", initrd.len()))
+        wasmtime::Error::msg(format!("the initramfs of {} bytes does not fit into guest memory", archive.len()))
     })?;
-    shared.core.borrow_mut().host_write(Some(me), start, &initrd, "initramfs")?;
-    for (name, value) in [("initrd_start", start), ("initrd_end", start + initrd.len() as u64)] {
-        let (address, width) = symbol(store, name).ok_or_else(|| missing(name))?;
+    shared.core.borrow_mut().host_write(Some(me), start, &archive, "initramfs")?;
+    let ends = [("initrd_start", initrd[0], start), ("initrd_end", initrd[1], start + archive.len() as u64)];
+    for (name, address, value) in ends {
+        let address = address.ok_or_else(|| missing(name))?;
         let action = format!("pointer {name}");
-        shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..width], &action)?;
+        shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..pointer_bytes], &action)?;
     }
     grant(store)
 }

@@ -5,6 +5,7 @@
 //! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ use crate::contract::ImportKind;
 mod device;
 pub(super) mod life;
 mod tasks;
-mod user;
+pub(super) mod user;
 mod waits;
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
@@ -41,6 +42,9 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
     pub(super) kernel: Rc<Image>,
+    /// The images of clones that have not run yet.
+    pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
+    pub(super) boot_data: life::BootData,
     /// Gives each store its view of the memory.
     pub(super) memory_module: Module,
 }

@@ -8,7 +8,6 @@ use wasmtime::{
     Trap, Val,
 };
 
-use super::super::core::ImageRef;
 use super::super::images::Image;
 use super::life::{call, call_kernel};
 use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
@@ -20,9 +19,18 @@ const MIN_TABLE: u64 = 4096;
 /// that goes on has lost its way, and each takes a stack of the host's.
 const MAX_HANDLERS: u32 = 64;
 
+/// Where a user image's bytes are and where it goes. The latter is a live process's own: no two have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::machine) struct ImageRef {
+    pub(super) bin_start: u64,
+    pub(super) bin_end: u64,
+    pub(super) data_start: u64,
+    pub(super) table_start: u64,
+}
+
 /// A user image that a runner is about to run, and where it goes.
 #[derive(Clone)]
-pub(super) struct Prepared {
+pub(in crate::machine) struct Prepared {
     /// None where the bytes could not be compiled: then the task dies as it starts.
     image: Option<SendWrapper<Rc<Image>>>,
     data_start: u64,

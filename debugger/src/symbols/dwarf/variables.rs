@@ -7,7 +7,7 @@ use gimli::{
     UnitOffset,
 };
 
-use super::super::module::DebugSections;
+use super::super::module::ModuleNames;
 
 type Slice<'m> = EndianSlice<'m, LittleEndian>;
 type Entry<'m> = DebuggingInformationEntry<Slice<'m>>;
@@ -26,14 +26,10 @@ pub(in super::super) struct Variable {
 }
 
 /// Reads all variables with a fixed address. Units that cannot be read are left out and told in `problems`.
-pub(in super::super) fn variables(
-    module: &[u8],
-    sections: &DebugSections,
-    problems: &mut Vec<String>,
-) -> Vec<Variable> {
+pub(in super::super) fn variables(module: &[u8], names: &ModuleNames, problems: &mut Vec<String>) -> Vec<Variable> {
     let bytes = |range| Slice::new(module.get(range).unwrap_or_default(), LittleEndian);
-    match super::open(sections, bytes) {
-        Ok(Some(dwarf)) => Units::read(&dwarf, problems).variables(problems),
+    match super::open(names.debug_sections(), bytes) {
+        Ok(Some(dwarf)) => Units::read(&dwarf, names.memory_base(), problems).variables(problems),
         Ok(None) => Vec::new(),
         Err(error) => {
             problems.push(format!("DWARF is ignored: {error}"));
@@ -44,6 +40,8 @@ pub(in super::super) fn variables(
 
 struct Units<'d, 'm> {
     dwarf: &'d Dwarf<Slice<'m>>,
+    /// The global that a position-independent module's addresses are relative to.
+    memory_base: Option<u32>,
     /// In the order of their offsets.
     units: Vec<Unit<Slice<'m>>>,
     /// Sizes of types that are known already, by the unit and the type's place in it.
@@ -51,7 +49,7 @@ struct Units<'d, 'm> {
 }
 
 impl<'d, 'm> Units<'d, 'm> {
-    fn read(dwarf: &'d Dwarf<Slice<'m>>, problems: &mut Vec<String>) -> Self {
+    fn read(dwarf: &'d Dwarf<Slice<'m>>, memory_base: Option<u32>, problems: &mut Vec<String>) -> Self {
         let mut units = Vec::new();
         let mut headers = dwarf.units();
         loop {
@@ -65,7 +63,7 @@ impl<'d, 'm> Units<'d, 'm> {
                 }
             }
         }
-        Units { dwarf, units, sizes: HashMap::new() }
+        Units { dwarf, memory_base, units, sizes: HashMap::new() }
     }
 
     fn variables(mut self, problems: &mut Vec<String>) -> Vec<Variable> {
@@ -96,22 +94,32 @@ impl<'d, 'm> Units<'d, 'm> {
         Ok(())
     }
 
-    /// The address, if the variable's location is nothing but one.
+    /// The address, if the variable's location is nothing but one: `addr`, or `memory_base + addr` where code is
+    /// position-independent. Thread-local variables are relative to another global.
     fn fixed_address(&self, unit: usize, entry: &Entry<'m>) -> Result<Option<u64>, gimli::Error> {
         let unit = &self.units[unit];
         let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(gimli::DW_AT_location) else {
             return Ok(None);
         };
         let mut operations = expression.operations(unit.encoding());
-        let address = match operations.next()? {
+        let mut first = operations.next()?;
+        let relative = match first {
+            Some(Operation::WasmGlobal { index }) if Some(index) == self.memory_base => {
+                first = operations.next()?;
+                true
+            }
+            _ => false,
+        };
+        let address = match first {
             Some(Operation::Address { address }) => address,
             Some(Operation::AddressIndex { index }) => self.dwarf.address(unit, index)?,
             _ => return Ok(None),
         };
-        // What the linker dropped has an address of 0 or of all ones: nothing lives in either place.
+        let whole = (!relative || matches!(operations.next()?, Some(Operation::Plus))) && operations.next()?.is_none();
+        // What the linker dropped has an address of all ones or, from older ones, of 0, where nothing else lives.
         let all_ones = if unit.encoding().address_size == 8 { u64::MAX } else { u64::from(u32::MAX) };
-        let alone = operations.next()?.is_none();
-        Ok((alone && address != 0 && address < all_ones - 1).then_some(address))
+        let dropped = address >= all_ones - 1 || (address == 0 && !relative);
+        Ok((whole && !dropped).then_some(address))
     }
 
     /// The name and the type may stand at a declaration that the entry completes.

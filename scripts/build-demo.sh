@@ -1,0 +1,101 @@
+#!/bin/sh
+# Builds the demo guest "minik" from src/demo/minik with Debian's clang-22 and lld-22, and writes what is committed:
+#
+#   src/demo/minik-6.4.wasm, src/demo/minik-7.0.wasm   the kernel, for both eras of the host contract
+#   src/demo/initramfs.cpio                            its user programs, a "newc" archive
+#   src/demo/SOURCES.sha256                            what these were built from
+#
+# SOURCES.sha256 holds a line "HASH  PATH" for every file below src/demo/minik and for this script, as sha256sum prints
+# it in the repository's root, paths sorted bytewise. A test compares it with the files. The build is reproducible:
+# nothing in it depends on where or when it runs.
+set -eu
+export LC_ALL=C
+root=$(cd "$(dirname "$0")/.." && pwd)
+demo=$root/src/demo
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$demo/minik"
+
+common="--target=wasm32 -matomics -mbulk-memory -ffreestanding -nostdlibinc -std=gnu11 -Iinclude
+  -ffile-compilation-dir=minik -Wall -Wextra -Werror -Wno-dangling-else"
+# Functions in assembly have a name each, and nothing to say about lines.
+compile() { # SOURCE OBJECT FLAGS...
+  source=$1 object=$2
+  shift 2
+  case $source in
+  *.S) clang-22 $common -Wno-unused-command-line-argument "$@" -c "$source" -o "$object" ;;
+  *) clang-22 $common -g -gdwarf-5 "$@" -c "$source" -o "$object" ;;
+  esac
+}
+
+kernel_exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base init_task
+  boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs first_worker"
+
+build_kernel() { # ERA RELEASE
+  objects=
+  for source in arch/*.S arch/*.c init/*.c kernel/*.c mm/*.c fs/*.c drivers/*.c lib/*.c; do
+    object=$work/$1-$(echo "$source" | tr / -).o
+    compile "$source" "$object" -DERA="$1" -O1 -fno-inline-functions
+    objects="$objects $object"
+  done
+  if [ "$1" = 64 ]; then
+    exports="--export-all"
+  else
+    exports=$(printf -- '--export=%s ' $kernel_exports)
+  fi
+  wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
+    -z stack-size=4096 --export-table --no-entry --no-merge-data-segments $exports $objects -o "$demo/minik-$2.wasm"
+}
+
+build_program() { # NAME PATH SOURCES...
+  program=$1 path=$2
+  shift 2
+  objects=
+  for source in user/crt.S user/libc.c lib/string.c lib/vsprintf.c "$@"; do
+    object=$work/$program-$(echo "$source" | tr / -).o
+    compile "$source" "$object" -DERA=70 -fPIC -fvisibility=hidden -ftls-model=local-exec -O1
+    objects="$objects $object"
+  done
+  mkdir -p "$work/root/$(dirname "$path")"
+  wasm-ld-22 -shared --experimental-pic --shared-memory --max-memory=4294967296 --no-entry $objects \
+    -o "$work/root/$path"
+}
+
+# A newc archive with fixed times and owners, its entries in the order given.
+write_cpio() { # FILE ENTRIES...
+  python3 - "$@" <<'PY'
+import os, sys
+
+out, entries = sys.argv[1], sys.argv[2:]
+data = bytearray()
+
+def entry(ino, name, mode, content):
+    fields = [ino, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
+    data.extend(b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0")
+    data.extend(b"\0" * (-len(data) % 4))
+    data.extend(content)
+    data.extend(b"\0" * (-len(data) % 4))
+
+for ino, name in enumerate(entries, 1):
+    if os.path.isdir(name):
+        entry(ino, name, 0o040755, b"")
+    else:
+        entry(ino, name, 0o100755, open(name, "rb").read())
+entry(0, "TRAILER!!!", 0, b"")
+data.extend(b"\0" * (-len(data) % 512))
+open(out, "wb").write(data)
+PY
+}
+
+build_kernel 64 6.4
+build_kernel 70 7.0
+build_program init init user/init.c
+build_program sh bin/sh user/sh.c user/sh_builtins.c
+build_program hello bin/hello user/hello.c
+build_program stress bin/stress user/stress.c
+build_program contract bin/contract user/contract.c user/contract_signals.c
+cd "$work/root"
+write_cpio "$demo/initramfs.cpio" $(find . -mindepth 1 | sed 's|^\./||' | sort)
+cd "$root"
+{ find src/demo/minik -type f; echo scripts/build-demo.sh; } | sort | xargs sha256sum > src/demo/SOURCES.sha256
+ls -l "$demo"/*.wasm "$demo"/initramfs.cpio
