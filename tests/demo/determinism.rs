@@ -53,7 +53,7 @@ fn what_only_observes_changes_nothing() {
         });
         let watched = stress(|c| {
             c.policy = policy;
-            c.watch = vec![WatchRange { address: 0x10000, len: 0x8000 }];
+            c.watch = vec![WatchRange { address: 0x11000, len: 0x400 }];
         });
         assert!(watched.events.iter().any(|e| matches!(e, wkdb_tracer::Event::Watch(_))), "nothing was watched");
         assert_eq!(plain, checked, "{policy:?} with store checks");
