@@ -46,6 +46,8 @@ static int binder_open(struct inode *inode, struct file *file)
 	proc->cookie = (u32)current->pid + 0x5800;
 	INIT_DELAYED_WORK(&proc->deferred, binder_deferred_func);
 	queue_delayed_work_on(0, system_wq, &proc->deferred, BINDER_DEFER);
+	pr_info("binder: %d reserves its descriptor %d, slot at %p\n", current->pid, BINDER_RESERVED_FD,
+		&proc->files->fdt->fd[BINDER_RESERVED_FD]);
 	file->private_data = proc;
 	return 0;
 }

@@ -18,7 +18,8 @@ struct dst_entry {
 };
 
 struct sk_buff {
-	u8 data[sizeof(struct dst_entry)];
+	struct sk_buff *next;
+	u8 data[sizeof(struct dst_entry) - sizeof(struct sk_buff *)];
 };
 
 static struct dst_entry *route;

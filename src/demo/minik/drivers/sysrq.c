@@ -36,9 +36,11 @@ static noinline u32 trap_recursion(u32 n) { return n == ~0u ? 0 : 1 + trap_recur
 /* Leaves the kernel stack by a few kilobytes, and traps there: not even a panic can be trusted then. */
 static noinline u32 trap_off_stack(u32 depth)
 {
-	volatile u8 frame[1024];
+	u8 frame[1024];
 
-	frame[0] = (u8)depth;
+	memset(frame, (int)depth, sizeof(frame));
+	/* Hides the array from the optimiser, which would keep one byte of it. */
+	__asm__ volatile("" : : "r"(frame) : "memory");
 	if (depth == 10)
 		__builtin_trap();
 	return trap_off_stack(depth + 1) + frame[0];
