@@ -252,11 +252,14 @@ proptest! {
             });
             prop_assert!(watched.3 >= 2 * cpus.len());
             prop_assert_eq!((&first.0, &first.1, &first.2), (&watched.0, &watched.1, &watched.2), "watched, {:?}", policy);
-            let other = run(&kernel, |config| {
-                base(config);
-                config.seed = seed ^ 1;
-            });
-            prop_assert_ne!(first.0.schedule_hash, other.0.schedule_hash);
+            // Few slices of few ticks can be drawn alike.
+            if slice > 16 && first.0.slices > 4 {
+                let other = run(&kernel, |config| {
+                    base(config);
+                    config.seed = seed ^ 1;
+                });
+                prop_assert_ne!(first.0.schedule_hash, other.0.schedule_hash);
+            }
         }
     }
 }
