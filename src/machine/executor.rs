@@ -403,8 +403,7 @@ impl Machine {
         for id in ids {
             self.stack(id);
         }
-        let reports = self.shared.core.borrow().reports();
-        reports
+        self.shared.core.borrow().reports()
     }
 }
 
