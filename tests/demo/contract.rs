@@ -16,16 +16,19 @@ fn boots_to_its_shell_in_both_eras() {
     }
 }
 
-/// Clone, exec, signals that nest, a clone born with a signal pending, exec in a handler, traps, images that are none.
+/// Clone, exec, signals that nest, a clone born with a signal pending, exec in a handler, traps, images that are none:
+/// alone on a CPU and sharing one.
 #[test]
 fn user_programs_get_what_the_contract_promises() {
     for era in ERAS {
-        let run =
-            run(era, "", "expect \"minik# \"\nsend \"contract\\n\"\nexpect \"all \"\nexpect \"minik# \"\n", |_| {});
-        assert_script_done(&run);
-        let checks = run.console.lines().filter(|l| l.starts_with("contract: ") && l.ends_with(" ok")).count();
-        assert!(run.console.contains(&format!("contract: all {} ok", checks - 1)), "{}", run.console);
-        assert!(checks > 20);
+        for cpus in [1, 2, 4, 64] {
+            let script = "expect \"minik# \"\nsend \"contract\\n\"\nexpect \"all \"\nexpect \"minik# \"\n";
+            let run = run(era, &format!("nr_cpus={cpus}"), script, |_| {});
+            assert_script_done(&run);
+            let checks = run.console.lines().filter(|l| l.starts_with("contract: ") && l.ends_with(" ok")).count();
+            assert!(run.console.contains(&format!("contract: all {} ok", checks - 1)), "{}", run.console);
+            assert!(checks > 20);
+        }
     }
 }
 
