@@ -128,3 +128,53 @@ fn races_do_not_show_for_every_seed() {
         }
     }
 }
+
+/// Kernel and user code trap in all the ways there are; user code dies alone, the kernel panics.
+#[test]
+fn traps_end_as_the_contract_says() {
+    let kinds = [
+        ("unreachable", "unreachable"),
+        ("div0", "divide by zero"),
+        ("oob", "out of bounds memory access"),
+        ("badcall", "undefined element"),
+        ("wrongtype", "type mismatch"),
+        ("stackoverflow", "call stack exhausted"),
+    ];
+    for (kind, message) in kinds {
+        let user = format!(
+            "expect \"minik# \"\nsend \"crash {kind}\\r\"\nexpect \"Illegal instruction\"\nexpect \"minik# \"\n"
+        );
+        let said = run_script("7.0", "nr_cpus=4", &user);
+        assert!(said.contains(message) && said.contains("reached script"), "crash {kind}:\n{said}");
+        let kernel = format!("expect \"minik# \"\nsend \"ktrap {kind}\\r\"\nexpect \"Fatal exception\"\nwait 5s\n");
+        let said = run_script("7.0", "nr_cpus=4", &kernel);
+        assert!(said.contains(message) && said.contains("the guest panicked"), "ktrap {kind}:\n{said}");
+    }
+    let off_stack = "expect \"minik# \"\nsend \"ktrap offstack\\r\"\nwait 5s\n";
+    let said = run_script("6.4", "nr_cpus=4", off_stack);
+    assert!(said.contains("is broken (sp ") && said.contains("stopped CPU 0"), "{said}");
+}
+
+/// A CPU goes off line, which destroys its runner, and comes back with a new one.
+#[test]
+fn a_cpu_goes_and_comes_back() {
+    for era in ERAS {
+        let script = "expect \"minik# \"\nsend \"cpu up 5\\r\"\nexpect \"CPU5 online\"\nexpect \"minik# \"\n\
+                      send \"cpu down 5\\r\"\nexpect \"CPU5 offline\"\nexpect \"minik# \"\n\
+                      send \"cpu up 5\\r\"\nexpect \"CPU5 online\"\nexpect \"minik# \"\n\
+                      send \"stress 8 8\\r\"\nexpect \"counter 64: ok\"\nexpect \"minik# \"\n";
+        let said = run_script(era, "nr_cpus=6", script);
+        assert!(said.contains("reached script"), "era {era}:\n{said}");
+    }
+}
+
+/// As many CPUs as the kernel has, and more tasks than that.
+#[test]
+fn sixty_four_cpus_and_five_hundred_tasks() {
+    let script = "expect \"minik# \"\nsend \"uptime\\r\"\nexpect \"64 CPUs online\"\nexpect \"minik# \"\n\
+                  send \"stress 100 5\\r\"\nexpect \"counter 500: ok\"\n";
+    for era in ERAS {
+        let said = run_script(era, "nr_cpus=64 tasks=500", script);
+        assert!(said.contains("reached script"), "era {era}:\n{said}");
+    }
+}
