@@ -1,0 +1,1 @@
+//! Planted bugs: filled with the demo scenes.
