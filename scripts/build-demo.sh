@@ -90,6 +90,7 @@ PY
 
 build_kernel 64 6.4
 build_kernel 70 7.0
+chmod 644 "$demo"/*.wasm
 build_program init init user/init.c
 build_program sh bin/sh user/sh.c user/sh_builtins.c
 build_program hello bin/hello user/hello.c

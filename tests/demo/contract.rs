@@ -54,6 +54,7 @@ fn a_trap_in_a_user_program_kills_it_and_no_more() {
         ("div0", "integer divide by zero"),
         ("oob", "out of bounds memory access"),
         ("badcall", "undefined element"),
+        ("wrongtype", "type mismatch"),
         ("stackoverflow", "call stack exhausted"),
     ] {
         let script = format!(
@@ -69,7 +70,7 @@ fn a_trap_in_a_user_program_kills_it_and_no_more() {
 
 #[test]
 fn a_trap_in_the_kernel_panics_it() {
-    for kind in ["unreachable", "div0", "oob", "badcall"] {
+    for kind in ["unreachable", "div0", "oob", "badcall", "wrongtype", "stackoverflow"] {
         let script = format!("expect \"minik# \"\nsend \"ktrap {kind}\\n\"\nexpect \"never printed\"\n");
         let run = run(Era::Linux7_0, "", &script, |_| {});
         assert_eq!(run.outcome, wkdb_tracer::Outcome::Panic, "ktrap {kind}: {}", run.console);
@@ -78,9 +79,33 @@ fn a_trap_in_the_kernel_panics_it() {
 }
 
 #[test]
-fn sixty_four_cpus_and_five_hundred_tasks_boot() {
-    let run =
-        run(Era::Linux7_0, "nr_cpus=64 tasks=500", "expect \"minik# \"\nsend \"uptime\\n\"\nexpect \"up \"\n", |_| {});
-    assert_script_done(&run);
-    assert!(run.totals.tasks_alive >= 500, "{} tasks", run.totals.tasks_alive);
+fn sixty_four_cpus_and_five_hundred_tasks() {
+    let script = "expect \"minik# \"\nsend \"uptime\\r\"\nexpect \"64 CPUs online\"\nexpect \"minik# \"\n\
+                  send \"stress 100 5\\r\"\nexpect \"counter 500: ok\"\n";
+    for era in ERAS {
+        let run = run(era, "nr_cpus=64 tasks=500", script, |_| {});
+        assert_script_done(&run);
+        assert!(run.totals.tasks_alive >= 500, "{} tasks", run.totals.tasks_alive);
+    }
+}
+
+/// On a stack that is no stack, a panic cannot be trusted: the kernel stops CPU 0 instead.
+#[test]
+fn a_trap_off_the_stack_stops_cpu_0() {
+    let script = "expect \"minik# \"\nsend \"ktrap offstack\\r\"\nwait 5s\n";
+    let run = run(Era::Linux6_4, "nr_cpus=4", script, |_| {});
+    assert_eq!(run.outcome, wkdb_tracer::Outcome::Panic, "{}", run.console);
+    assert!(run.console.contains("is broken (sp "), "{}", run.console);
+}
+
+/// A CPU goes off line, which destroys its runner, and comes back with a new one.
+#[test]
+fn a_cpu_goes_and_comes_back() {
+    for era in ERAS {
+        let script = "expect \"minik# \"\nsend \"cpu up 5\\r\"\nexpect \"CPU5 online\"\nexpect \"minik# \"\n\
+                      send \"cpu down 5\\r\"\nexpect \"CPU5 offline\"\nexpect \"minik# \"\n\
+                      send \"cpu up 5\\r\"\nexpect \"CPU5 online\"\nexpect \"minik# \"\n\
+                      send \"stress 8 8\\r\"\nexpect \"counter 64: ok\"\nexpect \"minik# \"\n";
+        assert_script_done(&run(era, "nr_cpus=6", script, |_| {}));
+    }
 }

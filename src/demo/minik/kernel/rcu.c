@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RCU. The grace-period thread waits until every CPU has been in schedule(), idles or is in user mode; the callbacks then
- * are run by a thread per CPU (rcuos/N), all of them on CPU 0.
+ * RCU. The grace-period thread waits until every CPU has been in schedule(), idles or is in user mode; then a thread
+ * per CPU (rcuos/N, all of them on CPU 0) runs the callbacks.
  */
 #include "rcu.h"
 #include "kernel.h"
