@@ -209,6 +209,11 @@ impl GuestMemory {
         hasher.digest()
     }
 
+    /// Bytes of the host's memory that the contents take: what the guest has touched, in pages of the host.
+    pub fn backed_bytes(&self) -> u64 {
+        (self.touched_pages().len() * HOST_PAGE) as u64
+    }
+
     /// Numbers of the host pages that are, or may be, backed by memory: of an anonymous mapping all others are zero.
     fn touched_pages(&self) -> Vec<usize> {
         use std::os::unix::fs::FileExt;
