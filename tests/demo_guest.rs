@@ -90,7 +90,7 @@ fn symptom(scene: &Scene) -> &'static [&'static str] {
         "stray-write" => {
             &["ff ff ff ff by evdev_stop_autorepeat drivers/evdev.c", "trap: unaligned atomic", "wq_worker_comm"]
         }
-        "timer-stall" => &["by rtc_align drivers/rtc.c", "\"CPUs online\\\"\" was not printed"],
+        "timer-stall" => &["by rtc_align drivers/rtc.c", "was not printed before the run's time limit"],
         "wq-corrupt" => &["trap: out of bounds memory access", "process_one_work"],
         "fdtable" => &["trap: unaligned atomic", "dup_fd"],
         "rcu" => &["trap: undefined element", "rcu_do_batch"],
