@@ -114,8 +114,10 @@ fn writer(run: &Run, hit: &WatchHit) -> String {
     }
 }
 
-/// Writers, with what they changed.
-fn changes(run: &Run) -> Vec<(String, u32, u64, Vec<u8>, Vec<u8>)> {
+/// A writer, the watch, the first byte changed, the bytes before and after.
+type Change = (String, u32, u64, Vec<u8>, Vec<u8>);
+
+fn changes(run: &Run) -> Vec<Change> {
     let change = |hit: &&WatchHit| (writer(run, hit), hit.watch, hit.address, hit.old.clone(), hit.new.clone());
     run.hits().iter().map(change).collect()
 }
