@@ -130,7 +130,6 @@ impl Machine {
         let code = compile::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
         let loaded = code.and_then(|code| code.load(&engine)).map_err(code_error)?;
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
-        let memory_module = life::memory_module(&engine, &loaded.module).map_err(engine_error)?;
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -161,7 +160,6 @@ impl Machine {
             kernel,
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
-            memory_module,
         };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }

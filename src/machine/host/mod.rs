@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module,
-    Val, ValType, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Val,
+    ValType, WasmBacktrace,
 };
 use wkdb_tracer::{Frame, RunnerId};
 
@@ -45,8 +45,6 @@ pub(super) struct Shared {
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
     pub(super) boot_data: life::BootData,
-    /// Gives each store its view of the memory.
-    pub(super) memory_module: Module,
 }
 
 /// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
@@ -335,17 +333,10 @@ fn define_serialize(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -
 }
 
 /// The externs for the kernel's imports, in order.
-fn kernel_imports(
-    store: &mut impl AsContextMut<Data = RunnerData>,
-    shared: &Shared,
-    memory: Memory,
-) -> wasmtime::Result<Vec<Extern>> {
+fn kernel_imports(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Shared) -> wasmtime::Result<Vec<Extern>> {
     let mut externs = Vec::new();
     for import in shared.kernel.module().imports() {
-        let found = match import.ty() {
-            ExternType::Memory(_) => Some(memory.into()),
-            _ => shared.linker.get(&mut *store, import.module(), import.name()).ok(),
-        };
+        let found = shared.linker.get(&mut *store, import.module(), import.name()).ok();
         externs.push(found.ok_or_else(|| {
             wasmtime::Error::msg(format!("import {}.{} is not in the host contract", import.module(), import.name()))
         })?);
