@@ -18,7 +18,7 @@ use wkdb_tracer::{Event, Outcome, RunnerId};
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::user::{self, StartError};
-use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
+use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, park, word_val};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::instrument::MEMORY_EXPORT;
@@ -114,10 +114,8 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
 
 async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let shared = Rc::clone(&store.data().shared);
-    let externs = kernel_imports(store, &shared)?;
     // Its memory becomes this store's view of the machine's.
-    let instance = Instance::new_async(&mut *store, shared.kernel.module(), &externs);
-    let instance = shared.memory.attaching(instance).await?;
+    let instance = shared.memory.attaching(shared.kernel.instantiate_async(&mut *store)).await?;
     let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
     let memory = memory.ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without the machine's memory"))?;
     store.data_mut().memory = Some(memory);
