@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module,
-    Val, ValType, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory, Val,
+    ValType, WasmBacktrace,
 };
 use wkdb_tracer::{Frame, RunnerId};
 
 use super::core::Core;
-use super::images::{Image, Images};
+use super::images::Images;
 use super::memory::GuestMemory;
 use super::one_thread::OneThread;
 use super::runners::Wake;
@@ -41,12 +41,11 @@ pub(super) struct Shared {
     pub(super) memory: GuestMemory,
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
-    pub(super) kernel: Rc<Image>,
+    /// The kernel with its imports resolved.
+    pub(super) kernel: InstancePre<RunnerData>,
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
     pub(super) boot_data: life::BootData,
-    /// Gives each store its view of the memory.
-    pub(super) memory_module: Module,
 }
 
 /// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
@@ -334,25 +333,6 @@ fn define_serialize(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -
     define_suspending(linker, "env", name, ty, |caller, params| {
         Box::pin(tasks::serialize(caller, word(params.first()), word(params.get(1))))
     })
-}
-
-/// The externs for the kernel's imports, in order.
-fn kernel_imports(
-    store: &mut impl AsContextMut<Data = RunnerData>,
-    shared: &Shared,
-    memory: Memory,
-) -> wasmtime::Result<Vec<Extern>> {
-    let mut externs = Vec::new();
-    for import in shared.kernel.module().imports() {
-        let found = match import.ty() {
-            ExternType::Memory(_) => Some(memory.into()),
-            _ => shared.linker.get(&mut *store, import.module(), import.name()).ok(),
-        };
-        externs.push(found.ok_or_else(|| {
-            wasmtime::Error::msg(format!("import {}.{} is not in the host contract", import.module(), import.name()))
-        })?);
-    }
-    Ok(externs)
 }
 
 /// An error as a host function reports it to Wasmtime.

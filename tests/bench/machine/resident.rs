@@ -26,6 +26,8 @@ pub(crate) fn measure(
     cache: &Path,
 ) -> Result<Resident, Failure> {
     let mut child = Command::new(std::env::current_exe()?);
+    // As the machine process has it.
+    child.env(wkdb::process::ALLOCATOR.0, wkdb::process::ALLOCATOR.1);
     child.arg(CHILD).args([kernel, cache]).arg(command_line).args(initramfs);
     // The first run compiles.
     child.output()?;
