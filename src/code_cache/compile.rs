@@ -22,7 +22,7 @@ use wasmtime::{Engine, Module};
 
 use super::{Artifact, CodeKey, CodeStore, StoreError};
 use crate::contract;
-use crate::instrument::{self, DebugSections, Exports, OffsetMap, RuntimeGlobals, TickCounter};
+use crate::instrument::{self, DebugSections, Exports, HostMemory, OffsetMap, RuntimeGlobals, TickCounter};
 
 /// What a module is to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,7 +163,10 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         ticks: true,
         tick_counter: TickCounter::Local,
         host_waits: true,
-        host_memory: true,
+        host_memory: match role {
+            Role::Kernel => HostMemory::Define,
+            Role::User => HostMemory::Import,
+        },
         host_start: true,
         stores: variant.stores,
         runtime_globals: match role {

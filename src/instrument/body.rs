@@ -9,7 +9,7 @@ use super::host::{Host, HostFunction};
 use super::sections::leb_width;
 use super::store::{Access, Operand, Store, store_of};
 use super::survey::Survey;
-use super::{Options, TickCounter};
+use super::{HostMemory, Options, TickCounter};
 
 /// What is done at an operator.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -218,7 +218,7 @@ fn action(
         Operator::MemoryAtomicNotify { ref memarg } if options.host_waits => {
             wait("memory.atomic.notify", memarg, HostFunction::Notify)?
         }
-        Operator::MemoryGrow { mem: 0 } if options.host_memory => Some(Action::MemoryGrow),
+        Operator::MemoryGrow { mem: 0 } if options.host_memory != HostMemory::Keep => Some(Action::MemoryGrow),
         Operator::MemoryFill { mem } if options.stores => {
             first_memory("memory.fill", mem)?;
             Some(Action::Bulk(Bulk { source: Operand::I32, length: index_type(survey, mem) }))

@@ -61,11 +61,17 @@ pub enum InstrumentError {
         /// Where it is.
         offset: usize,
     },
-    /// `host_memory` was asked for, and memory 0 is not the machine's.
+    /// Memory 0 is to be the machine's, and is not.
     #[error(
         "the module defines its memory instead of importing it, so the machine cannot provide it (link with --import-memory)"
     )]
     OwnMemory,
+    /// More than the memory that the machine provides.
+    #[error("the module has {count} memories, and the machine provides one: link it without the others")]
+    ManyMemories {
+        /// How many.
+        count: u32,
+    },
     /// The module already uses a name that belongs to the workbench: it may have been rewritten before.
     #[error("the module already has the {what} {name:?}, which belongs to the workbench: was it rewritten before?")]
     Reserved {

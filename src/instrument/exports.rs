@@ -143,7 +143,8 @@ impl Kept {
         Ok(())
     }
 
-    fn keeps(&self, export: &Export<'_>) -> bool {
+    /// Whether an export stays.
+    pub(super) fn keeps(&self, export: &Export<'_>) -> bool {
         let is_function = matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact);
         self.exports.names(export.name) || (is_function && self.referenced.contains(&export.index))
     }

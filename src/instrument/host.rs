@@ -5,7 +5,7 @@ use wasm_encoder::ValType;
 use super::error::InstrumentError;
 use super::map::Shift;
 use super::survey::Survey;
-use super::{Options, RuntimeGlobals};
+use super::{HostMemory, Options, RuntimeGlobals};
 
 /// The module name of every import that the rewriting adds.
 pub const IMPORT_MODULE: &str = "wkdb";
@@ -14,6 +14,8 @@ pub const EXPORT_PREFIX: &str = "wkdb:";
 
 /// The export that a module's start function becomes with [`Options::host_start`].
 pub const START_EXPORT: &str = "wkdb:start";
+/// The export of a memory that is defined instead of imported, with [`super::HostMemory::Define`].
+pub const MEMORY_EXPORT: &str = "wkdb:memory";
 /// The export of the kernel's stack pointer.
 pub const STACK_POINTER_EXPORT: &str = "wkdb:stack_pointer";
 /// How many functions engines accept in a module.
@@ -105,7 +107,7 @@ impl Host {
     /// Decides what the module needs. `kept_globals`: how many of the original's globals stay.
     ///
     /// # Errors
-    /// `host_memory` was asked for, but the module has a memory of its own; or there would be too many functions.
+    /// The memory is to be the machine's, but the module has one of its own; or there would be too many functions.
     pub(super) fn plan(survey: &Survey<'_>, options: &Options, kept_globals: u32) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
@@ -117,10 +119,14 @@ impl Host {
             if options.host_waits {
                 functions.extend([HostFunction::Wait32, HostFunction::Wait64, HostFunction::Notify]);
             }
-            if options.host_memory && !survey.memory_imported {
-                return Err(InstrumentError::OwnMemory);
-            }
-            if options.host_memory {
+            if options.host_memory != HostMemory::Keep {
+                if !survey.memory_imported {
+                    return Err(InstrumentError::OwnMemory);
+                }
+                let count = survey.types.as_ref().memory_count();
+                if options.host_memory == HostMemory::Define && count > 1 {
+                    return Err(InstrumentError::ManyMemories { count });
+                }
                 functions.push(HostFunction::MemoryGrow);
             }
             if options.stores {

@@ -48,7 +48,7 @@
 //!
 //! `memory.atomic.wait32`, `wait64` and `notify` become calls with the operator's offset as one more argument; the
 //! host keeps their traps (unaligned, out of bounds). The imported memory becomes an unshared one of the same limits,
-//! which the host shares among instances in its own way, and `memory.grow` becomes a call.
+//! imported or defined, which the host shares among instances in its own way, and `memory.grow` becomes a call.
 //!
 //! ```wat
 //! memory.atomic.wait32 offset=8           i32.const 8
@@ -136,12 +136,12 @@ mod survey;
 mod ticks;
 
 pub use error::InstrumentError;
-pub use host::{EXPORT_PREFIX, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
+pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT};
 pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 2;
+pub const REWRITER_VERSION: u32 = 3;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,8 +152,8 @@ pub struct Options {
     pub tick_counter: TickCounter,
     /// Make `memory.atomic.wait32`, `wait64` and `notify` calls of the host.
     pub host_waits: bool,
-    /// Take memory 0 as a plain, unshared memory of the host's and make `memory.grow` a call of the host.
-    pub host_memory: bool,
+    /// Who provides memory 0.
+    pub host_memory: HostMemory,
     /// Leave it to the host to call the start function: it becomes the export `wkdb:start`, so that what the inserted
     /// code refers to is set up before anything runs.
     pub host_start: bool,
@@ -174,7 +174,7 @@ impl Options {
             ticks: false,
             tick_counter: TickCounter::Local,
             host_waits: false,
-            host_memory: false,
+            host_memory: HostMemory::Keep,
             host_start: false,
             stores: false,
             runtime_globals: RuntimeGlobals::Define,
@@ -192,6 +192,19 @@ pub enum TickCounter {
     Local,
     /// In the global alone: the host may change it wherever it stops the guest.
     Global,
+}
+
+/// What becomes of memory 0. In both of the machine's forms it is a plain memory, not a shared one, and `memory.grow`
+/// is a call of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostMemory {
+    /// It stays as it is.
+    Keep,
+    /// It is imported, as it was. For user modules, which share the memory of their kernel instance.
+    Import,
+    /// The module defines it instead of importing it, and exports it as `wkdb:memory`. For the kernel: the engine asks
+    /// the host for defined memories too, and code reaches them with one load less.
+    Define,
 }
 
 /// Where the globals shared with the host come from.

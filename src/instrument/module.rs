@@ -9,13 +9,13 @@ use super::code::{Code, rewrite_code};
 use super::error::InstrumentError;
 use super::exports::Kept;
 use super::hints;
-use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
+use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT};
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
 use super::sections::{PREAMBLE, Section, id, leb_width, section_name};
 use super::splice::{Splice, write_u32_at_least};
 use super::survey::Survey;
-use super::{DebugSections, Options, Rewritten, RuntimeGlobals};
+use super::{DebugSections, HostMemory, Options, Rewritten, RuntimeGlobals};
 
 /// The order that sections other than custom ones come in: tags are between memories and globals, the data count
 /// before the code.
@@ -58,7 +58,7 @@ impl<'m> Rewriter<'m, '_> {
 
         // Sections that are added, or appended to when the module has one of the kind.
         let mut additions: Vec<(u8, u32, Vec<u8>)> =
-            [self.added_types(), self.added_imports(), self.added_globals(), self.added_exports()]
+            [self.added_types(), self.added_imports(), self.added_memory(), self.added_globals(), self.added_exports()]
                 .into_iter()
                 .filter(|(_, count, _)| *count > 0)
                 .collect();
@@ -121,11 +121,11 @@ impl<'m> Rewriter<'m, '_> {
             }
         }
         if let Some(section) = self.survey.section(id::EXPORT) {
+            let added = self.new_exports();
             for export in self.survey.entries::<wasmparser::Export>(&section.contents)? {
-                let name = export?.name;
-                let ours = |global: &HostGlobal| name.strip_prefix(EXPORT_PREFIX) == Some(global.name());
-                if self.options.runtime_globals == RuntimeGlobals::Define && globals.iter().any(ours) {
-                    return Err(InstrumentError::Reserved { what: "export", name: name.to_owned() });
+                let export = export?;
+                if self.kept.keeps(&export) && added.iter().any(|(name, ..)| name == export.name) {
+                    return Err(InstrumentError::Reserved { what: "export", name: export.name.to_owned() });
                 }
             }
         }
@@ -207,6 +207,22 @@ impl<'m> Rewriter<'m, '_> {
         (id::IMPORT, count, entries)
     }
 
+    fn added_memory(&self) -> (u8, u32, Vec<u8>) {
+        let mut entries = Vec::new();
+        let memory = self.survey.memory.filter(|_| self.options.host_memory == HostMemory::Define);
+        if let Some(memory) = memory {
+            wasm_encoder::MemoryType {
+                minimum: memory.initial,
+                maximum: memory.maximum,
+                memory64: memory.memory64,
+                shared: false,
+                page_size_log2: memory.page_size_log2,
+            }
+            .encode(&mut entries);
+        }
+        (id::MEMORY, u32::from(memory.is_some()), entries)
+    }
+
     fn added_globals(&self) -> (u8, u32, Vec<u8>) {
         let mut entries = Vec::new();
         if self.options.runtime_globals == RuntimeGlobals::Import {
@@ -225,10 +241,25 @@ impl<'m> Rewriter<'m, '_> {
     }
 
     fn added_exports(&self) -> (u8, u32, Vec<u8>) {
-        let mut exports: Vec<(String, wasm_encoder::ExportKind, u32)> = Vec::new();
+        let exports = self.new_exports();
+        let mut entries = Vec::new();
+        for (name, kind, index) in &exports {
+            name.as_str().encode(&mut entries);
+            kind.encode(&mut entries);
+            index.encode(&mut entries);
+        }
+        (id::EXPORT, exports.len() as u32, entries)
+    }
+
+    /// Names, kinds and indices of the exports that the rewriting adds.
+    fn new_exports(&self) -> Vec<(String, wasm_encoder::ExportKind, u32)> {
+        let mut exports = Vec::new();
         if let Some(start) = self.start_function().filter(|_| self.options.host_start) {
             let index = self.host.function_shift.apply(start);
             exports.push((START_EXPORT.to_owned(), wasm_encoder::ExportKind::Func, index));
+        }
+        if self.options.host_memory == HostMemory::Define && self.survey.memory.is_some() {
+            exports.push((MEMORY_EXPORT.to_owned(), wasm_encoder::ExportKind::Memory, 0));
         }
         if self.options.runtime_globals == RuntimeGlobals::Define && !self.host.globals.is_empty() {
             for &global in &self.host.globals {
@@ -240,13 +271,7 @@ impl<'m> Rewriter<'m, '_> {
                 exports.push((STACK_POINTER_EXPORT.to_owned(), wasm_encoder::ExportKind::Global, index));
             }
         }
-        let mut entries = Vec::new();
-        for (name, kind, index) in &exports {
-            name.as_str().encode(&mut entries);
-            kind.encode(&mut entries);
-            index.encode(&mut entries);
-        }
-        (id::EXPORT, exports.len() as u32, entries)
+        exports
     }
 
     /// The original index of the start function.
@@ -264,14 +289,16 @@ impl<'m> Rewriter<'m, '_> {
         let module = self.survey.module;
         let contents = section.contents.clone();
         let mut splice = Splice::new(module, contents.start);
+        let defines_memory = self.options.host_memory == HostMemory::Define && self.survey.memory.is_some();
         let kept = match section.id {
+            id::IMPORT if defines_memory => Some(self.read_count(section)? - 1),
             id::GLOBAL => Some(self.kept.globals - self.survey.imported_globals),
             id::EXPORT => Some(self.kept.count_exports(&self.survey, section)?),
             _ => None,
         };
         if kept.is_some() || added.is_some() {
             let width = leb_width(&module[contents.clone()]).unwrap_or(1);
-            let old = BinaryReader::new(&module[contents.clone()], contents.start).read_var_u32()?;
+            let old = self.read_count(section)?;
             let new = kept.unwrap_or(old).saturating_add(added.as_ref().map_or(0, |(_, count, _)| *count));
             if new as usize > MAX_ENTRIES {
                 let what = format!("the number of entries of {}", section_name(section.id));
@@ -280,7 +307,7 @@ impl<'m> Rewriter<'m, '_> {
             splice.replace_u32(contents.start..contents.start + width, new);
         }
         match section.id {
-            id::IMPORT if self.options.host_memory => self.unshare_memory(section, &mut splice)?,
+            id::IMPORT if self.options.host_memory != HostMemory::Keep => self.take_memory(section, &mut splice)?,
             id::TABLE => {
                 for table in self.survey.entries::<wasmparser::Table>(&contents)? {
                     if let TableInit::Expr(init) = table?.init {
@@ -317,8 +344,14 @@ impl<'m> Rewriter<'m, '_> {
         Ok(splice.finish(contents.end))
     }
 
-    /// Clears the shared flag of memory 0, which is imported.
-    fn unshare_memory(&self, section: &Section, splice: &mut Splice<'_>) -> Result<(), InstrumentError> {
+    /// The number of entries that a section says it has.
+    fn read_count(&self, section: &Section) -> Result<u32, InstrumentError> {
+        let contents = section.contents.clone();
+        Ok(BinaryReader::new(&self.survey.module[contents.clone()], contents.start).read_var_u32()?)
+    }
+
+    /// Clears the shared flag of memory 0, which is imported, or leaves the import out.
+    fn take_memory(&self, section: &Section, splice: &mut Splice<'_>) -> Result<(), InstrumentError> {
         const SHARED: u8 = 0b10;
         for import in self.survey.entries::<wasmparser::Imports>(&section.contents)?.into_imports_with_offsets() {
             let (start, import) = import?;
@@ -328,7 +361,10 @@ impl<'m> Rewriter<'m, '_> {
                 reader.read_string()?;
                 reader.read_u8()?; // the kind of import
                 let at = reader.original_position();
-                if memory.shared {
+                if self.options.host_memory == HostMemory::Define {
+                    reader.read::<wasmparser::MemoryType>()?;
+                    splice.skip(start..reader.original_position());
+                } else if memory.shared {
                     splice.replace_byte(at, reader.read_u8()? & !SHARED);
                 }
                 break;

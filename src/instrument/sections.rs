@@ -13,6 +13,7 @@ pub(super) mod id {
     pub(crate) const TYPE: u8 = 1;
     pub(crate) const IMPORT: u8 = 2;
     pub(crate) const TABLE: u8 = 4;
+    pub(crate) const MEMORY: u8 = 5;
     pub(crate) const GLOBAL: u8 = 6;
     pub(crate) const EXPORT: u8 = 7;
     pub(crate) const START: u8 = 8;

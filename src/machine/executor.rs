@@ -156,7 +156,7 @@ impl Machine {
         let code = compile::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
         let loaded = code.and_then(|code| code.load(&engine)).map_err(code_error)?;
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
-        let memory_module = life::memory_module(&engine, &loaded.module).map_err(engine_error)?;
+        let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -169,18 +169,15 @@ impl Machine {
         core.watches = watches;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
-        let kernel = images.get(ModuleId::KERNEL).cloned();
-        let kernel = kernel.ok_or_else(|| MachineError::Engine("no kernel image".into()))?;
         let shared = Shared {
             core: core.into(),
             images: images.into(),
             memory,
             engine,
             linker,
-            kernel,
+            kernel: instance,
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
-            memory_module,
         };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }

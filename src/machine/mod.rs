@@ -20,6 +20,7 @@ mod executor;
 mod host;
 mod images;
 pub mod memory;
+mod one_thread;
 mod runners;
 mod schedule;
 mod watch;

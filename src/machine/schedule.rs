@@ -29,8 +29,12 @@ pub(super) struct Scheduler {
     policy: Policy,
     base: u32,
     rng: ChaCha8Rng,
-    /// Fair: who ran in this round.
-    ran: BTreeSet<RunnerId>,
+    /// Fair: the round that is being run, from 1 on.
+    round: u64,
+    /// Fair: the last round that each runner ran in, by its number.
+    ran_in: Vec<u64>,
+    /// Fair: who has not run in this round; kept for its allocation.
+    waiting: Vec<RunnerId>,
     /// Pct: the highest runs.
     priority: BTreeMap<RunnerId, u64>,
     /// Pct: the next priority lower than all others.
@@ -47,7 +51,9 @@ impl Scheduler {
             policy,
             base: base.clamp(1, i32::MAX as u32 / 2),
             rng: ChaCha8Rng::seed_from_u64(seed),
-            ran: BTreeSet::new(),
+            round: 1,
+            ran_in: Vec::new(),
+            waiting: Vec::new(),
             priority: BTreeMap::new(),
             lowest: u64::MAX / 2,
             last: None,
@@ -85,13 +91,20 @@ impl Scheduler {
     }
 
     fn pick_fair(&mut self, runnable: &BTreeSet<RunnerId>) -> RunnerId {
-        let mut waiting: BTreeSet<_> = runnable.difference(&self.ran).copied().collect();
-        if waiting.is_empty() {
-            self.ran.clear();
-            waiting.clone_from(runnable);
+        self.waiting.clear();
+        let has_yet_to = |r: &&RunnerId| self.ran_in.get(r.0 as usize) != Some(&self.round);
+        self.waiting.extend(runnable.iter().filter(has_yet_to));
+        if self.waiting.is_empty() {
+            self.round += 1;
+            self.waiting.extend(runnable);
         }
-        let runner = self.draw(&waiting);
-        self.ran.insert(runner);
+        let drawn = self.below(self.waiting.len() as u64) as usize;
+        let runner = self.waiting[drawn];
+        let number = runner.0 as usize;
+        if self.ran_in.len() <= number {
+            self.ran_in.resize(number + 1, 0);
+        }
+        self.ran_in[number] = self.round;
         runner
     }
 
@@ -117,7 +130,6 @@ impl Scheduler {
 
     /// Forgets a runner that is gone.
     pub(super) fn forget(&mut self, runner: RunnerId) {
-        self.ran.remove(&runner);
         self.priority.remove(&runner);
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,7 +30,7 @@ pub fn run() -> anyhow::Result<()> {
             return Ok(writer.flush()?);
         }
     };
-    let mut port = SocketPort { reader, writer, broken: None };
+    let mut port = SocketPort { reader, writer, attended: Instant::now(), broken: None };
     let outcome = machine.run(&mut port);
     let totals = machine.totals();
     if let Some(error) = port.broken {
@@ -41,9 +41,15 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long a running machine may leave its socket alone, in either direction: well below what a person notices, and
+/// many time slices.
+const ATTENTION: Duration = Duration::from_millis(1);
+
 struct SocketPort {
     reader: UnixStream,
     writer: BufWriter<UnixStream>,
+    /// When the socket was last looked at.
+    attended: Instant,
     /// Why the supervisor cannot be reached any more: the machine is told to quit.
     broken: Option<io::Error>,
 }
@@ -77,6 +83,11 @@ impl Port for SocketPort {
     }
 
     fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
+        // Looking takes as long as a short time slice.
+        if wait.is_none() && self.broken.is_none() && self.attended.elapsed() < ATTENTION {
+            return Vec::new();
+        }
+        self.attended = Instant::now();
         if !self.writer.buffer().is_empty() {
             let flushed = self.writer.flush();
             self.attempt(flushed);

@@ -10,4 +10,4 @@ pub mod protocol;
 mod supervisor;
 
 pub use child::run as run_machine_process;
-pub use supervisor::{MACHINE_SUBCOMMAND, MachineProcess};
+pub use supervisor::{ALLOCATOR, MACHINE_SUBCOMMAND, MachineProcess};

@@ -1,7 +1,7 @@
 //! Waits, memory and ticks as the host sees them, in modules written for the purpose.
 
 use wasmtime::{Caller, Extern, Instance, Linker, Memory, MemoryType, Module, Store, Val};
-use wkdb::instrument::{Options, RuntimeGlobals, TickCounter, rewrite};
+use wkdb::instrument::{HostMemory, Options, RuntimeGlobals, TickCounter, rewrite};
 
 use crate::machine::engine;
 
@@ -22,7 +22,7 @@ type Calls = Vec<(String, Vec<i64>)>;
 /// Calls `run` of a module whose host functions note their arguments and return 7.
 fn host_calls(text: &str, memory: MemoryType) -> Calls {
     let engine = engine();
-    let options = Options { host_waits: true, host_memory: true, ..Options::identity() };
+    let options = Options { host_waits: true, host_memory: HostMemory::Import, ..Options::identity() };
     let module = Module::new(&engine, rewritten(text, &options)).expect("the rewritten module compiles");
     let mut store = Store::new(&engine, Calls::new());
     let mut linker = Linker::new(&engine);
@@ -206,7 +206,8 @@ fn tail_calls_tick_like_calls() {
 #[test]
 fn any_host_call_may_set_the_counter() {
     let engine = engine();
-    let options = Options { ticks: true, host_waits: true, host_memory: true, stores: true, ..Options::identity() };
+    let options =
+        Options { ticks: true, host_waits: true, host_memory: HostMemory::Import, stores: true, ..Options::identity() };
     // One host call in the middle of each, between two loop headers.
     let calls = [
         "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0)))",

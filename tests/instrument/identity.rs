@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 use wkdb::instrument::{
-    DebugSections, Exports, InstrumentError, OffsetMap, Options, Rewritten, RuntimeGlobals, TickCounter, rewrite,
+    DebugSections, Exports, HostMemory, InstrumentError, OffsetMap, Options, Rewritten, RuntimeGlobals, TickCounter,
+    rewrite,
 };
 use wkdb_tracer::CodeOffset;
 
@@ -15,9 +16,10 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
     let counter = prop_oneof![Just(TickCounter::Local), Just(TickCounter::Global)];
     let debug = prop_oneof![Just(DebugSections::Keep), Just(DebugSections::Drop)];
     let exports = prop_oneof![Just(Exports::All), Just(Exports::Only(&[])), Just(Exports::Only(&["", "0", "a"]))];
-    let all = (any::<[bool; 4]>(), globals, counter, exports, debug);
-    all.prop_map(|(on, runtime_globals, tick_counter, exports, debug_sections)| {
-        let [ticks, host_waits, host_memory, stores] = on;
+    let memory = prop_oneof![Just(HostMemory::Keep), Just(HostMemory::Import), Just(HostMemory::Define)];
+    let all = (any::<[bool; 3]>(), memory, globals, counter, exports, debug);
+    all.prop_map(|(on, host_memory, runtime_globals, tick_counter, exports, debug_sections)| {
+        let [ticks, host_waits, stores] = on;
         Options {
             ticks,
             tick_counter,
@@ -158,7 +160,8 @@ proptest! {
         let rewritten = match rewrite(&module, &options) {
             Ok(rewritten) => rewritten,
             // The only reasons to refuse what wasm-smith makes.
-            Err(InstrumentError::OwnMemory) if options.host_memory => return Ok(()),
+            Err(InstrumentError::OwnMemory) if options.host_memory != HostMemory::Keep => return Ok(()),
+            Err(InstrumentError::ManyMemories { .. }) if options.host_memory == HostMemory::Define => return Ok(()),
             Err(InstrumentError::OtherMemory { .. }) if options.stores || options.host_waits => return Ok(()),
             Err(other) => panic!("{other}"),
         };

@@ -1,11 +1,11 @@
 //! Input that cannot be rewritten, and what is said about it.
 
 use proptest::prelude::*;
-use wkdb::instrument::{InstrumentError, Options, RuntimeGlobals, rewrite};
+use wkdb::instrument::{Exports, HostMemory, InstrumentError, Options, RuntimeGlobals, rewrite};
 
 /// All there is, as the kernel is rewritten.
 fn everything() -> Options {
-    Options { ticks: true, host_waits: true, host_memory: true, stores: true, ..Options::identity() }
+    Options { ticks: true, host_waits: true, host_memory: HostMemory::Import, stores: true, ..Options::identity() }
 }
 
 fn error(module: &[u8]) -> InstrumentError {
@@ -123,6 +123,19 @@ fn names_of_the_workbench_are_reserved() {
     let message =
         wat_error(r#"(module (import "env" "m" (memory 1)) (global (export "wkdb:ticks") i32 (i32.const 0)))"#);
     assert!(message.contains(r#"the export "wkdb:ticks", which belongs to the workbench"#), "{message}");
+    for (name, options) in [
+        ("wkdb:start", Options { host_start: true, ..Options::identity() }),
+        ("wkdb:memory", Options { host_memory: HostMemory::Define, ..Options::identity() }),
+    ] {
+        let text = format!(
+            r#"(module (import "env" "m" (memory 1)) (func $f) (start $f) (table (export "{name}") 1 funcref))"#
+        );
+        let module = wat::parse_str(text).expect("well-formed");
+        let error = rewrite(&module, &options).expect_err("the name is taken");
+        assert_eq!(error, InstrumentError::Reserved { what: "export", name: name.to_owned() });
+        let dropped = Options { exports: Exports::Only(&[]), ..options };
+        rewrite(&module, &dropped).expect("what goes is not in the way");
+    }
     // Other names of that module are the guest's own business.
     let module = wat::parse_str(r#"(module (import "wkdb" "something" (func)))"#).expect("well-formed");
     rewrite(&module, &everything()).expect("nothing is in the way");
@@ -132,6 +145,12 @@ fn names_of_the_workbench_are_reserved() {
 fn a_memory_of_its_own() {
     assert_eq!(wat_error("(module (memory 1))"), InstrumentError::OwnMemory.to_string());
     rewrite(&wat::parse_str("(module)").expect("well-formed"), &everything()).expect("no memory is no problem");
+
+    let two = r#"(module (import "env" "m" (memory 1)) (import "env" "n" (memory 1)))"#;
+    let two = wat::parse_str(two).expect("well-formed");
+    let define = Options { host_memory: HostMemory::Define, ..everything() };
+    assert_eq!(rewrite(&two, &define).expect_err("one would move"), InstrumentError::ManyMemories { count: 2 });
+    rewrite(&two, &everything()).expect("imports stay where they are");
 }
 
 #[test]

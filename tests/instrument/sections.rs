@@ -1,7 +1,7 @@
 //! What becomes of the sections around the code.
 
 use wasmparser::{BranchHint, ExternalKind, KnownCustom, Name, Parser, Payload};
-use wkdb::instrument::{DebugSections, Exports, Options, RuntimeGlobals, rewrite};
+use wkdb::instrument::{DebugSections, Exports, HostMemory, Options, RuntimeGlobals, rewrite};
 
 fn ticks() -> Options {
     Options { ticks: true, ..Options::identity() }
@@ -287,4 +287,43 @@ fn the_stack_pointer_stays_and_names_of_lost_globals_go() {
         }
     }
     assert_eq!(named, ["a", "__stack_pointer"]);
+}
+
+#[test]
+fn the_memory_is_defined_instead_of_imported() {
+    let text = |memory: &str| {
+        format!(
+            r#"(module
+                (import "env" "f" (func $f)) {memory} (import "env" "g" (func $g (param i32)))
+                (table 1 funcref)
+                (func (export "run") (call $g (memory.size))))"#
+        )
+    };
+    let options = Options { host_memory: HostMemory::Define, ..ticks() };
+    let module = wat::parse_str(text(r#"(import "env" "memory" (memory 3 9 shared))"#)).expect("well-formed");
+    let module = rewritten(&module, &options);
+    let memory = ("wkdb:memory", ExternalKind::Memory, 0);
+    assert_eq!(exports(&module).0, [("run", ExternalKind::Func, 4), memory, ("wkdb:ticks", ExternalKind::Global, 0)]);
+    let (mut imports, mut memories) = (Vec::new(), Vec::new());
+    for payload in Parser::new(0).parse_all(&module) {
+        match payload.expect("the module is valid") {
+            Payload::ImportSection(section) => {
+                imports.extend(section.into_imports().map(|import| import.expect("the module is valid").name));
+            }
+            Payload::MemorySection(section) => {
+                memories.extend(section.into_iter().map(|memory| memory.expect("the module is valid")));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(imports, ["f", "g", "tick", "memory_grow"]);
+    let [memory] = memories[..] else { panic!("{memories:?}") };
+    assert_eq!((memory.initial, memory.maximum, memory.shared, memory.memory64), (3, Some(9), false, false));
+
+    // The only import, and a module without a memory.
+    let only = r#"(module (import "env" "memory" (memory i64 1 2 shared)))"#;
+    let module = rewritten(&wat::parse_str(only).expect("well-formed"), &options);
+    assert_eq!(exports(&module).0[0], ("wkdb:memory", ExternalKind::Memory, 0));
+    let module = rewritten(&wat::parse_str("(module (func))").expect("well-formed"), &options);
+    assert_eq!(exports(&module).0, [("wkdb:ticks", ExternalKind::Global, 0)]);
 }

@@ -1,6 +1,6 @@
 //! What the rewriting makes of small modules, as text.
 
-use wkdb::instrument::{Options, rewrite};
+use wkdb::instrument::{HostMemory, Options, rewrite};
 
 /// The rewritten module as text.
 fn rewritten(module: &str, options: &Options) -> String {
@@ -38,7 +38,7 @@ fn everything_at_once() {
     let options = Options {
         ticks: true,
         host_waits: true,
-        host_memory: true,
+        host_memory: HostMemory::Import,
         stores: true,
         runtime_globals: wkdb::instrument::RuntimeGlobals::Import,
         ..Options::identity()

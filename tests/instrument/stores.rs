@@ -5,7 +5,7 @@ use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, ExportKind, ExportSection, Function,
     FunctionSection, ImportSection, Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
 };
-use wkdb::instrument::{Options, TickCounter, rewrite};
+use wkdb::instrument::{HostMemory, Options, TickCounter, rewrite};
 
 use crate::machine::{Host, View, Write, engine, run};
 
@@ -335,7 +335,8 @@ proptest! {
         let ops: Vec<_> = ops.into_iter().map(|op| { let expected = model.apply(&op); (op, expected) }).collect();
         let original = module(&ops, wide, imported);
         let tick_counter = if cached { TickCounter::Local } else { TickCounter::Global };
-        let options = Options { stores: true, ticks, tick_counter, host_memory: imported, ..Options::identity() };
+        let host_memory = if imported { HostMemory::Import } else { HostMemory::Keep };
+        let options = Options { stores: true, ticks, tick_counter, host_memory, ..Options::identity() };
         let rewritten = rewrite(&original, &options).unwrap_or_else(|error| panic!("{error}"));
         let view = View { counts_down: ticks, original: &|_| None };
         let host = Host::watching(lo, len);

@@ -12,15 +12,16 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, ThrownException, Trap, Val, WasmBacktrace};
+use wasmtime::{AsContextMut, Instance, Store, ThrownException, Trap, Val, WasmBacktrace};
 use wkdb_tracer::{Event, Outcome, RunnerId};
 
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::user::{self, StartError};
-use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
+use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, park, word_val};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
+use crate::instrument::MEMORY_EXPORT;
 
 /// Where the kernel expects what it is booted with, as far as it says.
 #[derive(Debug, Clone, Copy)]
@@ -111,37 +112,13 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
     }
 }
 
-/// The export of [`memory_module`].
-const MEMORY_EXPORT: &str = "memory";
-
-/// A module that defines nothing but a memory like the one that the kernel imports. Wasmtime asks the configured
-/// memory creator only for memories that modules define, not for those that the host makes.
-pub(in crate::machine) fn memory_module(engine: &Engine, kernel: &Module) -> wasmtime::Result<Module> {
-    let ty = kernel.imports().find_map(|i| i.ty().memory().cloned());
-    let ty: MemoryType = ty.ok_or_else(|| wasmtime::Error::msg("the kernel imports no memory"))?;
-    let mut memories = wasm_encoder::MemorySection::new();
-    memories.memory(wasm_encoder::MemoryType {
-        minimum: ty.minimum(),
-        maximum: ty.maximum(),
-        memory64: ty.is_64(),
-        shared: false,
-        page_size_log2: None,
-    });
-    let mut exports = wasm_encoder::ExportSection::new();
-    exports.export(MEMORY_EXPORT, wasm_encoder::ExportKind::Memory, 0);
-    let mut module = wasm_encoder::Module::new();
-    module.section(&memories).section(&exports);
-    Module::new(engine, module.finish())
-}
-
 async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let shared = Rc::clone(&store.data().shared);
-    let holder = shared.memory.attaching(Instance::new_async(&mut *store, &shared.memory_module, &[])).await?;
-    let memory = holder.get_memory(&mut *store, MEMORY_EXPORT);
-    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the memory module has no memory"))?;
+    // Its memory becomes this store's view of the machine's.
+    let instance = shared.memory.attaching(shared.kernel.instantiate_async(&mut *store)).await?;
+    let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
+    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without the machine's memory"))?;
     store.data_mut().memory = Some(memory);
-    let externs = kernel_imports(store, &shared, memory)?;
-    let instance = Instance::new_async(&mut *store, shared.kernel.module(), &externs).await?;
     let mut global = |name: &str| instance.get_global(&mut *store, name);
     let globals = RuntimeGlobals {
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,

@@ -12,16 +12,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use send_wrapper::SendWrapper;
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Engine, Extern, ExternType, FuncType, Global, Instance, Linker, Memory, Module,
-    Val, ValType, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory, Val,
+    ValType, WasmBacktrace,
 };
 use wkdb_tracer::{Frame, RunnerId};
 
 use super::core::Core;
-use super::images::{Image, Images};
+use super::images::Images;
 use super::memory::GuestMemory;
+use super::one_thread::OneThread;
 use super::runners::Wake;
 use crate::contract::ImportKind;
 
@@ -41,12 +41,11 @@ pub(super) struct Shared {
     pub(super) memory: GuestMemory,
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
-    pub(super) kernel: Rc<Image>,
+    /// The kernel with its imports resolved.
+    pub(super) kernel: InstancePre<RunnerData>,
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
     pub(super) boot_data: life::BootData,
-    /// Gives each store its view of the memory.
-    pub(super) memory_module: Module,
 }
 
 /// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
@@ -63,12 +62,14 @@ pub(super) enum Unwind {
 /// A runner's own state, in its store.
 pub(super) struct RunnerData {
     me: RunnerId,
-    shared: SendWrapper<Rc<Shared>>,
+    shared: OneThread<Rc<Shared>>,
     memory: Option<Memory>,
     kernel: Option<Instance>,
     globals: Option<RuntimeGlobals>,
     /// What the tick counter was when the ticks were last charged.
     granted: i32,
+    /// The hull of the watches that the kernel's globals were last set to.
+    hull: (u64, u64),
     user: Option<user::UserInstance>,
     /// What `wasm_load_executable` prepared.
     prepared: Option<user::Prepared>,
@@ -89,11 +90,12 @@ impl RunnerData {
     fn new(me: RunnerId, shared: Rc<Shared>) -> Self {
         RunnerData {
             me,
-            shared: SendWrapper::new(shared),
+            shared: OneThread::new(shared),
             memory: None,
             kernel: None,
             globals: None,
             granted: 0,
+            hull: (0, 0),
             user: None,
             prepared: None,
             clone: None,
@@ -130,7 +132,7 @@ fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<(
         }
         (core.slice as i32, core.watches.hull())
     };
-    let (globals, memory, pages) = (data.globals, data.memory, data.shared.memory.pages());
+    let (globals, memory, pages, known_hull) = (data.globals, data.memory, data.shared.memory.pages(), data.hull);
     if let Some(memory) = memory {
         let known = memory.size(&*store);
         if known < pages {
@@ -139,11 +141,14 @@ fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<(
     }
     if let Some(globals) = globals {
         globals.ticks.set(&mut *store, Val::I32(slice))?;
-        if let Some((lo, len)) = globals.watch {
+        if let Some((lo, len)) = globals.watch
+            && hull != known_hull
+        {
             set_word(store, lo, hull.0)?;
             // A hull of all 4 GiB has a length that 32 bits do not hold.
             let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
             set_word(store, len, hull.1.min(max))?;
+            store.as_context_mut().data_mut().hull = hull;
         }
     }
     store.as_context_mut().data_mut().granted = slice;
@@ -296,9 +301,7 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
         ImportKind::CreateAndRunTask => {
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::create_and_run(c, p)))
         }
-        ImportKind::SerializeTasks => {
-            define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::serialize(c, p)))
-        }
+        ImportKind::SerializeTasks => define_serialize(linker, name, ty),
         ImportKind::ReleaseTask => define_sync(linker, "env", name, ty, tasks::release),
         ImportKind::Panic => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::panic(c, p))),
         ImportKind::DumpStacktrace => define_sync(linker, "env", name, ty, device::dump_stacktrace),
@@ -315,23 +318,21 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
     }
 }
 
-/// The externs for the kernel's imports, in order.
-fn kernel_imports(
-    store: &mut impl AsContextMut<Data = RunnerData>,
-    shared: &Shared,
-    memory: Memory,
-) -> wasmtime::Result<Vec<Extern>> {
-    let mut externs = Vec::new();
-    for import in shared.kernel.module().imports() {
-        let found = match import.ty() {
-            ExternType::Memory(_) => Some(memory.into()),
-            _ => shared.linker.get(&mut *store, import.module(), import.name()).ok(),
-        };
-        externs.push(found.ok_or_else(|| {
-            wasmtime::Error::msg(format!("import {}.{} is not in the host contract", import.module(), import.name()))
-        })?);
+/// `wasm_serialize_tasks`, on which the cost of a switch depends: at its own type, if that is the usual one.
+fn define_serialize(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime::Result<()> {
+    let all_i32 = ty.params().chain(ty.results()).all(|ty| ty.is_i32());
+    if all_i32 && ty.params().len() == 2 && ty.results().len() == 1 {
+        linker.func_wrap_async("env", name, |caller, (prev, next): (u32, u32)| {
+            Box::new(async move {
+                let from = tasks::serialize(caller, prev.into(), next.into()).await?;
+                wasmtime::Result::Ok(from as u32)
+            })
+        })?;
+        return Ok(());
     }
-    Ok(externs)
+    define_suspending(linker, "env", name, ty, |caller, params| {
+        Box::pin(tasks::serialize(caller, word(params.first()), word(params.get(1))))
+    })
 }
 
 /// An error as a host function reports it to Wasmtime.
@@ -340,7 +341,7 @@ fn trap(error: impl std::error::Error + Send + Sync + 'static) -> wasmtime::Erro
 }
 
 /// The machine and the runner of a host call.
-fn here(caller: &Caller<'_, RunnerData>) -> (SendWrapper<Rc<Shared>>, RunnerId) {
+fn here(caller: &Caller<'_, RunnerData>) -> (OneThread<Rc<Shared>>, RunnerId) {
     let data = caller.data();
     (data.shared.clone(), data.me)
 }

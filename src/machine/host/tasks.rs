@@ -86,24 +86,24 @@ pub(super) async fn create_and_run(mut caller: Caller<'_, RunnerData>, params: &
 }
 
 /// `wasm_serialize_tasks(prev, next)`: hands the baton of the CPU to `next`.
-pub(super) async fn serialize(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+pub(super) async fn serialize(mut caller: Caller<'_, RunnerData>, prev: u64, next: u64) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
-    let (prev, next) = (word(params.first()), TaskId(word(params.get(1))));
+    let next = TaskId(next);
     let early = {
         let mut core = shared.core.borrow_mut();
         core.progress();
         let now = core.now;
-        let context = core.context(me);
+        // Of a caller that may be gone afterwards.
+        let context = core.runners.of_task(next).is_none().then(|| core.context(me));
         match core.runners.switch(me, prev, next, now) {
             Switched::Immediately(from) => Some(from),
             Switched::Asleep => None,
             Switched::Lost => {
-                let text = format!(
-                    "switched to task {next}, which has no runner (was it released?): nobody holds {} now",
-                    context.cpu
-                );
-                core.tell(Event::Complaint { context: Some(context), text });
+                let cpu = context.as_ref().map_or_else(|| "its CPU".to_owned(), |context| context.cpu.to_string());
+                let text =
+                    format!("switched to task {next}, which has no runner (was it released?): nobody holds {cpu} now");
+                core.tell(Event::Complaint { context, text });
                 None
             }
         }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use send_wrapper::SendWrapper;
 use wasmtime::{
     AsContextMut, Caller, Extern, ExternType, Func, Global, GlobalType, Instance, Mutability, Ref, Table, TableType,
     Trap, Val,
 };
 
 use super::super::images::Image;
+use super::super::one_thread::OneThread;
 use super::life::{call, call_kernel};
 use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
 
@@ -32,7 +32,7 @@ pub(in crate::machine) struct ImageRef {
 #[derive(Clone)]
 pub(in crate::machine) struct Prepared {
     /// None where the bytes could not be compiled: then the task dies as it starts.
-    image: Option<SendWrapper<Rc<Image>>>,
+    image: Option<OneThread<Rc<Image>>>,
     data_start: u64,
     table_start: u64,
 }
@@ -82,7 +82,7 @@ pub(super) fn prepare(store: &mut impl AsContextMut<Data = RunnerData>, at: Imag
         },
     };
     let image = match found {
-        Ok(image) => Some(SendWrapper::new(image)),
+        Ok(image) => Some(OneThread::new(image)),
         Err(error) => {
             let mut core = shared.core.borrow_mut();
             let text = format!("the user image at {:#x}..{:#x} cannot be run: {error}", range.start, range.end);

@@ -1,7 +1,7 @@
 //! What the machine costs: switches, runners, starts, idle time; on minik, and on a kernel of a real one's size.
 //!
 //! Run by `scripts/bench.sh`, or `cargo bench --bench machine`. `WKDB_BENCH_ROUNDS` sets how often each thing is
-//! measured; the table has medians. Compiled code is kept in `WKDB_CACHE_DIR` if that is set, for quick repetition.
+//! measured; the table has medians, of processor time where nothing else is said. Compiled code is kept in `WKDB_CACHE_DIR` if that is set, for quick repetition.
 
 mod guest;
 mod kernel;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use guest::{Failure, Run, config, median, run};
 use kernel::Era;
+use wkdb::machine::{MachineConfig, WatchRange};
 use wkdb_tracer::{GuestTime, Outcome};
 
 /// The demo guest.
@@ -40,6 +41,11 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
+fn ratios(off: Duration, checked: Duration, armed: Duration) -> String {
+    let ratio = |time: Duration| time.as_secs_f64() / off.as_secs_f64();
+    format!("{:.2}×, armed {:.2}×", ratio(checked), ratio(armed))
+}
+
 impl Bench {
     fn new() -> Result<Bench, Failure> {
         let rounds = std::env::var("WKDB_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(11);
@@ -49,7 +55,7 @@ impl Bench {
     }
 
     /// The runs of a guest that ends by a panic or at its time limit, after one that compiles and warms up.
-    fn runs(&self, config: &wkdb::machine::MachineConfig) -> Result<Vec<Run>, Failure> {
+    fn runs(&self, config: &MachineConfig) -> Result<Vec<Run>, Failure> {
         let mut runs = Vec::new();
         for round in 0..self.rounds + 1 {
             let run = run(config.clone())?;
@@ -63,8 +69,26 @@ impl Bench {
         Ok(runs)
     }
 
+    /// How long guests run that take turns, so that all see the same machine.
+    fn run_times<const N: usize>(&self, configs: [&MachineConfig; N]) -> Result<[Duration; N], Failure> {
+        let mut times = [const { Vec::new() }; N];
+        for round in 0..self.rounds + 1 {
+            for (config, times) in configs.iter().zip(&mut times) {
+                let run = run((*config).clone())?;
+                if !matches!(run.outcome, Outcome::Panic | Outcome::MaxTime) {
+                    return Err(format!("{}: {:?}", config.command_line, run.outcome).into());
+                }
+                // The first round compiles.
+                if round > 0 {
+                    times.push(run.ran_in);
+                }
+            }
+        }
+        Ok(times.map(median))
+    }
+
     /// How long a guest runs.
-    fn run_time(&self, config: &wkdb::machine::MachineConfig) -> Result<Duration, Failure> {
+    fn run_time(&self, config: &MachineConfig) -> Result<Duration, Failure> {
         Ok(median(self.runs(config)?.iter().map(|run| run.ran_in).collect()))
     }
 
@@ -75,11 +99,19 @@ impl Bench {
         Ok(path)
     }
 
-    fn minik(&self, command_line: &str, seconds: u64) -> wkdb::machine::MachineConfig {
+    fn minik(&self, command_line: &str, seconds: u64) -> MachineConfig {
         let mut config = config(Path::new(MINIK), &format!("console=hvc {command_line}"), &self.cache);
         config.initrd = Some(INITRAMFS.into());
         config.max_time = Some(GuestTime(seconds * 1_000_000_000));
         config
+    }
+
+    /// How long a guest runs without store checks, with them, and with a watch where nobody writes.
+    fn watch_times(&self, off: MachineConfig) -> Result<[Duration; 3], Failure> {
+        let checked = MachineConfig { store_checks: true, ..off.clone() };
+        let page_0 = WatchRange { address: 0x100, len: 8 };
+        let armed = MachineConfig { watch: vec![page_0], ..checked.clone() };
+        self.run_times([&off, &checked, &armed])
     }
 
     fn large(&self, era: Era, name: &str) -> Result<(), Failure> {
@@ -104,16 +136,9 @@ impl Bench {
 
         let mut work = config(&path, &format!("w{CALLS}"), &self.cache);
         work.stall_ns = u64::MAX;
-        let off = self.run_time(&work)?;
+        let [off, checked, armed] = self.watch_times(work)?;
         line(&format!("{name}: {CALLS} walks through its functions"), "", &ms(off));
-        work.store_checks = true;
-        let checked = self.run_time(&work)?;
-        // Where no function writes.
-        work.watch.push(wkdb::machine::WatchRange { address: 0x100, len: 8 });
-        let armed = self.run_time(&work)?;
-        let ratios = [checked, armed].map(|time| time.as_secs_f64() / off.as_secs_f64());
-        let text = format!("{:.2}×, armed {:.2}×", ratios[0], ratios[1]);
-        line(&format!("{name}: the same with store checks"), "", &text);
+        line(&format!("{name}: the same with store checks"), "", &ratios(off, checked, armed));
         Ok(())
     }
 
@@ -127,19 +152,8 @@ impl Bench {
         line("minik: memory of an idle task", "≤ 64 KiB", &resident::text(&few?, &many?, 500));
         let (short, long) = (self.run_time(&self.minik("", 1))?, self.run_time(&self.minik("", 601))?);
         line("minik: 10 min of idle guest time in warp pace", "≤ 500 ms", &ms(long.saturating_sub(short)));
-        let busy = |store_checks: bool, armed: bool| {
-            let mut config = self.minik("nr_cpus=64 tasks=500", 10);
-            config.store_checks = store_checks;
-            if armed {
-                // Page 0, where nobody writes.
-                config.watch.push(wkdb::machine::WatchRange { address: 0x100, len: 8 });
-            }
-            self.run_time(&config)
-        };
-        let [off, checked, armed] =
-            [busy(false, false)?, busy(true, false)?, busy(true, true)?].map(|t| t.as_secs_f64());
-        let text = format!("{:.2}×, armed {:.2}×", checked / off, armed / off);
-        line("minik: 500 busy tasks with store checks", "", &text);
+        let [off, checked, armed] = self.watch_times(self.minik("nr_cpus=64 tasks=500", 10))?;
+        line("minik: 500 busy tasks with store checks", "", &ratios(off, checked, armed));
         let (first_byte, prompt) = process::second_start(self.rounds, &self.cache)?;
         line("`wkdb run` of minik, code cached: to the console's first byte", "≤ 50 ms", &ms(first_byte));
         line("`wkdb run` of minik, code cached: to the prompt", "", &ms(prompt));
@@ -148,8 +162,13 @@ impl Bench {
 }
 
 fn main() -> Result<(), Failure> {
-    if let Some(done) = resident::child() {
-        return done;
+    let arguments: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--bench").collect();
+    match &arguments[..] {
+        [] => {}
+        // To look at with a profiler.
+        [what, path] if what == "kernel" => return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, 0))?),
+        [what, of @ ..] if what == resident::CHILD => return resident::report(of),
+        _ => return Err("no arguments, or: kernel FILE".into()),
     }
     let bench = Bench::new()?;
     println!("| what | goal | measured |\n| --- | --- | --- |");

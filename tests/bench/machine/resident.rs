@@ -8,7 +8,7 @@ use super::guest::{Failure, config, run};
 use wkdb_tracer::GuestTime;
 
 /// The argument by which this program knows that it is to measure one machine.
-const CHILD: &str = "resident";
+pub(crate) const CHILD: &str = "resident";
 
 /// What a process with a machine has of the host's memory, in bytes.
 pub(crate) struct Resident {
@@ -26,6 +26,8 @@ pub(crate) fn measure(
     cache: &Path,
 ) -> Result<Resident, Failure> {
     let mut child = Command::new(std::env::current_exe()?);
+    // As the machine process has it.
+    child.env(wkdb::process::ALLOCATOR.0, wkdb::process::ALLOCATOR.1);
     child.arg(CHILD).args([kernel, cache]).arg(command_line).args(initramfs);
     // The first run compiles.
     child.output()?;
@@ -46,22 +48,16 @@ pub(crate) fn text(few: &Resident, many: &Resident, tasks: u32) -> String {
     format!("{:.1} KiB (and {guest:.1} KiB of the guest's own memory)", total - guest)
 }
 
-/// If this process is to measure one machine: does so.
-pub(crate) fn child() -> Option<Result<(), Failure>> {
-    let mut arguments = std::env::args_os().skip_while(|argument| argument != CHILD);
-    arguments.next()?;
-    Some(report(arguments.collect()))
-}
-
-fn report(arguments: Vec<OsString>) -> Result<(), Failure> {
-    let [kernel, cache, command_line, initramfs @ ..] = &arguments[..] else { return Err("arguments".into()) };
+/// Measures one machine, in this process.
+pub(crate) fn report(arguments: &[OsString]) -> Result<(), Failure> {
+    let [kernel, cache, command_line, initramfs @ ..] = arguments else { return Err("arguments".into()) };
     let mut config = config(kernel.as_ref(), &command_line.to_string_lossy(), cache.as_ref());
     config.initrd = initramfs.first().map(PathBuf::from);
     config.max_time = Some(GuestTime(2_000_000_000));
     let run = run(config)?;
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm.split_whitespace().nth(1).ok_or("no resident pages")?.parse()?;
-    let page = rustix::param::page_size() as u64;
-    println!("{} {} {}", pages * page, run.machine.memory().backed_bytes(), run.totals.tasks_alive);
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+    let kib: u64 = resident.ok_or("no VmRSS")?.trim().parse()?;
+    println!("{} {} {}", kib * 1024, run.machine.memory().backed_bytes(), run.totals.tasks_alive);
     Ok(())
 }
