@@ -6,6 +6,8 @@ use super::{RunnerData, charge, frames, here, trap, word};
 
 /// −ENOSYS.
 const ENOSYS: i64 = -38;
+/// The most that `wasm_driver_hvc_put` takes at once; the kernel asks again with the rest.
+const MAX_PUT: u64 = 65536;
 /// The most that `wasm_random_get_bytes` gives at once.
 const MAX_RANDOM: u64 = 65536;
 
@@ -20,7 +22,8 @@ pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
 pub(super) fn hvc_put(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, _) = here(&caller);
-    let bytes = shared.memory.read_vec(word(params.first()), word(params.get(1))).map_err(trap)?;
+    let count = word(params.get(1)).min(MAX_PUT);
+    let bytes = shared.memory.read_vec(word(params.first()), count).map_err(trap)?;
     let taken = bytes.len() as i64;
     if taken > 0 {
         shared.core.borrow_mut().console_put(bytes);

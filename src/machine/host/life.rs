@@ -45,6 +45,7 @@ impl BootData {
 /// Runs a runner for as long as it lives. The future never completes unless the host itself cannot go on.
 pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: Entry) {
     let mut store = Store::new(&shared.engine, RunnerData::new(me, shared.clone()));
+    store.limiter(|data| &mut data.limits);
     let Err(error) = run(&mut store, entry).await;
     charge(&mut store);
     let mut core = shared.core.borrow_mut();

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use wasmtime::{
-    AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory, Val,
-    ValType, WasmBacktrace,
+    AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory,
+    StoreLimits, StoreLimitsBuilder, Val, ValType, WasmBacktrace,
 };
 use wkdb_tracer::{Frame, RunnerId};
 
@@ -75,7 +75,12 @@ pub(super) struct RunnerData {
     prepared: Option<user::Prepared>,
     /// Of a clone that has not come to user mode yet, its image.
     clone: Option<user::Prepared>,
+    /// What the guest can make the host allocate.
+    limits: StoreLimits,
 }
+
+/// Entries that a table of the guest's can have: some ten times what a kernel or a large program has functions.
+const MAX_TABLE: usize = 1 << 20;
 
 /// The globals that the rewriter gave the kernel.
 #[derive(Clone, Copy)]
@@ -99,6 +104,7 @@ impl RunnerData {
             user: None,
             prepared: None,
             clone: None,
+            limits: StoreLimitsBuilder::new().table_elements(MAX_TABLE).build(),
         }
     }
 }

@@ -125,7 +125,9 @@ async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result
     restore_user_stack(caller).await?;
     let kernel_stack = kernel_stack_pointer(caller);
     let instance = set_handlers(caller, 1)?;
-    let ended = call(caller, instance, "__libc_handle_signal", &[]).await;
+    let ended = call_image(caller, instance, "__libc_handle_signal", &[]).await;
+    // Also where an exception leaves it for good.
+    set_handlers(caller, -1)?;
     match ended {
         Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::SignalReturn) => {}
         Err(error) => return Err(error),
@@ -135,7 +137,6 @@ async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result
             shared.core.borrow_mut().complain(Some(me), text);
         }
     }
-    set_handlers(caller, -1)?;
     // The frames of the signal return system call were unwound without running their ends.
     set_kernel_stack_pointer(caller, kernel_stack)?;
     restore_user_stack(caller).await
@@ -155,7 +156,20 @@ async fn restore_user_stack(store: &mut (impl AsContextMut<Data = RunnerData> + 
     let user = store.as_context().data().user.as_ref().ok_or(StartError::NoImage)?;
     let (instance, stack_pointer) = (user.instance, user.stack_pointer);
     set_word(store, stack_pointer, stack as u64)?;
-    call(store, instance, "__set_tls_base", &[tls as u64]).await?;
+    call_image(store, instance, "__set_tls_base", &[tls as u64]).await
+}
+
+/// Calls an export that an image in this situation must have.
+async fn call_image(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    instance: Instance,
+    name: &'static str,
+    args: &[u64],
+) -> wasmtime::Result<()> {
+    if instance.get_func(&mut *store, name).is_none() {
+        return Err(StartError::NoExport(name).into());
+    }
+    call(store, instance, name, args).await?;
     Ok(())
 }
 
@@ -236,14 +250,15 @@ fn extern_for(
             Some(global.into())
         }
         ("env", "__indirect_function_table", ExternType::Table(ty)) => {
-            let size = ty.minimum().max(MIN_TABLE);
+            let size = ty.minimum().max(MIN_TABLE.min(ty.maximum().unwrap_or(MIN_TABLE)));
             let ty = if ty.is_64() {
                 TableType::new64(ty.element().clone(), size, ty.maximum())
             } else {
                 let bound = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
                 TableType::new(ty.element().clone(), bound(size), ty.maximum().map(bound))
             };
-            Some(Table::new(&mut *store, ty, Ref::Func(None))?.into())
+            let table = Table::new(&mut *store, ty, Ref::Func(None));
+            Some(table.map_err(|e| StartError::Instantiate(format!("{e:#}")))?.into())
         }
         ("env", "__wasm_abort", ExternType::Func(ty)) => {
             let abort = |_: Caller<'_, RunnerData>, _: &[Val], _: &mut [Val]| Err(Trap::UnreachableCodeReached.into());
@@ -282,11 +297,7 @@ pub(super) async fn start_image(store: &mut (impl AsContextMut<Data = RunnerData
     if instance.get_func(&mut *store, "__wasm_call_ctors").is_some() {
         call(store, instance, "__wasm_call_ctors", &[]).await?;
     }
-    if instance.get_func(&mut *store, "_start").is_none() {
-        return Err(StartError::NoExport("_start").into());
-    }
-    call(store, instance, "_start", &[]).await?;
-    Ok(())
+    call_image(store, instance, "_start", &[]).await
 }
 
 /// Runs a clone from its entry.
@@ -297,14 +308,8 @@ pub(super) async fn start_clone(store: &mut (impl AsContextMut<Data = RunnerData
     }
     let instance = user(store)?;
     let tls = call_kernel(store, "get_user_tls_base", &[]).await?;
-    for export in ["__set_tls_base", "__libc_clone_callback"] {
-        if instance.get_func(&mut *store, export).is_none() {
-            return Err(StartError::NoExport(export).into());
-        }
-    }
-    call(store, instance, "__set_tls_base", &[tls as u64]).await?;
-    call(store, instance, "__libc_clone_callback", &[]).await?;
-    Ok(())
+    call_image(store, instance, "__set_tls_base", &[tls as u64]).await?;
+    call_image(store, instance, "__libc_clone_callback", &[]).await
 }
 
 fn user(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<Instance> {
