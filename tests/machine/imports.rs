@@ -109,6 +109,17 @@ fn the_console_takes_every_byte_and_says_how_many() {
 }
 
 #[test]
+fn the_console_takes_no_more_than_64_kib_at_once() {
+    let kernel = kernel(
+        r#"(func $_start (export "_start")
+             (call $say (call $put (i32.const 0) (i32.const 0x200000)))
+             (call $done))"#,
+    );
+    let console = kernel.console();
+    assert_eq!((console.len(), console.trim_start_matches('\0')), (65536 + 6, "65536 "));
+}
+
+#[test]
 fn console_input_is_read_in_pieces_and_never_waited_for() {
     let kernel = kernel(
         r#"(func $_start (export "_start")

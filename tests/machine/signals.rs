@@ -198,3 +198,28 @@ fn handlers_that_nest_without_end() {
     assert_eq!(run.died(), "");
     assert_eq!(run.traps()[0].0, "call stack exhausted");
 }
+
+#[test]
+fn a_signal_to_an_image_without_a_handler_kills_its_task() {
+    let image = user_image(r#"(func (export "_start") (drop (call $call (i32.const 10) (i32.const 0))) {{never}})"#);
+    let run = kernel(KERNEL).init(image.clone()).image("next", image.clone()).image("third", image).run();
+    assert_eq!(run.died(), "");
+    assert_eq!(run.traps()[0].0, "the image has no export __libc_handle_signal");
+}
+
+#[test]
+fn handlers_that_are_left_by_an_exception_do_not_count() {
+    // siglongjmp, more often than handlers nest.
+    let console = console(
+        r#"(tag $longjmp)
+           (func (export "__libc_handle_signal") (throw $longjmp))
+           (func $raise (drop (call $call (i32.const 10) (i32.const 0))))
+           (func (export "_start") (local $i i32)
+             (loop $again
+               (block $caught (try_table (catch $longjmp $caught) (call $raise)) {{never}})
+               (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 100))))
+             (call $say (local.get $i))
+             (call $done))"#,
+    );
+    assert_eq!(console, "100 ");
+}

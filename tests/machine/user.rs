@@ -290,3 +290,28 @@ fn a_user_program_without_system_calls_is_preempted() {
     let run = boot(&kernel, |config| config.slice = 50);
     assert_eq!(run.done(), "freed");
 }
+
+#[test]
+fn tables_that_an_image_cannot_have_kill_its_task() {
+    let image = user_image(r#"(func (export "_start") (call $say (table.size $table)) (call $done))"#);
+    let text = wasmprinter::print_bytes(&image).unwrap();
+    let with_table = |limits: &str| wat::parse_str(text.replace("4 funcref", limits)).unwrap();
+    // A maximum below what images usually get is kept to.
+    assert_eq!(kernel("").init(with_table("4 10 funcref")).console(), "10 ");
+    let run = kernel("").init(with_table("0xffffffff funcref")).run();
+    assert_eq!(run.died(), "");
+    assert!(run.traps()[0].0.starts_with("the image cannot be instantiated: "), "{:?}", run.traps());
+    // Nor can it grow that large: the host would pay for it.
+    let grow = user_image(
+        r#"(func (export "_start") (call $say (table.grow $table (ref.null func) (i32.const 0x7fff0000))) (call $done))"#,
+    );
+    assert_eq!(kernel("").init(grow).console(), "-1 ");
+    let grow = kernel(
+        r#"(table $table 1 funcref)
+           (func $_start (export "_start")
+             (call $say (table.grow $table (ref.null func) (i32.const 0x7fff0000)))
+             (call $say (table.grow $table (ref.null func) (i32.const 10000)))
+             (call $done))"#,
+    );
+    assert_eq!(grow.console(), "-1 1 ");
+}
