@@ -112,7 +112,7 @@ impl Machine {
     ///
     /// Where a file is missing, the kernel breaks the contract, or there is no room for it.
     pub fn new(config: MachineConfig) -> Result<Machine, MachineError> {
-        let kernel: Rc<[u8]> = read("the kernel", &config.kernel)?.into();
+        let kernel = Rc::new(read("the kernel", &config.kernel)?);
         let initrd = config.initrd.as_deref().map(|path| read("the initramfs", path)).transpose()?;
         if config.command_line.len() >= COMMAND_LINE_SIZE {
             return Err(MachineError::CommandLine(config.command_line.len()));
