@@ -1,6 +1,6 @@
 //! The executor: one loop that resumes one fiber after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use super::core::{Core, Entry, Output};
 use super::host::{self, Shared, life};
 use super::images::Images;
 use super::memory::{GuestMemory, MemoryError};
+use super::table::Table;
 use super::{engine, watch::WatchSet};
 use crate::code_cache::{CodeError, CodeStore, Role, Variant, compile};
 use crate::condition::Condition;
@@ -106,7 +107,7 @@ type Fiber = Pin<Box<dyn Future<Output = ()>>>;
 /// A guest kernel that runs.
 pub struct Machine {
     shared: Rc<Shared>,
-    fibers: BTreeMap<RunnerId, Fiber>,
+    fibers: Table<Fiber>,
     /// User images whose bytes were given to the port.
     shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
@@ -138,7 +139,7 @@ impl Machine {
     ///
     /// Where a file is missing, the kernel breaks the contract, or there is no room for it.
     pub fn new(config: MachineConfig) -> Result<Machine, MachineError> {
-        let kernel: Rc<[u8]> = read("the kernel", &config.kernel)?.into();
+        let kernel = Rc::new(read("the kernel", &config.kernel)?);
         let initrd = config.initrd.as_deref().map(|path| read("the initramfs", path)).transpose()?;
         if config.command_line.len() >= COMMAND_LINE_SIZE {
             return Err(MachineError::CommandLine(config.command_line.len()));
@@ -179,7 +180,7 @@ impl Machine {
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
         };
-        Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
+        Ok(Machine { shared: Rc::new(shared), fibers: Table::default(), shown: BTreeSet::new(), epoch: Instant::now() })
     }
 
     /// The guest's memory.
@@ -239,7 +240,7 @@ impl Machine {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
         }
         for id in dead {
-            self.fibers.remove(&id);
+            self.fibers.remove(id);
             self.shared.core.borrow_mut().scheduler.forget(id);
         }
         for output in output {
@@ -317,12 +318,12 @@ impl Machine {
             let mut core = self.shared.core.borrow_mut();
             core.slice = core.cut(slice);
         }
-        let Some(fiber) = self.fibers.get_mut(&runner) else {
+        let Some(fiber) = self.fibers.get_mut(runner) else {
             self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
             return;
         };
         if let Poll::Ready(()) = poll(fiber) {
-            self.fibers.remove(&runner);
+            self.fibers.remove(runner);
             self.shared.core.borrow_mut().runners.destroy(runner);
         }
         self.notice_hog(runner);
@@ -385,7 +386,7 @@ impl Machine {
     /// The present call stack of one runner.
     fn stack(&mut self, runner: RunnerId) -> Vec<Frame> {
         let started = self.shared.core.borrow().runners.get(runner).is_some_and(|r| r.started);
-        let Some(fiber) = self.fibers.get_mut(&runner).filter(|_| started) else { return Vec::new() };
+        let Some(fiber) = self.fibers.get_mut(runner).filter(|_| started) else { return Vec::new() };
         self.shared.core.borrow_mut().stacks_wanted = true;
         // A question is not a wake-up: the fiber answers and suspends again.
         let _ = poll(fiber);

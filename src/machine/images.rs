@@ -17,13 +17,13 @@ pub(super) struct Image {
     pub(super) id: ModuleId,
     loaded: Loaded,
     /// The module as the guest has it.
-    pub(super) original: Rc<[u8]>,
+    pub(super) original: Rc<Vec<u8>>,
     map: OnceCell<Option<OffsetMap>>,
     symbols: OnceCell<Option<Symbols>>,
 }
 
 impl Image {
-    fn new(id: ModuleId, loaded: Loaded, original: Rc<[u8]>) -> Self {
+    fn new(id: ModuleId, loaded: Loaded, original: Rc<Vec<u8>>) -> Self {
         Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new() }
     }
 
@@ -77,7 +77,7 @@ impl Images {
         variant: Variant,
         store: Option<CodeStore>,
         loaded: Loaded,
-        original: Rc<[u8]>,
+        original: Rc<Vec<u8>>,
     ) -> Self {
         let mut images = Images {
             engine,
@@ -92,7 +92,7 @@ impl Images {
         images
     }
 
-    fn add(&mut self, loaded: Loaded, original: Rc<[u8]>) -> Rc<Image> {
+    fn add(&mut self, loaded: Loaded, original: Rc<Vec<u8>>) -> Rc<Image> {
         let image = Rc::new(Image::new(ModuleId(self.all.len() as u32), loaded, original));
         self.by_code.insert(image.module().image_range().start as usize, image.clone());
         self.all.push(image.clone());

@@ -23,6 +23,7 @@ pub mod memory;
 mod one_thread;
 mod runners;
 mod schedule;
+mod table;
 mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wkdb_tracer::{Cpu, GuestTime, RunnerId, RunnerState, TaskId};
 
+use super::table::Table;
+
 /// With what a suspended runner goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
@@ -63,7 +65,7 @@ pub(super) enum Switched {
 
 #[derive(Default)]
 pub(super) struct Runners {
-    all: BTreeMap<RunnerId, Runner>,
+    all: Table<Runner>,
     by_task: BTreeMap<TaskId, RunnerId>,
     holders: BTreeMap<Cpu, RunnerId>,
     runnable: BTreeSet<RunnerId>,
@@ -109,11 +111,11 @@ impl Runners {
     }
 
     pub(super) fn get(&self, id: RunnerId) -> Option<&Runner> {
-        self.all.get(&id)
+        self.all.get(id)
     }
 
     pub(super) fn get_mut(&mut self, id: RunnerId) -> Option<&mut Runner> {
-        self.all.get_mut(&id)
+        self.all.get_mut(id)
     }
 
     /// The runner of a task that was not released.
@@ -122,7 +124,7 @@ impl Runners {
     }
 
     pub(super) fn ids(&self) -> Vec<RunnerId> {
-        self.all.keys().copied().collect()
+        self.all.iter().map(|(id, _)| id).collect()
     }
 
     pub(super) fn runnable(&self) -> &BTreeSet<RunnerId> {
@@ -145,7 +147,7 @@ impl Runners {
     /// Runners of `cpu`, the idle task aside, that wait to be switched to.
     pub(super) fn others_switched_out(&self, cpu: Cpu) -> u32 {
         let waits = |r: &&Runner| r.cpu == cpu && !r.idle && r.state == RunnerState::SwitchedOut;
-        self.all.values().filter(waits).count() as u32
+        self.all.iter().map(|(_, r)| r).filter(waits).count() as u32
     }
 
     /// Puts a runner to sleep in an atomic wait on `address`.
@@ -158,7 +160,7 @@ impl Runners {
             timer = Some((deadline, self.timer_seq));
             self.timers.insert((deadline, self.timer_seq, id));
         }
-        if let Some(runner) = self.all.get_mut(&id) {
+        if let Some(runner) = self.all.get_mut(id) {
             runner.state = RunnerState::Waiting { address, deadline };
             runner.timer = timer;
         }
@@ -195,7 +197,7 @@ impl Runners {
     }
 
     fn leave_queue(&mut self, id: RunnerId) {
-        let Some(RunnerState::Waiting { address, .. }) = self.all.get(&id).map(|r| r.state) else { return };
+        let Some(RunnerState::Waiting { address, .. }) = self.all.get(id).map(|r| r.state) else { return };
         if let Some(queue) = self.waiters.get_mut(&address) {
             queue.retain(|&waiter| waiter != id);
             if queue.is_empty() {
@@ -205,14 +207,14 @@ impl Runners {
     }
 
     fn cancel_timer(&mut self, id: RunnerId) {
-        if let Some((deadline, seq)) = self.all.get_mut(&id).and_then(|r| r.timer.take()) {
+        if let Some((deadline, seq)) = self.all.get_mut(id).and_then(|r| r.timer.take()) {
             self.timers.remove(&(deadline, seq, id));
         }
     }
 
     fn wake_from_wait(&mut self, id: RunnerId, wake: Wake, now: GuestTime) {
         self.cancel_timer(id);
-        if let Some(runner) = self.all.get_mut(&id) {
+        if let Some(runner) = self.all.get_mut(id) {
             runner.state = RunnerState::Runnable;
             runner.wake = Some(wake);
             runner.since = now;
@@ -223,14 +225,14 @@ impl Runners {
 
     /// With what a runner that was just resumed goes on.
     pub(super) fn take_wake(&mut self, id: RunnerId) -> Option<Wake> {
-        self.all.get_mut(&id)?.wake.take()
+        self.all.get_mut(id)?.wake.take()
     }
 
     /// `id`, whose task is `prev`, hands the baton of its CPU to the runner of `next`, and sleeps.
     pub(super) fn switch(&mut self, id: RunnerId, prev: u64, next: TaskId, now: GuestTime) -> Switched {
-        let Some(cpu) = self.all.get(&id).map(|r| r.cpu) else { return Switched::Lost };
+        let Some(cpu) = self.all.get(id).map(|r| r.cpu) else { return Switched::Lost };
         let target = self.by_task.get(&next).copied();
-        match target.and_then(|t| Some((t, self.all.get_mut(&t)?))) {
+        match target.and_then(|t| Some((t, self.all.get_mut(t)?))) {
             Some((target, runner)) => {
                 runner.cpu = cpu;
                 runner.since = now;
@@ -258,7 +260,7 @@ impl Runners {
     /// `id` created a runner that has its CPU's baton now, and sleeps. Gives the task that already switched back to
     /// it, if one did: then it does not sleep.
     pub(super) fn sleep(&mut self, id: RunnerId) -> Option<u64> {
-        let runner = self.all.get_mut(&id)?;
+        let runner = self.all.get_mut(id)?;
         if let Some(from) = runner.early_baton.take() {
             return Some(from);
         }
@@ -274,7 +276,7 @@ impl Runners {
     /// the caller, or still be on its way to its last switch on another CPU. False where the task has no runner.
     pub(super) fn release(&mut self, task: TaskId) -> bool {
         let Some(id) = self.by_task.remove(&task) else { return false };
-        match self.all.get_mut(&id) {
+        match self.all.get_mut(id) {
             Some(runner) if runner.state != RunnerState::SwitchedOut => runner.doomed = true,
             _ => self.destroy(id),
         }
@@ -286,7 +288,7 @@ impl Runners {
         self.leave_queue(id);
         self.cancel_timer(id);
         self.runnable.remove(&id);
-        if let Some(runner) = self.all.get_mut(&id) {
+        if let Some(runner) = self.all.get_mut(id) {
             runner.state = RunnerState::Stopped;
         }
     }
@@ -294,7 +296,7 @@ impl Runners {
     /// Forgets a runner; the executor drops its fiber.
     pub(super) fn destroy(&mut self, id: RunnerId) {
         self.stop(id);
-        let Some(runner) = self.all.remove(&id) else { return };
+        let Some(runner) = self.all.remove(id) else { return };
         if self.by_task.get(&runner.task) == Some(&id) {
             self.by_task.remove(&runner.task);
         }

@@ -1,35 +1,78 @@
 //! What the rewriter put into the guest's code: ticks, waits, notifies, growth, stores.
 
-use wasmtime::{Caller, ExternType, Linker, Module, Trap, Val};
+use wasmtime::{Caller, ExternType, Linker, Module, Trap, WasmTy};
 use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::{RunnerData, charge, define_suspending, define_sync, frames, here, int, suspend, word};
+use super::{RunnerData, charge, frames, here, suspend};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
 
 /// Results of `memory.atomic.wait`, by the threads proposal.
-const OK: i64 = 0;
-const NOT_EQUAL: i64 = 1;
-const TIMED_OUT: i64 = 2;
+const OK: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+const TIMED_OUT: u32 = 2;
 
-/// Defines the functions at the types that `kernel` imports; user images have the same.
+/// The index type of the guest's memory: of addresses, lengths and offsets.
+trait Address: WasmTy + Into<u64> {
+    /// What `memory.grow` returns: a number of pages, or all ones.
+    fn grown(pages: Option<u64>) -> Self;
+}
+
+impl Address for u32 {
+    fn grown(pages: Option<u64>) -> Self {
+        pages.map_or(u32::MAX, |pages| pages as u32)
+    }
+}
+
+impl Address for u64 {
+    fn grown(pages: Option<u64>) -> Self {
+        pages.unwrap_or(u64::MAX)
+    }
+}
+
+/// Defines the functions that `kernel` imports; user images have the same.
 pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmtime::Result<()> {
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
-        match import.name() {
-            "tick" => linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller))).map(|_| ())?,
-            "wait32" => define_suspending(linker, MODULE, "wait32", ty, |c, p| Box::pin(wait(c, p, 4)))?,
-            "wait64" => define_suspending(linker, MODULE, "wait64", ty, |c, p| Box::pin(wait(c, p, 8)))?,
-            "notify" => define_sync(linker, MODULE, "notify", ty, notify)?,
-            "memory_grow" => define_sync(linker, MODULE, "memory_grow", ty, memory_grow)?,
-            "stored" => define_sync(linker, MODULE, "stored", ty, stored)?,
-            "bulk_stored" => define_sync(linker, MODULE, "bulk_stored", ty, bulk_stored)?,
-            other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
-        };
+        match (import.name(), ty.params().next()) {
+            ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
+            (name, Some(address)) if address.is_i64() => define_at::<u64>(linker, name)?,
+            (name, _) => define_at::<u32>(linker, name)?,
+        }
     }
+    Ok(())
+}
+
+/// Defines one of the functions that take addresses.
+fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) -> wasmtime::Result<()> {
+    type Guest<'a> = Caller<'a, RunnerData>;
+    match name {
+        "wait32" => linker.func_wrap_async(MODULE, name, |guest, (address, expected, timeout, offset)| {
+            let (address, offset): (A, A) = (address, offset);
+            let expected: u32 = expected;
+            Box::new(wait(guest, address.into(), expected.into(), timeout, offset.into(), 4))
+        }),
+        "wait64" => linker.func_wrap_async(MODULE, name, |guest, (address, expected, timeout, offset)| {
+            let (address, offset): (A, A) = (address, offset);
+            Box::new(wait(guest, address.into(), expected, timeout, offset.into(), 8))
+        }),
+        "notify" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, count: u32, offset: A| {
+            notify(guest, address.into(), count, offset.into())
+        }),
+        "memory_grow" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, delta: A| {
+            wasmtime::Result::Ok(A::grown(memory_grow(guest, delta.into())?))
+        }),
+        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, offset: A, size: u32| {
+            guest_stored(guest, address.into().wrapping_add(offset.into()), size.into());
+        }),
+        "bulk_stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, length: A| {
+            guest_stored(guest, address.into(), length.into());
+        }),
+        other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
+    }?;
     Ok(())
 }
 
@@ -52,22 +95,29 @@ fn effective(caller: &Caller<'_, RunnerData>, address: u64, offset: u64, width: 
 }
 
 /// `wait32`/`wait64(addr, expected, timeout, offset)`; the timeout is in nanoseconds, negative for none.
-async fn wait(mut caller: Caller<'_, RunnerData>, params: &[Val], width: u64) -> wasmtime::Result<i64> {
+async fn wait(
+    mut caller: Caller<'_, RunnerData>,
+    address: u64,
+    expected: u64,
+    timeout: i64,
+    offset: u64,
+    width: u64,
+) -> wasmtime::Result<u32> {
     charge(&mut caller);
-    let address = effective(&caller, word(params.first()), word(params.get(3)), width)?;
+    let address = effective(&caller, address, offset, width)?;
     let (shared, me) = here(&caller);
-    let in_bounds = |_: OutOfBounds| wasmtime::Error::from(Trap::MemoryOutOfBounds);
-    let (found, expected) = match width {
-        4 => (u64::from(shared.memory.read_u32(address).map_err(in_bounds)?), int(params.get(1)) as u32 as u64),
-        _ => (shared.memory.read_u64(address).map_err(in_bounds)?, int(params.get(1)) as u64),
+    let found = match width {
+        4 => shared.memory.read_u32(address).map(u64::from),
+        _ => shared.memory.read_u64(address),
     };
+    let found = found.map_err(|_: OutOfBounds| Trap::MemoryOutOfBounds)?;
     if found != expected {
         return Ok(NOT_EQUAL);
     }
     {
         let mut core = shared.core.borrow_mut();
         core.progress();
-        let deadline = core.deadline(int(params.get(2)));
+        let deadline = core.deadline(timeout);
         core.runners.wait(me, address, deadline);
     }
     let woken = suspend(&mut caller).await?;
@@ -75,19 +125,18 @@ async fn wait(mut caller: Caller<'_, RunnerData>, params: &[Val], width: u64) ->
 }
 
 /// `notify(addr, count, offset)`: wakes up to `count` runners.
-fn notify(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+fn notify(mut caller: Caller<'_, RunnerData>, address: u64, count: u32, offset: u64) -> wasmtime::Result<u32> {
     charge(&mut caller);
-    let address = effective(&caller, word(params.first()), word(params.get(2)), 4)?;
+    let address = effective(&caller, address, offset, 4)?;
     let (shared, _) = here(&caller);
     let mut core = shared.core.borrow_mut();
     let now = core.now;
-    let woken = core.runners.notify(address, word(params.get(1)) as u32, now);
-    Ok(i64::from(woken))
+    Ok(core.runners.notify(address, count, now))
 }
 
 /// `memory.grow`: of the machine's memory, then of this store's view of it. Others follow when they resume.
-fn memory_grow(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
-    let before = caller.data().shared.memory.grow(word(params.first()));
+fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Result<Option<u64>> {
+    let before = caller.data().shared.memory.grow(delta);
     let pages = caller.data().shared.memory.pages();
     if let Some(memory) = caller.data().memory {
         let known = memory.size(&caller);
@@ -95,29 +144,17 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::
             memory.grow(&mut caller, pages - known)?;
         }
     }
-    Ok(before.map_or(-1, |pages| pages as i64))
+    Ok(before)
 }
 
-/// `stored(addr, offset, size)`: a store may have touched a watched range.
-fn stored(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
-    let address = word(params.first()).wrapping_add(word(params.get(1)));
-    guest_stored(&mut caller, address, word(params.get(2)));
-    Ok(0)
-}
-
-/// `bulk_stored(addr, len)`: the same for `memory.fill`, `memory.copy` and `memory.init`.
-fn bulk_stored(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
-    guest_stored(&mut caller, word(params.first()), word(params.get(1)));
-    Ok(0)
-}
-
-fn guest_stored(caller: &mut Caller<'_, RunnerData>, address: u64, len: u64) {
-    let (shared, me) = here(caller);
+/// `stored(addr, offset, size)` and `bulk_stored(addr, len)`: a store may have touched a watched range.
+fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
+    let (shared, me) = here(&caller);
     if !shared.core.borrow().watches.overlaps(address..address.saturating_add(len)) {
         return;
     }
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
-    charge(caller);
-    let stack = frames(&*caller);
+    charge(&mut caller);
+    let stack = frames(&caller);
     shared.core.borrow_mut().stored(Some(me), address, len, || Writer::Guest { stack });
 }

@@ -166,7 +166,9 @@ fn main() -> Result<(), Failure> {
     match &arguments[..] {
         [] => {}
         // To look at with a profiler.
-        [what, path] if what == "kernel" => return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, 0))?),
+        [what, path] if what == "kernel" => {
+            return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, rewriting::DWARF))?);
+        }
         [what, of @ ..] if what == resident::CHILD => return resident::report(of),
         _ => return Err("no arguments, or: kernel FILE".into()),
     }

@@ -11,7 +11,7 @@ use super::kernel::{Era, kernel};
 use super::{line, ms};
 
 /// DWARF of a kernel of 3.5 MB of code.
-const DWARF: usize = 26 << 20;
+pub(crate) const DWARF: usize = 26 << 20;
 
 /// Measures it with all that the machine can ask for.
 pub(crate) fn measure() -> Result<(), Failure> {
