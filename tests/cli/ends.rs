@@ -48,7 +48,7 @@ fn every_end_has_its_exit_code_and_says_so_in_json() {
 #[test]
 fn the_closing_line_says_what_the_run_amounts_to() {
     let kernel = kernel("(call $hello) (call $sleep (i64.const 1_000_000_000)) (call $no_init)");
-    let json = |arguments: &[&str]| run(&kernel, &[&["--json"], arguments].concat()).json();
+    let json = |arguments: &[&str]| run(&kernel, &[&["--json", "--pace", "warp"], arguments].concat()).json();
     let first = json(&["--seed", "5"]);
     assert_eq!(first["ticks"], 5, "init, start, hello, sleep, no_init");
     assert_eq!((&first["guest_ns"], &first["seed"]), (&json!(1_000_000_050_u64), &json!(5)));
