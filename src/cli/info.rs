@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::Exit;
+use super::{Exit, print};
 use crate::contract::ModuleInfo;
 
 /// Arguments of `wkdb info`.
@@ -23,9 +23,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let bytes = std::fs::read(&args.module).with_context(|| format!("cannot read {path}"))?;
     let info = ModuleInfo::of(&bytes).with_context(|| format!("{path}"))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&info)?);
+        print(serde_json::to_string_pretty(&info)? + "\n")?;
     } else {
-        print!("{info}");
+        print(info.to_string())?;
     }
     Ok(Exit::Ok)
 }

@@ -1,5 +1,8 @@
 //! The command line: a subcommand a file, each with its own `run`.
 
+use std::io::{self, Write};
+
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::process;
@@ -45,6 +48,16 @@ enum Command {
     Machine,
 }
 
+/// Writes to standard output.
+///
+/// # Errors
+///
+/// Where it cannot be written to, as when its reader has gone.
+fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).context("cannot write to standard output")
+}
+
 /// Runs what the command line asks for.
 ///
 /// # Errors
@@ -56,7 +69,9 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "wkdb", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "wkdb", &mut script);
+            print(&script)?;
             Ok(Exit::Ok)
         }
         Command::Machine => process::run_machine_process().map(|()| Exit::Ok),

@@ -1,6 +1,6 @@
 //! `wkdb run`: boots a kernel and shows its console.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +9,7 @@ use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
 use super::prepare::CodeDir;
-use super::{Exit, UsageError};
+use super::{Exit, UsageError, print};
 use crate::code_cache::Variant;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
@@ -181,13 +181,19 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
     }
-    let mut session =
-        Session { machine: MachineProcess::start(config)?, terminal, reporter, interactive, open_line: false };
+    let mut session = Session {
+        machine: MachineProcess::start(config)?,
+        terminal,
+        reporter,
+        interactive,
+        typed: Vec::new(),
+        open_line: false,
+    };
     let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
-    session.close(&outcome, &totals);
+    session.close(&outcome, &totals)?;
     if options.json {
-        println!("{}", closing_line(&outcome, &totals, exit, started.elapsed()));
+        print(format!("{}\n", closing_line(&outcome, &totals, exit, started.elapsed())))?;
     }
     Ok(exit)
 }
@@ -225,6 +231,9 @@ struct Session {
     reporter: Reporter,
     /// Standard input is the guest's.
     interactive: bool,
+    /// What was typed and not sent yet: the machine takes it when it comes to it. More is not read meanwhile; two
+    /// processes that both wait for the other to read would wait for ever.
+    typed: Vec<u8>,
     /// The console's last line is not ended.
     open_line: bool,
 }
@@ -232,6 +241,8 @@ struct Session {
 /// What the supervisor waits for.
 struct Ready {
     machine: bool,
+    /// The machine takes what was typed without making us wait.
+    room: bool,
     typed: bool,
     signal: bool,
 }
@@ -251,7 +262,11 @@ impl Session {
                 let _ = (&signals).read(&mut byte);
             }
             if ready.typed {
-                input_open = self.forward_input()?;
+                input_open = self.read_input()?;
+            }
+            if ready.room {
+                let typed = std::mem::take(&mut self.typed);
+                self.machine.send(&ToMachine::Input(typed))?;
             }
             if ready.machine
                 && let Some(end) = self.hear()?
@@ -263,26 +278,30 @@ impl Session {
 
     fn wait(&self, input: bool, signals: &std::os::unix::net::UnixStream) -> anyhow::Result<Ready> {
         let stdin = io::stdin();
-        let mut fds = vec![PollFd::new(&self.machine, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-        if input {
+        let machine = if self.typed.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let mut fds = vec![PollFd::new(&self.machine, machine), PollFd::new(signals, PollFlags::IN)];
+        if input && self.typed.is_empty() {
             fds.push(PollFd::new(&stdin, PollFlags::IN));
         }
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for the machine process"),
         }
-        let ready = |n: usize| fds.get(n).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready { machine: ready(0), signal: ready(1), typed: ready(2) })
+        let events = |n: usize| fds.get(n).map_or(PollFlags::empty(), PollFd::revents);
+        Ok(Ready {
+            machine: !(events(0) - PollFlags::OUT).is_empty(),
+            room: events(0).contains(PollFlags::OUT),
+            signal: !events(1).is_empty(),
+            typed: !events(2).is_empty(),
+        })
     }
 
-    /// Gives the guest what was typed; false at the end of input.
-    fn forward_input(&mut self) -> anyhow::Result<bool> {
+    /// Reads what was typed; false at the end of input.
+    fn read_input(&mut self) -> anyhow::Result<bool> {
         let mut buf = [0; 1024];
         let n = rustix::io::read(io::stdin(), &mut buf).context("cannot read standard input")?;
         let (input, leave) = self.terminal.typed(&buf[..n]);
-        if !input.is_empty() {
-            self.machine.send(&ToMachine::Input(input))?;
-        }
+        self.typed.extend(input);
         if leave {
             self.machine.send(&ToMachine::Quit)?;
         }
@@ -294,8 +313,7 @@ impl Session {
         match self.machine.receive()? {
             FromMachine::Failed(error) => anyhow::bail!(error),
             FromMachine::Console(bytes) => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(&bytes).and_then(|()| stdout.flush()).context("cannot write the guest's console")?;
+                print(&bytes)?;
                 self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
             }
             FromMachine::Event(event) => {
@@ -310,11 +328,10 @@ impl Session {
     }
 
     /// Gives the terminal back and says how it ended.
-    fn close(self, outcome: &Outcome, totals: &Totals) {
+    fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
         let Session { terminal, mut reporter, open_line, .. } = self;
-        if open_line {
-            println!("{}", if terminal.is_raw() { "\r" } else { "" });
-        }
+        let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
         terminal.say(&reporter.outcome(outcome, totals));
+        ended
     }
 }

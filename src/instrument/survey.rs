@@ -90,7 +90,7 @@ impl<'m> Survey<'m> {
         let sections = self.sections.iter().filter(|s| s.id == id::CUSTOM);
         let (_, data) = sections.filter_map(|s| self.custom_parts(s)).find(|(name, _)| *name == "name")?;
         let reader = BinaryReader::new(&self.module[data.clone()], data.start);
-        let subsections = wasmparser::NameSectionReader::new(reader).into_iter().map_while(Result::ok);
+        let subsections = wasmparser::NameSectionReader::new(reader).map_while(Result::ok);
         let mut globals = subsections.filter_map(|subsection| match subsection {
             wasmparser::Name::Global(names) => Some(names),
             _ => None,

@@ -220,7 +220,7 @@ impl Core {
     pub(super) fn stop_script(&mut self, why: &str) {
         let reason = match self.console.script_waits_for() {
             Some((line, text)) => format!(
-                "input script, line {line}: expect {text:?} {why} (waited since guest time {}, now {})",
+                "input script, line {line}: expect {text} {why} (waited since guest time {}, now {})",
                 self.script_since, self.now
             ),
             None => format!("the input script is not done: {why}"),

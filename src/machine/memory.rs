@@ -118,6 +118,11 @@ impl GuestMemory {
         self.0.size.load(Ordering::Relaxed) as u64
     }
 
+    /// The most bytes that it can grow to.
+    pub fn limit(&self) -> u64 {
+        self.0.limit as u64
+    }
+
     /// Wasm pages that the guest can access now.
     pub fn pages(&self) -> u64 {
         self.size() / WASM_PAGE

@@ -74,7 +74,9 @@ pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {len} bytes")));
     }
     let mut body = Vec::new();
-    stream.take(u64::from(len)).read_to_end(&mut body)?;
+    if stream.take(u64::from(len)).read_to_end(&mut body)? < len as usize {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     postcard::from_bytes(&body).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
@@ -91,7 +93,8 @@ mod tests {
         assert_eq!(receive(&mut reader).unwrap(), Some(ToMachine::Input(b"ls\n".to_vec())));
         assert_eq!(receive(&mut reader).unwrap(), Some(ToMachine::Quit));
         assert_eq!(receive::<ToMachine>(&mut reader).unwrap(), None);
-        assert!(receive::<ToMachine>(&mut &wire[..6]).is_err(), "cut off");
+        let cut = receive::<ToMachine>(&mut &wire[..6]).unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         assert!(receive::<ToMachine>(&mut &[1, 0, 0, 0, 99][..]).is_err(), "no such message");
         assert!(receive::<ToMachine>(&mut &[0xff; 64][..]).is_err(), "too long");
     }

@@ -1,6 +1,6 @@
 //! The supervisor's end: starts a machine process and talks with it.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -43,13 +43,17 @@ impl MachineProcess {
         Ok(process)
     }
 
-    /// Says something to the machine.
+    /// Says something to the machine. Where the process is gone this does nothing: what [`MachineProcess::receive`]
+    /// gives next is its last word, or how it ended.
     ///
     /// # Errors
     ///
-    /// Where the process is gone.
+    /// Where the socket fails in another way.
     pub fn send(&mut self, message: &ToMachine) -> io::Result<()> {
-        send(&mut self.socket, message)
+        match send(&mut self.socket, message) {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// What the machine says next; waits for it.
@@ -61,7 +65,9 @@ impl MachineProcess {
         match receive(&mut self.socket) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(self.gone()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.gone()),
+            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                Err(self.gone())
+            }
             Err(error) => Err(error),
         }
     }

@@ -63,7 +63,7 @@ fn the_clock_is_ticks_times_their_length() {
         let console = run.done();
         let numbers: Vec<u64> = console.split_whitespace().map(|n| n.parse().unwrap()).collect();
         assert_eq!(numbers[..2], [u64::from(ns), 0]);
-        assert!(numbers[2] % u64::from(ns) == 0 && numbers[2] >= 5 * u64::from(ns), "{console}");
+        assert!(numbers[2].is_multiple_of(u64::from(ns)) && numbers[2] >= 5 * u64::from(ns), "{console}");
     }
 }
 

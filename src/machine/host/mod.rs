@@ -145,7 +145,9 @@ fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<(
             && hull != known_hull
         {
             set_word(store, lo, hull.0)?;
-            set_word(store, len, hull.1)?;
+            // A hull of all 4 GiB has a length that 32 bits do not hold.
+            let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
+            set_word(store, len, hull.1.min(max))?;
             store.as_context_mut().data_mut().hull = hull;
         }
     }

@@ -12,10 +12,6 @@ use std::fmt::Write;
 pub(crate) use image::user_image;
 pub(crate) use run::{Run, boot, boot_wasm};
 
-/// The address of CPU 0's first task.
-pub(crate) const INIT_TASK: u32 = 0x10000;
-/// The address of the kernel's command line.
-pub(crate) const COMMAND_LINE: u32 = 0x10200;
 /// The address of the initramfs' first byte; its end is behind it.
 pub(crate) const INITRD: u32 = 0x10400;
 /// Where the strings are.

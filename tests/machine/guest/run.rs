@@ -40,7 +40,8 @@ impl Port for Recorder {
         }
     }
 
-    fn commands(&mut self, _: Option<Duration>) -> Vec<Command> {
+    fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
+        std::thread::sleep(wait.unwrap_or_default());
         std::mem::take(&mut self.input)
     }
 }

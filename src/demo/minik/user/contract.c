@@ -83,10 +83,13 @@ static void check_user_waits(void)
 					  now_us() - before >= 3000);
 	if (task_start(&t, THREAD_FLAGS, notifier, NULL) < 0)
 		return;
-	/* The notifier may have to share this CPU, which a wait without end would keep for ever. */
+	/*
+	 * The notifier may have to share this CPU, which a wait without end would keep for ever. A sleep lets the CPU be
+	 * idle, where it takes the interrupt that the notifier's own sleep ends with; a yield would not.
+	 */
 	while (!__atomic_load_n(&wait_word, __ATOMIC_SEQ_CST)) {
 		__builtin_wasm_memory_atomic_wait32((int *)&wait_word, 0, 200000000);
-		syscall0(__NR_sched_yield);
+		sleep_ms(1);
 	}
 	task_join(&t);
 	check("wait32 ends with a notify", true);
