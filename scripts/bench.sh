@@ -1,8 +1,13 @@
 #!/bin/sh
 # Runs the benchmarks and prints their tables. Meant for a machine that does nothing else meanwhile.
-# WKDB_BENCH_ROUNDS sets how often each variant is measured (11).
+# WKDB_BENCH_ROUNDS sets how often each thing is measured (11). Arguments go to cargo: `--profile dev` measures what
+# `cargo run` builds, and compiles less.
 set -eu
 cd "$(dirname "$0")/.."
 echo "## Instrumentation"
 echo
 cargo bench --quiet --bench ticks "$@"
+echo
+echo "## Machine"
+echo
+cargo bench --quiet --bench machine "$@"

@@ -1,4 +1,4 @@
-//! What instrumentation costs: CPU-bound guests, plain and rewritten, and how long the rewriting itself takes.
+//! What instrumentation costs: CPU-bound guests, plain and rewritten.
 //!
 //! Variants take turns within each round, so that all see the same machine; a table shows ratios of medians. Run by
 //! `scripts/bench.sh`, or `cargo bench --bench ticks`. `WKDB_BENCH_ROUNDS` sets the number of rounds.
@@ -130,61 +130,6 @@ fn measure(
     Ok((times.iter_mut().map(|times| median(times)).collect(), ticks))
 }
 
-/// A module of about the size of a kernel with its debug information: many functions, much DWARF.
-fn large_module() -> Vec<u8> {
-    use wasm_encoder::{
-        BlockType, CodeSection, CustomSection, Function, FunctionSection, Ieee64, MemArg, MemorySection, MemoryType,
-        TypeSection, ValType,
-    };
-    const FUNCTIONS: u32 = 20_000;
-    const DWARF: usize = 26 << 20;
-    let (mut types, mut functions, mut memories) = (TypeSection::new(), FunctionSection::new(), MemorySection::new());
-    types.ty().function([ValType::I32], [ValType::I32]);
-    memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
-    let mut code = CodeSection::new();
-    for index in 0..FUNCTIONS {
-        functions.function(0);
-        let mut function = Function::new([(2, ValType::I32), (1, ValType::F64)]);
-        let memarg = MemArg { offset: u64::from(index % 1000), align: 2, memory_index: 0 };
-        let mut sink = function.instructions();
-        sink.block(BlockType::Empty).loop_(BlockType::Empty);
-        for value in 0..12 {
-            sink.local_get(0).i32_const(value).i32_add().local_tee(1).i32_load(memarg).local_set(2);
-            sink.local_get(1).local_get(2).i32_store(memarg).f64_const(Ieee64::from(1.5)).local_set(3);
-        }
-        sink.local_get(1).call(index / 2).br_if(1).br(0).end().end().local_get(2).end();
-        code.function(&function);
-    }
-    let dwarf: Vec<u8> = (0..DWARF as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let mut module = wasm_encoder::Module::new();
-    module.section(&types).section(&functions).section(&memories).section(&code);
-    module.section(&CustomSection { name: ".debug_info".into(), data: dwarf.into() });
-    module.finish()
-}
-
-fn rewriting() -> Result<(), Box<dyn std::error::Error>> {
-    let module = large_module();
-    let options = Options { ticks: true, host_waits: true, stores: true, ..Options::identity() };
-    let mut times = Vec::new();
-    let mut last = None;
-    for _ in 0..5 {
-        let start = Instant::now();
-        last = Some(rewrite(&module, &options)?);
-        times.push(start.elapsed());
-    }
-    if let Some(last) = last {
-        let map = last.map.to_bytes().len();
-        println!(
-            "Rewriting a module of {:.1} MB (ticks + stores): {:.0} ms; result {:.1} MB, offset map {:.1} MB.",
-            module.len() as f64 / 1e6,
-            median(&mut times).as_secs_f64() * 1e3,
-            last.wasm.len() as f64 / 1e6,
-            map as f64 / 1e6
-        );
-    }
-    Ok(())
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounds = std::env::var("WKDB_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(11);
     let engine = engine()?;
@@ -208,6 +153,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for log in &logs {
         print!(" **{:.2}** |", (log / GUESTS.len() as f64).exp());
     }
-    println!("\n");
-    rewriting()
+    println!();
+    Ok(())
 }
