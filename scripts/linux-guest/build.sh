@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds the Linux guest from Debian's linux-source-6.12 and our arch/wasm: vmlinux.wasm and initramfs.cpio.
+#
+# What it needs from Debian: linux-source-6.12 clang-22 lld-22 llvm-22 gcc make flex bison bc rsync cpio python3.
+# The kernel is unpacked and built in LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files
+# too. Every step does only what has changed since.
+set -euo pipefail
+export LC_ALL=C KBUILD_BUILD_USER=wkdb KBUILD_BUILD_HOST=wkdb KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+here=$(cd "$(dirname "$0")" && pwd)
+build=${LINUX_GUEST_BUILD:-$(cd "$here/../.." && pwd)/target/linux-guest}
+jobs=${JOBS:-$(nproc)}
+mkdir -p "$build"
+cd "$build"
+src=linux-source-6.12
+
+step() { printf '== %s\n' "$*" >&2; }
+logged() { # LOG COMMAND...
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 || {
+    tail -n 30 "$log" >&2
+    echo "failed: see $build/$log" >&2
+    exit 1
+  }
+}
+
+step "sources"
+if [ ! -e $src/.unpacked ]; then
+  [ -e /usr/src/linux-source-6.12.tar.xz ] || {
+    echo "install Debian's package linux-source-6.12 first" >&2
+    exit 1
+  }
+  rm -rf $src
+  tar -xf /usr/src/linux-source-6.12.tar.xz
+  touch $src/.unpacked
+fi
+for patch in "$here"/patches/*.patch; do
+  [ -e "$patch" ] || continue
+  name=$(basename "$patch")
+  [ -e "$src/.applied-$name" ] && continue
+  patch -d $src -p1 --forward <"$patch"
+  touch "$src/.applied-$name"
+done
+# By contents, not times: what is the same stays as it is, and is not built again.
+rsync -rc --delete "$here/arch/wasm/" $src/arch/wasm/
+
+kmake() {
+  nice -n 19 make -C $src O="$build/kernel" ARCH=wasm LLVM=-22 LD=wasm-ld-22 HOSTCC=gcc HOSTCXX=g++ \
+    CLANG_TARGET_FLAGS_wasm=wasm32-unknown-unknown -j"$jobs" "$@"
+}
+
+step "configuration"
+mkdir -p kernel
+if [ ! -e kernel/.config ] || [ "$here/config" -nt kernel/.config ] || [ "$here/arch/wasm/Kconfig" -nt kernel/.config ]; then
+  logged config.log kmake KCONFIG_ALLCONFIG="$here/config" allnoconfig
+  touch kernel/.config
+fi
+while IFS= read -r line; do
+  case $line in
+  CONFIG_*=n) ! grep -q "^${line%=n}=" kernel/.config || echo "note: ${line%=n} is set" >&2 ;;
+  CONFIG_*) grep -qxF "$line" kernel/.config || echo "note: $line is not what came out" >&2 ;;
+  esac
+done <"$here/config"
+
+step "kernel"
+logged kernel.log kmake "${@:-vmlinux.a}"
+[ $# = 0 ] || exit 0
+
+step "link"
+logged version.log kmake init/version-timestamp.o
+exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base raise_exception raise_interrupt
+  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs
+  nr_cpu_ids cpu_worker_pools rcu_state __stack_pointer"
+cd kernel
+logged ../link.log wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
+  -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
+  arch/wasm/kernel/tables.o --whole-archive vmlinux.a init/version-timestamp.o --no-whole-archive lib/lib.a \
+  arch/wasm/lib/lib.a -o ../vmlinux.wasm
+ls -l ../vmlinux.wasm
