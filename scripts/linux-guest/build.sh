@@ -64,7 +64,7 @@ while IFS= read -r line; do
 done <"$here/config"
 
 step "kernel"
-logged kernel.log kmake "${@:-vmlinux.a}"
+logged kernel.log kmake "${@:-wasm_objects}"
 [ $# = 0 ] || exit 0
 
 step "link"
@@ -77,4 +77,22 @@ logged ../link.log wasm-ld-22 --import-memory --shared-memory --max-memory=42949
   -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
   arch/wasm/kernel/tables.o --whole-archive vmlinux.a init/version-timestamp.o --no-whole-archive lib/lib.a \
   arch/wasm/lib/lib.a -o ../vmlinux.wasm
-ls -l ../vmlinux.wasm
+cd ..
+
+step "user space"
+logged headers.log kmake headers
+user="$build/user"
+mkdir -p "$user/root"
+flags="--target=wasm32-unknown-unknown -matomics -mbulk-memory -ffreestanding -nostdlibinc -std=gnu11 -O1 -fPIC
+  -fvisibility=hidden -fno-builtin -isystem $build/kernel/usr/include -Wall -Wextra -Werror -Wno-unused-command-line-argument"
+objects=
+for source in "$here"/user/*.S "$here"/user/*.c; do
+  object=$user/$(basename "$source").o
+  debug="-g -gdwarf-5 -ffile-prefix-map=$here/=" 
+  [ "${source##*.}" = c ] || debug=
+  clang-22 $flags $debug -c "$source" -o "$object"
+  objects="$objects $object"
+done
+wasm-ld-22 -shared --experimental-pic --shared-memory --max-memory=4294967296 --no-entry $objects -o "$user/box"
+python3 "$here/mkcpio.py" "$user/box" initramfs.cpio
+ls -l vmlinux.wasm initramfs.cpio

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <asm/host.h>
+#include <asm/irq.h>
 #include <asm/irq_regs.h>
 
 /* What is raised and not yet taken: bits WASM_IRQ_*. The idle loop waits on this word. */

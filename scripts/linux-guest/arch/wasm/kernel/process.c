@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* How a task begins, how a CPU changes from one to the next, and how one leaves the kernel. */
 #include <linux/cpu.h>
-#include <linux/entry-common.h>
 #include <linux/kernel.h>
 #include <linux/reboot.h>
 #include <linux/resume_user_mode.h>

@@ -95,9 +95,10 @@ void __init setup_arch(char **cmdline_p)
 		add_bootloader_randomness(seed, sizeof(seed));
 	setup_initial_init_mm(NULL, NULL, NULL, NULL);
 	*cmdline_p = boot_command_line;
-	for (cpu = 0; cpu < NR_CPUS; cpu++)
-		set_cpu_possible(cpu, true);
 	parse_early_param();
+	/* nr_cpus=N has made this less than NR_CPUS. */
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
+		set_cpu_possible(cpu, true);
 	setup_memory();
 	zone_end[ZONE_NORMAL] = max_low_pfn;
 	free_area_init(zone_end);

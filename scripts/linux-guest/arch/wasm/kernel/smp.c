@@ -8,6 +8,7 @@
 #include <linux/sched/mm.h>
 #include <linux/smp.h>
 #include <asm/host.h>
+#include <asm/irq.h>
 #include <asm/wasm_time.h>
 
 enum ipi { IPI_RESCHEDULE, IPI_CALL_FUNC, IPI_IRQ_WORK, IPI_STOP };

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* System calls: one entry for each number of arguments, and the table of the calls. */
-#include <linux/entry-common.h>
 #include <linux/sched.h>
 #include <linux/syscalls.h>
 #include <asm/entry.h>

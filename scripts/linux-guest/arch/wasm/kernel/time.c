@@ -13,6 +13,7 @@
 #include <linux/sched/clock.h>
 #include <linux/smp.h>
 #include <asm/host.h>
+#include <asm/irq.h>
 #include <asm/wasm_time.h>
 
 #define NEVER S64_MAX

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Wasm traps, which the host reports on the runner that trapped, and panics, which the kernel reports to the host. */
+#include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/notifier.h>
 #include <linux/panic_notifier.h>
@@ -8,10 +9,6 @@
 #include <linux/sched/task_stack.h>
 #include <asm/entry.h>
 #include <asm/host.h>
-
-void __init trap_init(void)
-{
-}
 
 static bool on_own_stack(void)
 {
