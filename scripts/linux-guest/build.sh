@@ -20,7 +20,7 @@ logged() { # LOG COMMAND...
   shift
   "$@" >"$log" 2>&1 || {
     tail -n 30 "$log" >&2
-    echo "failed: see $build/$log" >&2
+    echo "failed: see $log" >&2
     exit 1
   }
 }
@@ -53,7 +53,7 @@ kmake() {
 step "configuration"
 mkdir -p kernel
 if [ ! -e kernel/.config ] || [ "$here/config" -nt kernel/.config ] || [ "$here/arch/wasm/Kconfig" -nt kernel/.config ]; then
-  logged config.log kmake KCONFIG_ALLCONFIG="$here/config" allnoconfig
+  logged "$build/config.log" kmake KCONFIG_ALLCONFIG="$here/config" allnoconfig
   touch kernel/.config
 fi
 while IFS= read -r line; do
@@ -64,23 +64,22 @@ while IFS= read -r line; do
 done <"$here/config"
 
 step "kernel"
-logged kernel.log kmake "${@:-wasm_objects}"
+logged "$build/kernel.log" kmake "${@:-wasm_objects}"
 [ $# = 0 ] || exit 0
 
 step "link"
-logged version.log kmake init/version-timestamp.o
+logged "$build/version.log" kmake init/version-timestamp.o
 exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base raise_exception raise_interrupt
-  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs
-  nr_cpu_ids cpu_worker_pools rcu_state __stack_pointer"
+  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues raised_irqs nr_cpu_ids __stack_pointer"
 cd kernel
-logged ../link.log wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
+logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
   -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
   arch/wasm/kernel/tables.o --whole-archive vmlinux.a init/version-timestamp.o --no-whole-archive lib/lib.a \
   arch/wasm/lib/lib.a -o ../vmlinux.wasm
 cd ..
 
 step "user space"
-logged headers.log kmake headers
+logged "$build/headers.log" kmake headers
 user="$build/user"
 mkdir -p "$user/root"
 flags="--target=wasm32-unknown-unknown -matomics -mbulk-memory -ffreestanding -nostdlibinc -std=gnu11 -O1 -fPIC

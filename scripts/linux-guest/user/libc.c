@@ -71,7 +71,7 @@ long task_start(struct task *t, unsigned long flags, int (*fn)(void *), void *ar
 void task_join(struct task *t)
 {
 	while (__atomic_load_n(&t->alive, __ATOMIC_SEQ_CST))
-		syscall4(__NR_futex, &t->alive, FUTEX_WAIT, 1, 0);
+		syscall4(__NR_futex_time64, &t->alive, FUTEX_WAIT, 1, 0);
 	munmap(t->stack, TASK_STACK_SIZE);
 }
 
@@ -83,13 +83,13 @@ void mutex_lock(uint32_t *m)
 	if (__atomic_compare_exchange_n(m, &c, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return;
 	while (__atomic_exchange_n(m, 2, __ATOMIC_SEQ_CST))
-		syscall4(__NR_futex, m, FUTEX_WAIT, 2, 0);
+		syscall4(__NR_futex_time64, m, FUTEX_WAIT, 2, 0);
 }
 
 void mutex_unlock(uint32_t *m)
 {
 	if (__atomic_exchange_n(m, 0, __ATOMIC_SEQ_CST) == 2)
-		syscall4(__NR_futex, m, FUTEX_WAKE, 1, 0);
+		syscall4(__NR_futex_time64, m, FUTEX_WAKE, 1, 0);
 }
 
 void exit(int code)

@@ -147,7 +147,7 @@ void show_regs(struct pt_regs *regs)
 /* Only the task that runs can be looked at. */
 void show_stack(struct task_struct *task, unsigned long *sp, const char *loglvl)
 {
-	char buf[1000], *line = buf, *next;
+	char buf[900], *line = buf, *next;
 
 	if (task && task != current)
 		return;

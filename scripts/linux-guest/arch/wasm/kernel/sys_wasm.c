@@ -6,9 +6,15 @@
 #include <asm/host.h>
 #include <asm/syscall.h>
 
-asmlinkage long __wasm_sys_ni_syscall(__SC_WASM_PARAMS)
+static long __wasm_sys_ni_syscall(__SC_WASM_PARAMS)
 {
-	return sys_ni_syscall();
+	return -ENOSYS;
+}
+
+SYSCALL_DEFINE6(mmap2, unsigned long, addr, unsigned long, len, unsigned long, prot, unsigned long, flags,
+		unsigned long, fd, unsigned long, pgoff)
+{
+	return ksys_mmap_pgoff(addr, len, prot, flags, fd, pgoff);
 }
 
 /* Arguments of 64 bits come in two longs, the low half first. */
@@ -56,7 +62,6 @@ static long wasm_fadvise64_64(__SC_WASM_PARAMS)
 
 #define __SYSCALL_WITH_COMPAT(nr, native, compat) __SYSCALL(nr, native)
 
-#undef __SYSCALL
 #define __SYSCALL(nr, call) asmlinkage long __wasm_##call(__SC_WASM_PARAMS);
 #include <asm/syscall_table.h>
 
@@ -108,12 +113,11 @@ static long do_syscall(unsigned long sp, unsigned long tp, long nr, long a0, lon
 		return do_syscall args;								\
 	}
 
-#define UL unsigned long
-SYSCALL_ENTRY(0, (UL sp, UL tp, long nr), (sp, tp, nr, 0, 0, 0, 0, 0, 0))
-SYSCALL_ENTRY(1, (UL sp, UL tp, long nr, long a), (sp, tp, nr, a, 0, 0, 0, 0, 0))
-SYSCALL_ENTRY(2, (UL sp, UL tp, long nr, long a, long b), (sp, tp, nr, a, b, 0, 0, 0, 0))
-SYSCALL_ENTRY(3, (UL sp, UL tp, long nr, long a, long b, long c), (sp, tp, nr, a, b, c, 0, 0, 0))
-SYSCALL_ENTRY(4, (UL sp, UL tp, long nr, long a, long b, long c, long d), (sp, tp, nr, a, b, c, d, 0, 0))
-SYSCALL_ENTRY(5, (UL sp, UL tp, long nr, long a, long b, long c, long d, long e), (sp, tp, nr, a, b, c, d, e, 0))
-SYSCALL_ENTRY(6, (UL sp, UL tp, long nr, long a, long b, long c, long d, long e, long f),
+SYSCALL_ENTRY(0, (ulong sp, ulong tp, long nr), (sp, tp, nr, 0, 0, 0, 0, 0, 0))
+SYSCALL_ENTRY(1, (ulong sp, ulong tp, long nr, long a), (sp, tp, nr, a, 0, 0, 0, 0, 0))
+SYSCALL_ENTRY(2, (ulong sp, ulong tp, long nr, long a, long b), (sp, tp, nr, a, b, 0, 0, 0, 0))
+SYSCALL_ENTRY(3, (ulong sp, ulong tp, long nr, long a, long b, long c), (sp, tp, nr, a, b, c, 0, 0, 0))
+SYSCALL_ENTRY(4, (ulong sp, ulong tp, long nr, long a, long b, long c, long d), (sp, tp, nr, a, b, c, d, 0, 0))
+SYSCALL_ENTRY(5, (ulong sp, ulong tp, long nr, long a, long b, long c, long d, long e), (sp, tp, nr, a, b, c, d, e, 0))
+SYSCALL_ENTRY(6, (ulong sp, ulong tp, long nr, long a, long b, long c, long d, long e, long f),
 	      (sp, tp, nr, a, b, c, d, e, f))

@@ -43,6 +43,7 @@
 	table	__param, __start___param, __stop___param
 	table	__modver, __start___modver, __stop___modver
 	table	__ex_table, __start___ex_table, __stop___ex_table
+	table	.note.Linux, __start_notes, __stop_notes
 	table	.once, __start_once, __end_once
 	table	.kunit_test_suites, __kunit_suites_start, __kunit_suites_end
 	table	.kunit_init_test_suites, __kunit_init_suites_start, __kunit_init_suites_end

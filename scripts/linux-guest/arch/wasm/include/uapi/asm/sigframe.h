@@ -2,6 +2,7 @@
 #ifndef _UAPI_ASM_WASM_SIGFRAME_H
 #define _UAPI_ASM_WASM_SIGFRAME_H
 
+#include <asm/sigcontext.h>
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/ucontext.h>
