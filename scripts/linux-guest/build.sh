@@ -70,7 +70,7 @@ logged "$build/kernel.log" kmake "${@:-wasm_objects}"
 step "link"
 logged "$build/version.log" kmake init/version-timestamp.o
 exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base raise_exception raise_interrupt
-  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues raised_irqs nr_cpu_ids __stack_pointer"
+  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs nr_cpu_ids __stack_pointer"
 cd kernel
 logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
   -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \

@@ -166,6 +166,23 @@ int halt_main(int argc, char **argv)
 	return complain("halt", "reboot", ret);
 }
 
+/* Draws on the frame buffer of wkdbbug=user-write, and a bit more: over what the driver keeps behind it. */
+static int draw_too_much(void)
+{
+	char text[64];
+	const char *rest;
+	volatile uint8_t *screen;
+	long size;
+
+	if (slurp("/proc/fb", text, sizeof(text)) <= 0)
+		return complain("wild", "/proc/fb", 0);
+	screen = (volatile uint8_t *)(unsigned long)strtol10(text, &rest);
+	size = strtol10(rest + 1, NULL);
+	for (long i = 0; i < size + 32; i++)
+		screen[i] = 0xff;
+	return 0;
+}
+
 /* Does what a program must not: each of these ends in a trap or damage. */
 int wild_main(int argc, char **argv)
 {
@@ -182,9 +199,11 @@ int wild_main(int argc, char **argv)
 		asm volatile("" : "+r"(p));
 		*p = 1;
 		return 0;
+	} else if (!strcmp(how, "fb")) {
+		return draw_too_much();
 	} else if (!strcmp(how, "badptr")) {
 		/* The kernel's business to notice. */
 		return (int)-syscall3(__NR_write, 1, 16, 4) == EFAULT ? 0 : 1;
 	}
-	return complain("wild", "trap, far, null or badptr", 0);
+	return complain("wild", "trap, far, null, fb or badptr", 0);
 }
