@@ -6,7 +6,8 @@
 # The kernel is unpacked and built in LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files
 # too. Every step does only what has changed since.
 set -euo pipefail
-export LC_ALL=C KBUILD_BUILD_USER=wkdb KBUILD_BUILD_HOST=wkdb KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+export LC_ALL=C KBUILD_BUILD_USER=wkdb KBUILD_BUILD_HOST=wkdb KBUILD_BUILD_VERSION=1 \
+  KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 here=$(cd "$(dirname "$0")" && pwd)
 build=${LINUX_GUEST_BUILD:-$(cd "$here/../.." && pwd)/target/linux-guest}
 jobs=${JOBS:-$(nproc)}
@@ -37,17 +38,22 @@ if [ ! -e $src/.unpacked ]; then
 fi
 for patch in "$here"/patches/*.patch; do
   [ -e "$patch" ] || continue
-  name=$(basename "$patch")
-  [ -e "$src/.applied-$name" ] && continue
-  patch -d $src -p1 --forward <"$patch"
-  touch "$src/.applied-$name"
+  applied=$src/.applied-$(basename "$patch")
+  cmp -s "$patch" "$applied" && continue
+  # An older version of it is taken back first.
+  [ ! -s "$applied" ] || patch -d $src -p1 -R <"$applied" >&2
+  patch -d $src -p1 --forward <"$patch" >&2
+  cp "$patch" "$applied"
 done
 # By contents, not times: what is the same stays as it is, and is not built again.
 rsync -rc --delete "$here/arch/wasm/" $src/arch/wasm/
 
+# What the module says of its sources depends on the tree, not on where it is.
+maps="-ffile-prefix-map=$build/$src/= -ffile-prefix-map=$build/$src=. -ffile-prefix-map=$build/kernel=."
+
 kmake() {
   nice -n 19 make -C $src O="$build/kernel" ARCH=wasm LLVM=-22 LD=wasm-ld-22 HOSTCC=gcc HOSTCXX=g++ \
-    CLANG_TARGET_FLAGS_wasm=wasm32-unknown-unknown -j"$jobs" "$@"
+    CLANG_TARGET_FLAGS_wasm=wasm32-unknown-unknown KCFLAGS="$maps" KAFLAGS="$maps" -j"$jobs" "$@"
 }
 
 step "configuration"

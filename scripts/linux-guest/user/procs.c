@@ -199,11 +199,15 @@ int wild_main(int argc, char **argv)
 		asm volatile("" : "+r"(p));
 		*p = 1;
 		return 0;
+	} else if (!strcmp(how, "spin")) {
+		/* Never a system call again: this CPU is lost, nothing else. */
+		for (volatile uint32_t turns = 0;; turns++)
+			;
 	} else if (!strcmp(how, "fb")) {
 		return draw_too_much();
 	} else if (!strcmp(how, "badptr")) {
 		/* The kernel's business to notice. */
 		return (int)-syscall3(__NR_write, 1, 16, 4) == EFAULT ? 0 : 1;
 	}
-	return complain("wild", "trap, far, null, fb or badptr", 0);
+	return complain("wild", "trap, far, null, spin, fb or badptr", 0);
 }

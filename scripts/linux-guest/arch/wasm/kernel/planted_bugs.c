@@ -19,6 +19,7 @@
 #include <linux/kthread.h>
 #include <linux/mutex.h>
 #include <linux/proc_fs.h>
+#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -312,11 +313,12 @@ static void ring_init(void)
 static DEFINE_MUTEX(netdev_lock);
 static DEFINE_MUTEX(address_lock);
 
+/* Some of what a driver does with a lock in hand: up to a time slice. */
 static noinline void netdev_busy(void)
 {
-	unsigned int i;
+	unsigned int i, n = get_random_u32_below(50000);
 
-	for (i = 0; i < 2000; i++)
+	for (i = 0; i < n; i++)
 		barrier();
 }
 
@@ -324,6 +326,7 @@ static noinline void netdev_busy(void)
 static int netdev_up(void *unused)
 {
 	for (;;) {
+		netdev_busy();
 		mutex_lock(&netdev_lock);
 		netdev_busy();
 		mutex_lock(&address_lock);
@@ -337,6 +340,7 @@ static int netdev_up(void *unused)
 static int netdev_set_address(void *unused)
 {
 	for (;;) {
+		netdev_busy();
 		mutex_lock(&address_lock);
 		netdev_busy();
 		mutex_lock(&netdev_lock);

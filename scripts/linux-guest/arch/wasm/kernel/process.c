@@ -64,7 +64,7 @@ long wasm_ret_from_fork(struct task_struct *prev, struct task_struct *next)
 		clone = 0;
 	}
 	exit_to_user_mode_work(t->regs, false);
-	t->in_user = true;
+	enter_user();
 	return clone;
 }
 
@@ -110,7 +110,7 @@ bool exit_to_user_mode_work(struct pt_regs *regs, bool in_syscall)
 			again |= wasm_do_signal(regs, in_syscall);
 		else if (t->sigreturn && !(read_thread_flags() & _TIF_WORK_MASK)) {
 			t->sigreturn = false;
-			t->in_user = true;
+			enter_user();
 			user_mode_tail(WASM_FLOW_SIGRETURN);
 			BUG();
 		}
@@ -119,7 +119,7 @@ bool exit_to_user_mode_work(struct pt_regs *regs, bool in_syscall)
 	local_irq_enable();
 	if (t->exec_pending && in_syscall) {
 		t->exec_pending = false;
-		t->in_user = true;
+		enter_user();
 		user_mode_exec();
 	}
 	return again;

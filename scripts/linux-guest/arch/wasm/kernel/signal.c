@@ -56,9 +56,9 @@ static void handle_signal(struct ksignal *ksig, struct pt_regs *regs)
 	if (t->sigreturn)
 		flow |= WASM_FLOW_SIGRETURN;
 	t->sigreturn = false;
-	t->in_user = true;
+	enter_user();
 	user_mode_tail(flow);
-	t->in_user = false;
+	leave_user();
 	t->regs = regs;
 }
 

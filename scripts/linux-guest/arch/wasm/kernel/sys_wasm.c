@@ -92,7 +92,7 @@ static long do_syscall(unsigned long sp, unsigned long tp, long nr, long a0, lon
 	}, *outer = t->regs;
 	bool again;
 
-	t->in_user = false;
+	leave_user();
 	t->regs = &regs;
 	t->user_sp = sp;
 	t->user_tp = tp;
@@ -102,7 +102,7 @@ static long do_syscall(unsigned long sp, unsigned long tp, long nr, long a0, lon
 		again = exit_to_user_mode_work(&regs, true);
 	} while (again);
 	t->regs = outer;
-	t->in_user = true;
+	enter_user();
 	return regs.ret;
 }
 

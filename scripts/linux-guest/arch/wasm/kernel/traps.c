@@ -29,8 +29,7 @@ void raise_exception(void)
 		wasm_stop_cpu(0);
 	}
 	if (t->in_user) {
-		t->in_user = false;
-		local_irq_enable();
+		leave_user();
 		force_fatal_sig(SIGILL);
 		exit_to_user_mode_work(t->regs, false);
 	}
