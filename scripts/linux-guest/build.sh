@@ -5,12 +5,17 @@
 # What it needs from Debian: linux-source-6.12 clang-22 lld-22 llvm-22 gcc make flex bison bc rsync cpio python3.
 # The kernel is unpacked and built in LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files
 # too. Every step does only what has changed since.
+#
+#   build.sh                    builds the guest
+#   VARIANT=kunit build.sh      builds vmlinux-kunit.wasm instead, which runs the kernel's own tests when it boots
+#   build.sh MAKE-TARGET...     only builds these objects
 set -euo pipefail
 export LC_ALL=C KBUILD_BUILD_USER=wkdb KBUILD_BUILD_HOST=wkdb KBUILD_BUILD_VERSION=1 \
   KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
 here=$(cd "$(dirname "$0")" && pwd)
 build=${LINUX_GUEST_BUILD:-$(cd "$here/../.." && pwd)/target/linux-guest}
 jobs=${JOBS:-$(nproc)}
+variant=${VARIANT:+-$VARIANT}
 mkdir -p "$build"
 cd "$build"
 src=linux-source-6.12
@@ -49,25 +54,30 @@ done
 rsync -rc --delete "$here/arch/wasm/" $src/arch/wasm/
 
 # What the module says of its sources depends on the tree, not on where it is.
-maps="-ffile-prefix-map=$build/$src/= -ffile-prefix-map=$build/$src=. -ffile-prefix-map=$build/kernel=."
+maps="-ffile-prefix-map=$build/="
 
 kmake() {
-  nice -n 19 make -C $src O="$build/kernel" ARCH=wasm LLVM=-22 LD=wasm-ld-22 HOSTCC=gcc HOSTCXX=g++ \
+  nice -n 19 make -C $src O="$build/kernel$variant" ARCH=wasm LLVM=-22 LD=wasm-ld-22 HOSTCC=gcc HOSTCXX=g++ \
     CLANG_TARGET_FLAGS_wasm=wasm32-unknown-unknown KCFLAGS="$maps" KAFLAGS="$maps" -j"$jobs" "$@"
 }
 
 step "configuration"
-mkdir -p kernel
-if [ ! -e kernel/.config ] || [ "$here/config" -nt kernel/.config ] || [ "$here/arch/wasm/Kconfig" -nt kernel/.config ]; then
-  logged "$build/config.log" kmake KCONFIG_ALLCONFIG="$here/config" allnoconfig
-  touch kernel/.config
+# The variant is mostly the same objects, and make sees which.
+[ -e "kernel$variant" ] || [ ! -e kernel ] || cp -a kernel "kernel$variant"
+mkdir -p "kernel$variant"
+cat "$here/config" ${VARIANT:+"$here/config.$VARIANT"} >wanted.config
+if ! cmp -s wanted.config "kernel$variant/wanted.config" ||
+  [ "$here/arch/wasm/Kconfig" -nt "kernel$variant/.config" ]; then
+  logged "$build/config.log" kmake KCONFIG_ALLCONFIG="$build/wanted.config" allnoconfig
+  touch "kernel$variant/.config"
+  cp wanted.config "kernel$variant/wanted.config"
 fi
 while IFS= read -r line; do
   case $line in
-  CONFIG_*=n) ! grep -q "^${line%=n}=" kernel/.config || echo "note: ${line%=n} is set" >&2 ;;
-  CONFIG_*) grep -qxF "$line" kernel/.config || echo "note: $line is not what came out" >&2 ;;
+  CONFIG_*=n) ! grep -q "^${line%=n}=" "kernel$variant/.config" || echo "note: ${line%=n} is set" >&2 ;;
+  CONFIG_*) grep -qxF "$line" "kernel$variant/.config" || echo "note: $line is not what came out" >&2 ;;
   esac
-done <"$here/config"
+done <wanted.config
 
 step "kernel"
 logged "$build/kernel.log" kmake "${@:-wasm_objects}"
@@ -77,11 +87,11 @@ step "link"
 logged "$build/version.log" kmake init/version-timestamp.o
 exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base raise_exception raise_interrupt
   init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs nr_cpu_ids __stack_pointer"
-cd kernel
+cd "kernel$variant"
 logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
   -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
   arch/wasm/kernel/tables.o --whole-archive vmlinux.a init/version-timestamp.o --no-whole-archive lib/lib.a \
-  arch/wasm/lib/lib.a -o ../vmlinux.wasm
+  arch/wasm/lib/lib.a -o "../vmlinux$variant.wasm"
 cd ..
 
 step "user space"
@@ -89,7 +99,7 @@ logged "$build/headers.log" kmake headers
 user="$build/user"
 mkdir -p "$user/root"
 flags="--target=wasm32-unknown-unknown -matomics -mbulk-memory -ffreestanding -nostdlibinc -std=gnu11 -O1 -fPIC
-  -fvisibility=hidden -fno-builtin -isystem $build/kernel/usr/include -Wall -Wextra -Werror -Wno-unused-command-line-argument"
+  -fvisibility=hidden -fno-builtin -isystem $build/kernel$variant/usr/include -Wall -Wextra -Werror -Wno-unused-command-line-argument"
 objects=
 for source in "$here"/user/*.S "$here"/user/*.c; do
   object=$user/$(basename "$source").o
@@ -100,4 +110,4 @@ for source in "$here"/user/*.S "$here"/user/*.c; do
 done
 wasm-ld-22 -shared --experimental-pic --shared-memory --max-memory=4294967296 --no-entry $objects -o "$user/box"
 python3 "$here/mkcpio.py" "$user/box" initramfs.cpio
-ls -l vmlinux.wasm initramfs.cpio
+ls -l "vmlinux$variant.wasm" initramfs.cpio
