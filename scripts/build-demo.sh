@@ -29,7 +29,8 @@ compile() { # SOURCE OBJECT FLAGS...
 }
 
 kernel_exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base init_task
-  boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs first_worker"
+  boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs
+  first_worker first_worker_pool timer_base_clk fb_info fb_info_fbops msg_ring minik_eth0"
 
 build_kernel() { # ERA RELEASE
   objects=
@@ -89,10 +90,14 @@ PY
 
 build_kernel 64 6.4
 build_kernel 70 7.0
+chmod 644 "$demo"/*.wasm
 build_program init init user/init.c
 build_program sh bin/sh user/sh.c user/sh_builtins.c
 build_program hello bin/hello user/hello.c
 build_program stress bin/stress user/stress.c
+build_program bindd bin/bindd user/bindd.c
+build_program fbtest bin/fbtest user/fbtest.c
+build_program contract bin/contract user/contract.c user/contract_signals.c
 cd "$work/root"
 write_cpio "$demo/initramfs.cpio" $(find . -mindepth 1 | sed 's|^\./||' | sort)
 cd "$root"

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod code_cache;
 pub mod condition;
 pub mod contract;
+pub mod demo;
 pub mod instrument;
 pub mod machine;
 pub mod process;

@@ -12,15 +12,23 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use damage::{Random, boundaries, damage};
+use wasmparser::{Validator, WasmFeatures};
+use wkdb::code_cache::{Role, Variant, compile};
 use wkdb::contract::{ContractError, KernelModule, ModuleInfo, UserModule};
+use wkdb::instrument::{OffsetMap, rewrite};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::CodeOffset;
 
 /// Something that reads modules, by its name. It panics if it finds something wrong.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 4] =
-    [("kernel", read_kernel), ("user", read_user), ("info", read_info), ("symbols", read_symbols)];
+const TARGETS: [Target; 5] = [
+    ("kernel", read_kernel),
+    ("user", read_user),
+    ("info", read_info),
+    ("symbols", read_symbols),
+    ("instrument", rewrite_module),
+];
 
 /// No reader may take longer than this for one of these small modules.
 const TOO_LONG: Duration = Duration::from_secs(2);
@@ -36,6 +44,22 @@ fn read_user(module: &[u8]) {
     match UserModule::parse(module) {
         Ok(user) => assert!(user.function("_start").is_some()),
         Err(error) => check_error(&error),
+    }
+}
+
+/// As the machine has it rewritten: what is not refused is a valid module again, and its map can be read back.
+fn rewrite_module(module: &[u8]) {
+    for (role, stores) in [(Role::Kernel, false), (Role::Kernel, true), (Role::User, true)] {
+        match rewrite(module, &compile::options(role, Variant { stores })) {
+            Ok(rewritten) => {
+                let features = WasmFeatures::all();
+                if let Err(error) = Validator::new_with_features(features).validate_all(&rewritten.wasm) {
+                    panic!("rewritten for {role:?}, the module is not valid any more: {error}");
+                }
+                OffsetMap::from_bytes(&rewritten.map.to_bytes()).unwrap();
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod info;
 mod prepare;
+mod progress;
 mod run;
 
 pub use exit::{Exit, USAGE};

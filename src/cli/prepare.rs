@@ -1,10 +1,8 @@
 //! Gets a kernel's code compiled before the machine process starts, with something to look at meanwhile.
 
-use std::time::Duration;
-
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress;
 use crate::code_cache::store::DEFAULT_LIMIT;
 use crate::code_cache::{CodeStore, Role, Variant, compile};
 use crate::machine::Cache;
@@ -18,21 +16,31 @@ pub(super) struct CodeDir {
 }
 
 impl CodeDir {
-    /// Compiles `kernel` for `variant` unless that was done before.
+    /// Compiles `kernel`, which has so many functions, for `variant` unless that was done before.
     ///
     /// # Errors
     ///
     /// Where the kernel cannot be compiled, or there is no place at all for the code.
-    pub(super) fn with_code(kernel: &[u8], variant: Variant, options: EngineOptions) -> anyhow::Result<Self> {
+    pub(super) fn with_code(
+        kernel: &[u8],
+        functions: u32,
+        variant: Variant,
+        options: EngineOptions,
+    ) -> anyhow::Result<Self> {
         let dir = Self::open()?;
         let engine = engine::compiling(options).map_err(|e| anyhow::anyhow!("Wasmtime cannot be set up: {e:#}"))?;
         if compile::find(&engine, kernel, Role::Kernel, variant, Some(&dir.store)).is_some() {
             return Ok(dir);
         }
-        let bar = progress(kernel.len());
+        let bar = progress::start(functions);
         let compiled = compile::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&dir.store));
-        bar.finish_and_clear();
-        compiled?;
+        progress::stop(bar);
+        let mut code = compiled?;
+        if code.is_kept() {
+            return Ok(dir);
+        }
+        let dir = Self::temporary()?;
+        code.keep_in(&dir.store).context("there is no room for compiled code")?;
         Ok(dir)
     }
 
@@ -41,27 +49,19 @@ impl CodeDir {
             Ok(store) => Ok(CodeDir { store, _temporary: None }),
             Err(error) => {
                 eprintln!("wkdb: compiled code is not kept: {error}");
-                let temporary = tempfile::tempdir().context("no directory for compiled code")?;
-                let store = CodeStore::open_at(temporary.path(), DEFAULT_LIMIT)?;
-                Ok(CodeDir { store, _temporary: Some(temporary) })
+                Self::temporary()
             }
         }
+    }
+
+    fn temporary() -> anyhow::Result<Self> {
+        let temporary = tempfile::tempdir().context("no directory for compiled code")?;
+        let store = CodeStore::open_at(temporary.path(), DEFAULT_LIMIT)?;
+        Ok(CodeDir { store, _temporary: Some(temporary) })
     }
 
     /// The directory, for [`crate::machine::MachineConfig::cache`].
     pub(super) fn cache(&self) -> Cache {
         Cache { directory: self.store.directory().to_owned(), limit: self.store.limit() }
     }
-}
-
-/// Wasmtime does not say how far it is, so this shows that it works, on what, and for how long. Hidden where standard
-/// error is not a terminal.
-fn progress(bytes: usize) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} compiling the kernel ({msg}), once: {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.set_message(format!("{:.1} MB", bytes as f64 / 1e6));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }

@@ -31,9 +31,9 @@ pub(super) struct RunOptions {
     /// CPUs that the guest may bring up (adds nr_cpus=N to its command line); it decides how many it needs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub cpus: Option<u32>,
-    /// What the schedule and the guest's random numbers are drawn from: the same seed is the same run.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// What the schedule and the guest's random numbers are drawn from: the same seed is the same run. Default: 0.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// How the next task is chosen.
     #[arg(long, value_enum, default_value_t)]
     pub sched: Policy,
@@ -51,6 +51,9 @@ pub(super) struct RunOptions {
     /// Type what this script says, and expect what it says.
     #[arg(long, value_name = "SCRIPT")]
     pub input: Option<PathBuf>,
+    /// The text of a script that is not in a file.
+    #[arg(skip)]
+    pub script_text: Option<String>,
     /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, script. Repeatable.
     #[arg(long, value_name = "CONDITION")]
     pub until: Vec<Condition>,
@@ -126,7 +129,7 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Boots a guest and stays with it to its end.
 pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let kernel = read("the kernel", &guest.kernel)?;
-    KernelModule::parse(&kernel)
+    let module = KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
     if let Some(path) = &guest.initrd {
         // Said now, not by the machine process later.
@@ -135,7 +138,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let mut config = MachineConfig::new(&guest.kernel);
     config.initrd = guest.initrd;
     config.command_line = command_line(&options)?;
-    config.seed = options.seed;
+    config.seed = options.seed.unwrap_or(0);
     config.policy = options.sched;
     config.slice = options.slice;
     config.ns_per_tick = options.ns_per_tick;
@@ -145,9 +148,15 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
     config.engine = EngineOptions { opt_level: options.opt_level };
-    if let Some(path) = &options.input {
-        let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
-        Script::parse(&text).with_context(|| format!("{}", path.display()))?;
+    let script = match &options.input {
+        Some(path) => {
+            let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
+            Script::parse(&text).with_context(|| format!("{}", path.display()))?;
+            Some(text)
+        }
+        None => options.script_text,
+    };
+    if let Some(text) = script {
         config.script = Some(text);
         if config.until.is_empty() {
             config.until.push(Condition::Script);
@@ -163,7 +172,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
     let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
-    let code = CodeDir::with_code(reporter.kernel_bytes(), variant, config.engine)?;
+    let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
 
     let started = std::time::Instant::now();

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use wasmtime::{Engine, Module};
 
-use super::{Artifact, CodeKey, CodeStore};
-use crate::instrument::{self, DebugSections, OffsetMap, RuntimeGlobals, TickCounter};
+use super::{Artifact, CodeKey, CodeStore, StoreError};
+use crate::contract;
+use crate::instrument::{self, DebugSections, Exports, OffsetMap, RuntimeGlobals, TickCounter};
 
 /// What a module is to the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +68,7 @@ pub struct Code {
 
 enum Source {
     Files { cwasm: PathBuf, map: PathBuf },
-    Bytes { cwasm: Vec<u8>, map: Vec<u8> },
+    Bytes { key: CodeKey, cwasm: Vec<u8>, map: Vec<u8> },
 }
 
 /// Code that an engine can instantiate.
@@ -147,19 +148,13 @@ fn compile(
     let rewritten = instrument::rewrite(bytes, &options(role, variant))?;
     let cwasm = engine.precompile_module(&rewritten.wasm).map_err(|e| CodeError::Compile(format!("{e:#}")))?;
     let map = rewritten.map.to_bytes();
-    let compiled_in = Some(started.elapsed());
+    let key = key(engine, bytes, role, variant);
+    let mut code = Code { source: Source::Bytes { key, cwasm, map }, compiled_in: Some(started.elapsed()) };
     if let Some(store) = store {
-        let key = key(engine, bytes, role, variant);
         // A store that cannot be written to is done without.
-        let kept = store.put(&key, Artifact::OffsetMap, &map).and_then(|map| {
-            let cwasm = store.put(&key, Artifact::Code, &cwasm)?;
-            Ok((map, cwasm))
-        });
-        if let Ok((map, cwasm)) = kept {
-            return Ok(Code { source: Source::Files { cwasm, map }, compiled_in });
-        }
+        let _ = code.keep_in(store);
     }
-    Ok(Code { source: Source::Bytes { cwasm, map }, compiled_in })
+    Ok(code)
 }
 
 /// What the machine needs of a module's rewriting.
@@ -175,11 +170,34 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,
         },
+        exports: Exports::Only(match role {
+            Role::Kernel => contract::KERNEL_EXPORTS,
+            Role::User => contract::USER_EXPORTS,
+        }),
         debug_sections: DebugSections::Drop,
     }
 }
 
 impl Code {
+    /// Whether it is in a store: another process can find it there.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.source, Source::Files { .. })
+    }
+
+    /// Puts it into a store, unless it is in one.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be written to; the code can be used all the same.
+    pub fn keep_in(&mut self, store: &CodeStore) -> Result<(), StoreError> {
+        if let Source::Bytes { key, cwasm, map } = &self.source {
+            let map = store.put(key, Artifact::OffsetMap, map)?;
+            let cwasm = store.put(key, Artifact::Code, cwasm)?;
+            self.source = Source::Files { cwasm, map };
+        }
+        Ok(())
+    }
+
     /// Makes it ready to be instantiated. From a file this maps it: processes share the pages.
     ///
     /// # Errors
@@ -193,7 +211,7 @@ impl Code {
                     .map_err(|e| cached(&cwasm, format!("{e:#}")))?;
                 Ok(Loaded { module, map: MapSource::File(map) })
             }
-            Source::Bytes { cwasm, map } => {
+            Source::Bytes { cwasm, map, .. } => {
                 // SAFETY: this process compiled them.
                 let module =
                     unsafe { Module::deserialize(engine, &cwasm) }.map_err(|e| CodeError::Compile(format!("{e:#}")))?;

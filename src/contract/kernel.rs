@@ -86,6 +86,25 @@ const OPTIONAL: [Call; 2] = [
     call("raise_interrupt", 2, 0..=0, "the host raises an interrupt by calling it"),
 ];
 
+/// Every export of a kernel that the host looks up in an instance. The addresses of data are known from the module.
+pub const KERNEL_EXPORTS: &[&str] = &[
+    START.name,
+    START_SECONDARY.name,
+    RET_FROM_FORK.name,
+    USER_STACK_POINTER.name,
+    USER_TLS_BASE.name,
+    SYSCALLS[0].name,
+    SYSCALLS[1].name,
+    SYSCALLS[2].name,
+    SYSCALLS[3].name,
+    SYSCALLS[4].name,
+    SYSCALLS[5].name,
+    SYSCALLS[6].name,
+    OPTIONAL[0].name,
+    OPTIONAL[1].name,
+    "__stack_pointer",
+];
+
 impl KernelModule {
     /// Reads a kernel and checks that the host can run it.
     ///

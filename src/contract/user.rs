@@ -87,6 +87,10 @@ const OPTIONAL: [Call; 5] = [
     call("__set_tls_base", 1, 0..=usize::MAX, "the host sets the thread pointer by calling it"),
 ];
 
+/// Every export of a user image that the host looks up in an instance.
+pub const USER_EXPORTS: &[&str] =
+    &[START.name, OPTIONAL[0].name, OPTIONAL[1].name, OPTIONAL[2].name, OPTIONAL[3].name, OPTIONAL[4].name];
+
 impl UserModule {
     /// Reads a user image and checks that the host can instantiate it.
     ///

@@ -102,11 +102,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Decides what the module needs.
+    /// Decides what the module needs. `kept_globals`: how many of the original's globals stay.
     ///
     /// # Errors
     /// `host_memory` was asked for, but the module has a memory of its own; or there would be too many functions.
-    pub(super) fn plan(survey: &Survey<'_>, options: &Options) -> Result<Host, InstrumentError> {
+    pub(super) fn plan(survey: &Survey<'_>, options: &Options, kept_globals: u32) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
         if options.ticks {
@@ -135,7 +135,7 @@ impl Host {
         let imported = survey.imported_globals;
         let (added, first_global) = match options.runtime_globals {
             RuntimeGlobals::Import => (globals.len() as u32, imported),
-            RuntimeGlobals::Define => (0, survey.types.as_ref().global_count()),
+            RuntimeGlobals::Define => (0, kept_globals),
         };
         Ok(Host {
             address: match survey.memory {

@@ -133,6 +133,7 @@ impl OffsetMap {
     }
 
     /// The index in the rewritten module of a global of the original one, as DWARF's `DW_OP_WASM_location` names it.
+    /// Not for one that [`Exports::Only`](super::Exports::Only) left out.
     pub fn rewritten_global(&self, original: u32) -> u32 {
         shift(original, self.imported_globals, self.added_globals)
     }

@@ -86,6 +86,11 @@
 //! they wrote something and it overlaps the hull. Active data segments are written when a module is instantiated, which
 //! no code sees: the host has to report those itself.
 //!
+//! # Exports
+//!
+//! With [`Exports::Only`] the module keeps the exports that its host uses and loses the globals that nothing needs
+//! then. A function that is not exported is compiled without an entry for the host.
+//!
 //! # The interface to the host
 //!
 //! `A` is the index type of memory 0: `i32`, or `i64` with a 64-bit memory. All in the import module
@@ -118,6 +123,7 @@ mod checks;
 mod code;
 mod emit;
 mod error;
+mod exports;
 mod hints;
 mod host;
 mod map;
@@ -135,7 +141,7 @@ pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 1;
+pub const REWRITER_VERSION: u32 = 2;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,6 +161,8 @@ pub struct Options {
     pub stores: bool,
     /// Where the globals shared with the host come from.
     pub runtime_globals: RuntimeGlobals,
+    /// Which exports stay.
+    pub exports: Exports,
     /// What becomes of the debug information.
     pub debug_sections: DebugSections,
 }
@@ -170,6 +178,7 @@ impl Options {
             host_start: false,
             stores: false,
             runtime_globals: RuntimeGlobals::Define,
+            exports: Exports::All,
             debug_sections: DebugSections::Keep,
         }
     }
@@ -194,6 +203,17 @@ pub enum RuntimeGlobals {
     /// The module imports them: `wkdb.ticks`, `wkdb.watch_lo`, `wkdb.watch_len`. For user modules, which share those
     /// of their kernel instance.
     Import,
+}
+
+/// Which exports a module keeps, besides those that the rewriting adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exports {
+    /// All.
+    All,
+    /// Those with these names, and those without which code may not take a reference to a function. Globals behind the
+    /// last one that anything refers to go too: a kernel that exports every symbol has a global for each datum, all of
+    /// them part of each of its instances. The indices of the others stay.
+    Only(&'static [&'static str]),
 }
 
 /// What becomes of the custom sections with debug information, whose offsets are the original module's.

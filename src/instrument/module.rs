@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use wasm_encoder::{Encode, EntityType, GlobalType, ValType};
-use wasmparser::{BinaryReader, ConstExpr, ElementItems, ElementKind, ExternalKind, Operator, TableInit, TypeRef};
+use wasmparser::{BinaryReader, ConstExpr, ElementItems, ElementKind, Operator, TableInit, TypeRef};
 
 use super::code::{Code, rewrite_code};
 use super::error::InstrumentError;
+use super::exports::Kept;
 use super::hints;
 use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, STACK_POINTER_EXPORT, START_EXPORT};
 use super::map::MAX_FILE;
@@ -27,6 +28,7 @@ const MAX_ENTRIES: usize = 1_000_000;
 struct Rewriter<'m, 'o> {
     survey: Survey<'m>,
     options: &'o Options,
+    kept: Kept,
     host: Host,
     out: Vec<u8>,
 }
@@ -34,8 +36,9 @@ struct Rewriter<'m, 'o> {
 /// See [`super::rewrite`].
 pub(super) fn rewrite_module(module: &[u8], options: &Options) -> Result<Rewritten, InstrumentError> {
     let survey = Survey::take(module)?;
-    let host = Host::plan(&survey, options)?;
-    let rewriter = Rewriter { survey, options, host, out: PREAMBLE.to_vec() };
+    let kept = Kept::plan(&survey, options)?;
+    let host = Host::plan(&survey, options, kept.globals)?;
+    let rewriter = Rewriter { survey, options, kept, host, out: PREAMBLE.to_vec() };
     rewriter.check_names()?;
     rewriter.rewrite()
 }
@@ -132,31 +135,25 @@ impl<'m> Rewriter<'m, '_> {
     /// The first well-formed section of branch hints: its place among the sections and what it says.
     fn original_hints(&self) -> Option<(usize, HashMap<u32, Vec<wasmparser::BranchHint>>)> {
         self.survey.sections.iter().enumerate().filter(|(_, s)| s.id == id::CUSTOM).find_map(|(index, section)| {
-            let (name, data) = self.custom_parts(section)?;
+            let (name, data) = self.survey.custom_parts(section)?;
             let data = (name == hints::SECTION).then_some(data)?;
             Some((index, hints::read(BinaryReader::new(&self.survey.module[data.clone()], data.start))?))
         })
     }
 
-    /// A custom section's name, and the range of what follows it.
-    fn custom_parts(&self, section: &Section) -> Option<(&'m str, std::ops::Range<usize>)> {
-        let contents = section.contents.clone();
-        let mut reader = BinaryReader::new(&self.survey.module[contents.clone()], contents.start);
-        let name = reader.read_unlimited_string().ok()?;
-        Some((name, reader.original_position()..contents.end))
-    }
-
     fn custom(&mut self, section: &Section) {
         let module = self.survey.module;
-        let name = self.custom_parts(section);
+        let name = self.survey.custom_parts(section);
         if let Some((name, data)) = name {
             if self.options.debug_sections == DebugSections::Drop && is_debug_section(name) {
                 return;
             }
-            let moved = !self.host.functions.is_empty() || self.host.global_shift.added > 0;
+            let moved = !self.host.functions.is_empty()
+                || self.host.global_shift.added > 0
+                || self.kept.drops_globals(&self.survey);
             if name == "name" && moved {
                 let mut contents = module[section.contents.start..data.start].to_vec();
-                contents.extend(rewrite_names(&self.survey, &self.host, data));
+                contents.extend(rewrite_names(&self.survey, &self.kept, &self.host, data));
                 return self.section(section, &contents);
             }
         }
@@ -238,7 +235,7 @@ impl<'m> Rewriter<'m, '_> {
                 let name = format!("{EXPORT_PREFIX}{}", global.name());
                 exports.push((name, wasm_encoder::ExportKind::Global, self.host.global(global)));
             }
-            if let Some(global) = self.survey.section(id::GLOBAL).and_then(|_| self.stack_pointer()) {
+            if let Some(global) = self.survey.stack_pointer() {
                 let index = self.host.global_shift.apply(global);
                 exports.push((STACK_POINTER_EXPORT.to_owned(), wasm_encoder::ExportKind::Global, index));
             }
@@ -258,22 +255,6 @@ impl<'m> Rewriter<'m, '_> {
         BinaryReader::new(&self.survey.module[contents.clone()], contents.start).read_var_u32().ok()
     }
 
-    /// The original index of the global that the name section calls `__stack_pointer`.
-    fn stack_pointer(&self) -> Option<u32> {
-        let sections = self.survey.sections.iter().filter(|s| s.id == id::CUSTOM);
-        let (_, data) = sections.filter_map(|s| self.custom_parts(s)).find(|(name, _)| *name == "name")?;
-        let reader = BinaryReader::new(&self.survey.module[data.clone()], data.start);
-        let subsections = wasmparser::NameSectionReader::new(reader).into_iter().map_while(Result::ok);
-        let mut globals = subsections.filter_map(|subsection| match subsection {
-            wasmparser::Name::Global(names) => Some(names),
-            _ => None,
-        });
-        let named = |names: wasmparser::NameMap<'_>| {
-            names.into_iter().map_while(Result::ok).find(|n| n.name == "__stack_pointer").map(|n| n.index)
-        };
-        globals.find_map(named)
-    }
-
     fn global_type(&self, global: HostGlobal) -> GlobalType {
         GlobalType { val_type: global.value_type(self.host.address), mutable: true, shared: false }
     }
@@ -283,10 +264,15 @@ impl<'m> Rewriter<'m, '_> {
         let module = self.survey.module;
         let contents = section.contents.clone();
         let mut splice = Splice::new(module, contents.start);
-        if let Some((_, count, _)) = &added {
+        let kept = match section.id {
+            id::GLOBAL => Some(self.kept.globals - self.survey.imported_globals),
+            id::EXPORT => Some(self.kept.count_exports(&self.survey, section)?),
+            _ => None,
+        };
+        if kept.is_some() || added.is_some() {
             let width = leb_width(&module[contents.clone()]).unwrap_or(1);
             let old = BinaryReader::new(&module[contents.clone()], contents.start).read_var_u32()?;
-            let new = old.saturating_add(*count);
+            let new = kept.unwrap_or(old).saturating_add(added.as_ref().map_or(0, |(_, count, _)| *count));
             if new as usize > MAX_ENTRIES {
                 let what = format!("the number of entries of {}", section_name(section.id));
                 return Err(InstrumentError::TooLarge { what, limit: MAX_ENTRIES });
@@ -303,11 +289,17 @@ impl<'m> Rewriter<'m, '_> {
                 }
             }
             id::GLOBAL => {
-                for global in self.survey.entries::<wasmparser::Global>(&contents)? {
-                    self.const_expr(&global?.init_expr, &mut splice)?;
+                let globals = self.survey.entries::<wasmparser::Global>(&contents)?;
+                for (index, global) in (self.survey.imported_globals..).zip(globals.into_iter_with_offsets()) {
+                    let (start, global) = global?;
+                    if index >= self.kept.globals {
+                        splice.skip(start..contents.end);
+                        break;
+                    }
+                    self.const_expr(&global.init_expr, &mut splice)?;
                 }
             }
-            id::EXPORT => self.exports(section, &mut splice)?,
+            id::EXPORT => self.kept.exports(&self.survey, &self.host, section, &mut splice)?,
             id::START => self.function_index(contents.start, &mut splice),
             id::ELEMENT => self.elements(section, &mut splice)?,
             id::DATA => {
@@ -340,24 +332,6 @@ impl<'m> Rewriter<'m, '_> {
                     splice.replace_byte(at, reader.read_u8()? & !SHARED);
                 }
                 break;
-            }
-        }
-        Ok(())
-    }
-
-    fn exports(&self, section: &Section, splice: &mut Splice<'_>) -> Result<(), InstrumentError> {
-        let exports = self.survey.entries::<wasmparser::Export>(&section.contents)?;
-        for export in exports.into_iter_with_offsets() {
-            let (start, export) = export?;
-            let mut reader = BinaryReader::new(&self.survey.module[start..section.contents.end], start);
-            reader.read_string()?;
-            reader.read_u8()?; // the kind of export
-            match export.kind {
-                ExternalKind::Func | ExternalKind::FuncExact => {
-                    self.function_index(reader.original_position(), splice);
-                }
-                ExternalKind::Global => self.global_index(reader.original_position(), splice),
-                ExternalKind::Table | ExternalKind::Memory | ExternalKind::Tag => {}
             }
         }
         Ok(())

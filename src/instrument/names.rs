@@ -3,6 +3,7 @@
 use wasm_encoder::Encode;
 use wasmparser::{BinaryReader, Naming, SectionLimited};
 
+use super::exports::Kept;
 use super::host::{EXPORT_PREFIX, Host, IMPORT_MODULE};
 use super::map::Shift;
 use super::splice::Splice;
@@ -20,11 +21,11 @@ mod subsection {
 ///
 /// Names are no part of what a module does, so a malformed section is no error: what follows the first mistake is
 /// left out, rather than kept with indices that are now wrong.
-pub(super) fn rewrite_names(survey: &Survey<'_>, host: &Host, data: std::ops::Range<usize>) -> Vec<u8> {
+pub(super) fn rewrite_names(survey: &Survey<'_>, kept: &Kept, host: &Host, data: std::ops::Range<usize>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut reader = BinaryReader::new(&survey.module[data.clone()], data.start);
     while !reader.eof() {
-        let Some(end) = rewrite_subsection(survey, host, &mut reader, &mut out) else { break };
+        let Some(end) = rewrite_subsection(survey, kept, host, &mut reader, &mut out) else { break };
         debug_assert_eq!(end, reader.original_position());
     }
     out
@@ -33,6 +34,7 @@ pub(super) fn rewrite_names(survey: &Survey<'_>, host: &Host, data: std::ops::Ra
 /// Appends the next subsection to `out`; the offset behind it, or `None` if it is malformed.
 fn rewrite_subsection(
     survey: &Survey<'_>,
+    kept: &Kept,
     host: &Host,
     reader: &mut BinaryReader<'_>,
     out: &mut Vec<u8>,
@@ -44,11 +46,12 @@ fn rewrite_subsection(
         subsection::LABEL if !host.functions.is_empty() => return Some(contents.end),
         subsection::FUNCTION => {
             let names = host.functions.iter().map(|f| format!("{IMPORT_MODULE}.{}", f.name())).collect();
-            direct(survey, contents.clone(), host.function_shift, names)?
+            direct(survey, contents.clone(), u32::MAX, host.function_shift, names)?
         }
-        subsection::GLOBAL if host.global_shift.added > 0 => {
-            let names = host.globals.iter().map(|g| format!("{EXPORT_PREFIX}{}", g.name())).collect();
-            direct(survey, contents.clone(), host.global_shift, names)?
+        subsection::GLOBAL if host.global_shift.added > 0 || kept.drops_globals(survey) => {
+            let added = host.globals.iter().take(host.global_shift.added as usize);
+            let names = added.map(|g| format!("{EXPORT_PREFIX}{}", g.name())).collect();
+            direct(survey, contents.clone(), kept.globals, host.global_shift, names)?
         }
         subsection::LOCAL | subsection::LABEL => indirect(survey, contents.clone(), host.function_shift)?,
         _ => survey.module[contents.clone()].to_vec(),
@@ -58,14 +61,23 @@ fn rewrite_subsection(
     Some(contents.end)
 }
 
-/// A map from indices to names, with `added` names for the indices that were inserted behind the imported ones.
-fn direct(survey: &Survey<'_>, contents: std::ops::Range<usize>, shift: Shift, added: Vec<String>) -> Option<Vec<u8>> {
+/// A map from indices, those from `end` on left out, to names, with `added` names for the indices that were inserted
+/// behind the imported ones.
+fn direct(
+    survey: &Survey<'_>,
+    contents: std::ops::Range<usize>,
+    end: u32,
+    shift: Shift,
+    added: Vec<String>,
+) -> Option<Vec<u8>> {
     let reader = BinaryReader::new(&survey.module[contents.clone()], contents.start);
     let old: SectionLimited<'_, Naming<'_>> = SectionLimited::new(reader).ok()?;
     let mut names = Vec::new();
     for naming in old {
         let naming = naming.ok()?;
-        names.push((shift.apply(naming.index), naming.name.to_owned()));
+        if naming.index < end {
+            names.push((shift.apply(naming.index), naming.name.to_owned()));
+        }
     }
     let at = names.partition_point(|(index, _)| *index < shift.imported);
     names.splice(at..at, added.into_iter().enumerate().map(|(i, name)| (shift.imported + i as u32, name)));

@@ -29,6 +29,12 @@ impl<'m> Splice<'m> {
         self.next = at + 1;
     }
 
+    /// Copies up to `range` and leaves out what is there.
+    pub(super) fn skip(&mut self, range: Range<usize>) {
+        self.copy_to(range.start);
+        self.next = range.end;
+    }
+
     /// Copies up to `at` and returns the copy, to append to it.
     pub(super) fn out_at(&mut self, at: usize) -> &mut Vec<u8> {
         self.copy_to(at);

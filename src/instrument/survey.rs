@@ -77,6 +77,31 @@ impl<'m> Survey<'m> {
         Ok(SectionLimited::new(BinaryReader::new(&self.module[contents.clone()], contents.start))?)
     }
 
+    /// A custom section's name, and the range of what follows it.
+    pub(super) fn custom_parts(&self, section: &Section) -> Option<(&'m str, Range<usize>)> {
+        let contents = section.contents.clone();
+        let mut reader = BinaryReader::new(&self.module[contents.clone()], contents.start);
+        let name = reader.read_unlimited_string().ok()?;
+        Some((name, reader.original_position()..contents.end))
+    }
+
+    /// The index of the global that the name section calls `__stack_pointer`.
+    pub(super) fn stack_pointer(&self) -> Option<u32> {
+        let sections = self.sections.iter().filter(|s| s.id == id::CUSTOM);
+        let (_, data) = sections.filter_map(|s| self.custom_parts(s)).find(|(name, _)| *name == "name")?;
+        let reader = BinaryReader::new(&self.module[data.clone()], data.start);
+        let subsections = wasmparser::NameSectionReader::new(reader).map_while(Result::ok);
+        let mut globals = subsections.filter_map(|subsection| match subsection {
+            wasmparser::Name::Global(names) => Some(names),
+            _ => None,
+        });
+        let named = |names: wasmparser::NameMap<'_>| {
+            names.into_iter().map_while(Result::ok).find(|n| n.name == "__stack_pointer").map(|n| n.index)
+        };
+        // Names are not validated.
+        globals.find_map(named).filter(|&index| index < self.types.as_ref().global_count())
+    }
+
     /// How many parameters a function takes.
     pub(super) fn parameters(&self, function: u32) -> usize {
         let types = self.types.as_ref();

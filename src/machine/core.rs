@@ -51,18 +51,7 @@ pub(super) enum Entry {
         prev: u64,
         /// It.
         new: u64,
-        /// Of a clone of a user task, its image.
-        clone: Option<ImageRef>,
     },
-}
-
-/// Where a user image's bytes are and where it goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ImageRef {
-    pub(super) bin_start: u64,
-    pub(super) bin_end: u64,
-    pub(super) data_start: u64,
-    pub(super) table_start: u64,
 }
 
 pub(super) struct Core {
@@ -126,7 +115,14 @@ impl Core {
     /// `ticks` more have run.
     pub(super) fn charge(&mut self, ticks: u32) {
         self.ticks.0 += u64::from(ticks);
-        self.now.0 += u64::from(ticks) * u64::from(self.config.ns_per_tick);
+        self.now = self.now.after_ns(u64::from(ticks) * u64::from(self.config.ns_per_tick));
+    }
+
+    /// When a wait that begins now and may take `timeout` nanoseconds ends. One that would end when the guest's clock
+    /// of 63 bits has run out never does.
+    pub(super) fn deadline(&self, timeout: i64) -> GuestTime {
+        let end = u64::try_from(timeout).ok().map(|timeout| self.now.after_ns(timeout));
+        end.filter(|end| i64::try_from(end.0).is_ok()).unwrap_or(GuestTime::NEVER)
     }
 
     /// Something happened that a spinning machine does not do.
@@ -224,7 +220,7 @@ impl Core {
     pub(super) fn stop_script(&mut self, why: &str) {
         let reason = match self.console.script_waits_for() {
             Some((line, text)) => format!(
-                "input script, line {line}: expect {text:?} {why} (waited since guest time {}, now {})",
+                "input script, line {line}: expect {text} {why} (waited since guest time {}, now {})",
                 self.script_since, self.now
             ),
             None => format!("the input script is not done: {why}"),

@@ -7,8 +7,8 @@ use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, WasmBacktraceDetails
 
 use super::memory::GuestMemory;
 
-/// Room for the Wasm frames of one runner. The kernel keeps its own stack in linear memory, so few need more.
-const WASM_STACK: usize = 512 << 10;
+/// Room for the Wasm frames of one runner: about what browsers give a worker.
+const WASM_STACK: usize = 1 << 20;
 /// A fiber's whole stack: the Wasm frames and the host's own, which nested signal handlers add to.
 const FIBER_STACK: usize = 2 << 20;
 /// Frames shown of a call stack; a guest that overflows its stack has thousands.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use wkdb_tracer::{Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
-use super::config::{MachineConfig, Pace};
+use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::host::{self, Shared, life};
@@ -84,6 +84,18 @@ pub enum MachineError {
     /// A watch without a byte.
     #[error("a watched range of 0 bytes at {0:#x}: give a length of at least 1")]
     EmptyWatch(u64),
+    /// A watch of what is no memory.
+    #[error(
+        "a watched range of {len} bytes at {address:#x} is outside: the guest's memory can grow to {limit:#x} bytes"
+    )]
+    WatchOutside {
+        /// Its first byte.
+        address: u64,
+        /// Its length in bytes.
+        len: u64,
+        /// The most bytes that the guest's memory can have.
+        limit: u64,
+    },
     /// Wasmtime does not work here.
     #[error("Wasmtime cannot be set up: {0}")]
     Engine(String),
@@ -103,6 +115,20 @@ pub struct Machine {
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
     std::fs::read(path).map_err(|error| MachineError::Read { what, path: path.to_owned(), error })
+}
+
+fn watches(config: &MachineConfig, limit: u64) -> Result<WatchSet, MachineError> {
+    let mut watches = WatchSet::default();
+    for &WatchRange { address, len } in &config.watch {
+        if len == 0 {
+            return Err(MachineError::EmptyWatch(address));
+        }
+        let end = address.checked_add(len).filter(|&end| end <= limit);
+        let end = end.ok_or(MachineError::WatchOutside { address, len, limit })?;
+        // Guest memory is zero before the first instruction.
+        watches.add(address..end, vec![0; len as usize]);
+    }
+    Ok(watches)
 }
 
 impl Machine {
@@ -138,21 +164,24 @@ impl Machine {
             _ => None,
         });
         let console = Console::new(script, wanted);
-        let mut watches = WatchSet::default();
-        for watch in &config.watch {
-            if watch.len == 0 {
-                return Err(MachineError::EmptyWatch(watch.address));
-            }
-            // Guest memory is zero before the first instruction.
-            watches.add(watch.address..watch.address.saturating_add(watch.len), vec![0; watch.len as usize]);
-        }
+        let watches = watches(&config, memory.limit())?;
         let mut core = Core::new(config, memory.clone(), initrd, console);
         core.watches = watches;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let kernel = images.get(ModuleId::KERNEL).cloned();
         let kernel = kernel.ok_or_else(|| MachineError::Engine("no kernel image".into()))?;
-        let shared = Shared { core: core.into(), images: images.into(), memory, engine, linker, kernel, memory_module };
+        let shared = Shared {
+            core: core.into(),
+            images: images.into(),
+            memory,
+            engine,
+            linker,
+            kernel,
+            clones: Default::default(),
+            boot_data: life::BootData::of(&module),
+            memory_module,
+        };
         Ok(Machine { shared: Rc::new(shared), fibers: BTreeMap::new(), shown: BTreeSet::new(), epoch: Instant::now() })
     }
 
@@ -352,6 +381,8 @@ impl Machine {
         }
         let mut core = self.shared.core.borrow_mut();
         core.now = core.now.max(next);
+        // A machine that spins never comes here.
+        core.progress();
     }
 
     /// The present call stack of one runner.
@@ -372,8 +403,7 @@ impl Machine {
         for id in ids {
             self.stack(id);
         }
-        let reports = self.shared.core.borrow().reports();
-        reports
+        self.shared.core.borrow().reports()
     }
 }
 

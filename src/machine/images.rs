@@ -8,6 +8,7 @@ use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{CodeAddress, Frame, ModuleId};
 
+use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
 use crate::instrument::OffsetMap;
 
@@ -65,8 +66,8 @@ pub(super) struct Images {
     /// By where the code is in this process: how a frame finds its module.
     by_code: HashMap<usize, Rc<Image>>,
     by_content: HashMap<blake3::Hash, Rc<Image>>,
-    /// What was last loaded from a range of guest memory.
-    by_range: HashMap<(u64, u64), Rc<Image>>,
+    /// What was last loaded by exec, by the place that it was loaded from and to.
+    by_place: HashMap<ImageRef, Rc<Image>>,
 }
 
 impl Images {
@@ -85,7 +86,7 @@ impl Images {
             all: Vec::new(),
             by_code: HashMap::new(),
             by_content: HashMap::new(),
-            by_range: HashMap::new(),
+            by_place: HashMap::new(),
         };
         images.add(loaded, original);
         images
@@ -102,8 +103,21 @@ impl Images {
         self.all.get(id.0 as usize)
     }
 
-    /// The user image with these bytes, compiled if it is new.
-    pub(super) fn user(&mut self, range: (u64, u64), bytes: Vec<u8>) -> Result<Rc<Image>, ImageError> {
+    /// The user image with these bytes, which exec loads from and to `place`; compiled if it is new.
+    pub(super) fn load(&mut self, place: ImageRef, bytes: Vec<u8>) -> Result<Rc<Image>, ImageError> {
+        self.by_place.remove(&place);
+        let image = self.with_content(bytes)?;
+        self.by_place.insert(place, image.clone());
+        Ok(image)
+    }
+
+    /// What was last loaded from and to `place`: what a clone runs, whose parent loaded it. The guest may have unmapped
+    /// the bytes since, or used the memory for others.
+    pub(super) fn at(&self, place: ImageRef) -> Option<Rc<Image>> {
+        self.by_place.get(&place).cloned()
+    }
+
+    fn with_content(&mut self, bytes: Vec<u8>) -> Result<Rc<Image>, ImageError> {
         let content = blake3::hash(&bytes);
         let image = match self.by_content.get(&content) {
             Some(image) => image.clone(),
@@ -117,13 +131,7 @@ impl Images {
                 image
             }
         };
-        self.by_range.insert(range, image.clone());
         Ok(image)
-    }
-
-    /// What was last loaded from this range of guest memory.
-    pub(super) fn last_at(&self, range: (u64, u64)) -> Option<Rc<Image>> {
-        self.by_range.get(&range).cloned()
     }
 
     /// A call stack in terms of the original modules, innermost first.

@@ -118,6 +118,11 @@ impl GuestMemory {
         self.0.size.load(Ordering::Relaxed) as u64
     }
 
+    /// The most bytes that it can grow to.
+    pub fn limit(&self) -> u64 {
+        self.0.limit as u64
+    }
+
     /// Wasm pages that the guest can access now.
     pub fn pages(&self) -> u64 {
         self.size() / WASM_PAGE
@@ -202,6 +207,11 @@ impl GuestMemory {
             }
         }
         hasher.digest()
+    }
+
+    /// Bytes of the host's memory that the contents take: what the guest has touched, in pages of the host.
+    pub fn backed_bytes(&self) -> u64 {
+        (self.touched_pages().len() * HOST_PAGE) as u64
     }
 
     /// Numbers of the host pages that are, or may be, backed by memory: of an anonymous mapping all others are zero.

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn overlaps_from_both_sides() {
-        let mut memory = vec![0u8; 64];
+        let mut memory = [0u8; 64];
         let mut set = WatchSet::default();
         set.add(20..24, vec![0; 4]);
         set.add(30..31, vec![0]);

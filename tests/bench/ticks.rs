@@ -5,8 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use wasmtime::{Caller, Config, Engine, Extern, Linker, Module, OptLevel, Store, TypedFunc, Val};
-use wkdb::instrument::{Options, TickCounter, rewrite};
+use wasmtime::{
+    Caller, Config, Engine, Extern, Global, GlobalType, Linker, Module, Mutability, OptLevel, Store, TypedFunc, Val,
+    ValType,
+};
+use wkdb::instrument::{Options, RuntimeGlobals, TickCounter, rewrite};
 
 /// A guest, and the rounds it works for in one measurement: about 50 ms.
 const GUESTS: [(&str, &[u8], u32); 6] = [
@@ -38,6 +41,7 @@ fn variants() -> Vec<Variant> {
         variant("plain", None),
         variant("ticks", Some(ticks)),
         variant("ticks (global only)", Some(Options { tick_counter: TickCounter::Global, ..ticks })),
+        variant("ticks (user module)", Some(Options { runtime_globals: RuntimeGlobals::Import, ..ticks })),
         variant("ticks + stores", Some(stores)),
         Variant { name: "ticks + stores, armed elsewhere", options: Some(stores), armed: true },
     ]
@@ -63,12 +67,13 @@ fn load(engine: &Engine, wasm: &[u8], variant: &Variant) -> Result<Guest, Box<dy
     let module = Module::new(engine, wasm)?;
     let mut store = Store::new(engine, 0);
     let mut linker = Linker::new(engine);
-    linker.func_wrap("wkdb", "tick", |mut caller: Caller<'_, u64>| {
+    // What a user module shares with its kernel.
+    let shared = Global::new(&mut store, GlobalType::new(ValType::I32, Mutability::Var), Val::I32(SLICE))?;
+    linker.define(&store, "wkdb", "ticks", shared)?;
+    linker.func_wrap("wkdb", "tick", move |mut caller: Caller<'_, u64>| {
         *caller.data_mut() += 1;
-        if let Some(ticks) = caller.get_export("wkdb:ticks").and_then(Extern::into_global) {
-            ticks.set(&mut caller, Val::I32(SLICE))?;
-        }
-        Ok(())
+        let ticks = caller.get_export("wkdb:ticks").and_then(Extern::into_global).unwrap_or(shared);
+        ticks.set(&mut caller, Val::I32(SLICE))
     })?;
     linker.define_unknown_imports_as_traps(&module)?;
     let instance = linker.instantiate(&mut store, &module)?;

@@ -156,7 +156,7 @@ fn check_variants(module: &[u8]) -> Option<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(64))]
 
     #[test]
     fn all_variants_do_and_count_the_same(entropy in entropy()) {

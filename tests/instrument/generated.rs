@@ -4,6 +4,15 @@ use arbitrary::Unstructured;
 use proptest::prelude::*;
 use wasm_smith::{Config, MemoryOffsetChoices, Module};
 
+/// As many cases as asked for, or as the variable `PROPTEST_CASES` says: for long runs.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => default,
+        None => ProptestConfig { cases, ..default },
+    }
+}
+
 /// The bytes that a generated module is drawn from.
 pub(crate) fn entropy() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 1024..16384)

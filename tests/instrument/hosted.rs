@@ -204,6 +204,54 @@ fn tail_calls_tick_like_calls() {
 }
 
 #[test]
+fn any_host_call_may_set_the_counter() {
+    let engine = engine();
+    let options = Options { ticks: true, host_waits: true, host_memory: true, stores: true, ..Options::identity() };
+    // One host call in the middle of each, between two loop headers.
+    let calls = [
+        "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0)))",
+        "(drop (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const 0)))",
+        "(drop (memory.atomic.notify (i32.const 0) (i32.const 0)))",
+        "(drop (memory.grow (i32.const 0)))",
+        "(i32.store (i32.const 0) (i32.const 0))",
+        "(drop (i32.atomic.rmw.cmpxchg (i32.const 0) (i32.const 0) (i32.const 0)))",
+        "(memory.fill (i32.const 0) (i32.const 0) (i32.const 1))",
+        "call $own",
+        "(call_indirect (i32.const 0))",
+    ];
+    for call in calls {
+        let text = format!(
+            r#"(module (import "env" "memory" (memory 1 1 shared)) (import "env" "own" (func $own))
+                (table funcref (elem $own))
+                (func (export "run") loop end {call} loop end))"#
+        );
+        let module = Module::new(&engine, rewritten(&text, &options)).expect("the rewritten module compiles");
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).expect("the memory is small");
+        linker.define(&store, "env", "memory", memory).expect("it is not there yet");
+        for import in module.imports().filter(|import| import.ty().func().is_some()) {
+            let function = |mut caller: Caller<'_, ()>, _: &[Val], results: &mut [Val]| {
+                let ticks = caller.get_export("wkdb:ticks").and_then(Extern::into_global).expect("it is exported");
+                results.fill(Val::I32(0));
+                ticks.set(&mut caller, Val::I32(500))
+            };
+            let ty = import.ty().unwrap_func().clone();
+            linker.func_new(import.module(), import.name(), ty, function).expect("it is not there yet");
+        }
+        let instance = linker.instantiate(&mut store, &module).expect("everything is there");
+        for (name, value) in [("wkdb:ticks", 1000), ("wkdb:watch_lo", 0), ("wkdb:watch_len", 4)] {
+            let global = instance.get_global(&mut store, name).expect("it is exported");
+            global.set(&mut store, Val::I32(value)).expect("it is mutable");
+        }
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").expect("it is exported");
+        run.call(&mut store, ()).expect("nothing traps");
+        let ticks = instance.get_global(&mut store, "wkdb:ticks").expect("it is exported");
+        assert_eq!(ticks.get(&mut store).unwrap_i32(), 499, "{call}");
+    }
+}
+
+#[test]
 fn a_user_module_shares_the_counter() {
     let engine = engine();
     let define = Options { ticks: true, ..Options::identity() };

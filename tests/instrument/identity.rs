@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 use wkdb::instrument::{
-    DebugSections, InstrumentError, OffsetMap, Options, Rewritten, RuntimeGlobals, TickCounter, rewrite,
+    DebugSections, Exports, InstrumentError, OffsetMap, Options, Rewritten, RuntimeGlobals, TickCounter, rewrite,
 };
 use wkdb_tracer::CodeOffset;
 
@@ -14,7 +14,9 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
     let globals = prop_oneof![Just(RuntimeGlobals::Define), Just(RuntimeGlobals::Import)];
     let counter = prop_oneof![Just(TickCounter::Local), Just(TickCounter::Global)];
     let debug = prop_oneof![Just(DebugSections::Keep), Just(DebugSections::Drop)];
-    (any::<[bool; 4]>(), globals, counter, debug).prop_map(|(on, runtime_globals, tick_counter, debug_sections)| {
+    let exports = prop_oneof![Just(Exports::All), Just(Exports::Only(&[])), Just(Exports::Only(&["", "0", "a"]))];
+    let all = (any::<[bool; 4]>(), globals, counter, exports, debug);
+    all.prop_map(|(on, runtime_globals, tick_counter, exports, debug_sections)| {
         let [ticks, host_waits, host_memory, stores] = on;
         Options {
             ticks,
@@ -24,6 +26,7 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
             host_start: false,
             stores,
             runtime_globals,
+            exports,
             debug_sections,
         }
     })
@@ -139,7 +142,7 @@ fn imported_functions(module: &[u8]) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(400))]
 
     #[test]
     fn nothing_to_insert_changes_no_byte(entropy in entropy()) {

@@ -145,7 +145,7 @@ fn more_locals_than_engines_accept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(2000))]
 
     #[test]
     fn damaged_modules_never_panic(damage in prop::collection::vec(any::<(u16, u8)>(), 1..6)) {

@@ -1,7 +1,7 @@
 //! What becomes of the sections around the code.
 
-use wasmparser::{BranchHint, KnownCustom, Name, Parser, Payload};
-use wkdb::instrument::{DebugSections, Options, RuntimeGlobals, rewrite};
+use wasmparser::{BranchHint, ExternalKind, KnownCustom, Name, Parser, Payload};
+use wkdb::instrument::{DebugSections, Exports, Options, RuntimeGlobals, rewrite};
 
 fn ticks() -> Options {
     Options { ticks: true, ..Options::identity() }
@@ -181,4 +181,110 @@ fn sections_that_are_missing_come_in_order() {
             wasmparser::validate(&module).unwrap_or_else(|error| panic!("{text}: {error}"));
         }
     }
+}
+
+/// Names, kinds and indices of the exports, and how many globals the module defines.
+fn exports(module: &[u8]) -> (Vec<(&str, ExternalKind, u32)>, u32) {
+    wasmparser::validate(module).expect("the module is valid");
+    let (mut exports, mut globals) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.expect("the module is valid") {
+            Payload::ExportSection(section) => {
+                let section = section.into_iter().map(|export| export.expect("the module is valid"));
+                exports.extend(section.map(|export| (export.name, export.kind, export.index)));
+            }
+            Payload::GlobalSection(section) => globals = section.count(),
+            _ => {}
+        }
+    }
+    (exports, globals)
+}
+
+#[test]
+fn exports_and_globals_that_nobody_needs_go() {
+    let text = |used: &str| {
+        format!(
+            r#"(module
+                (import "env" "imported" (global i32))
+                (global $stack (export "stack") (mut i32) (i32.const 7))
+                (global $first (export "first") i32 (i32.const 1))
+                (global $second (export "second") i32 (i32.const 2))
+                (global $third (export "third") i32 (i32.const 3))
+                (memory (export "memory") 1)
+                (table $t 1 funcref)
+                (func (export "run"))
+                (func (export "unused"))
+                {used})"#
+        )
+    };
+    let only = |names| Options { exports: Exports::Only(names), ..ticks() };
+    let check = |used: &str, names, globals: u32| {
+        let module = rewritten(&wat::parse_str(text(used)).expect("well-formed"), &only(names));
+        let (exports, defined) = exports(&module);
+        assert_eq!(defined, globals + 1, "{used}: with the tick counter");
+        let mut expected: Vec<_> = exports.iter().map(|(name, ..)| *name).filter(|n| names.contains(n)).collect();
+        expected.push("wkdb:ticks");
+        assert_eq!(exports.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), expected, "{used}");
+        // Behind the imported global and those that stay.
+        assert_eq!(exports.last(), Some(&("wkdb:ticks", ExternalKind::Global, 1 + globals)), "{used}");
+        module
+    };
+    let module = check("", &["run", "absent"], 0);
+    // Behind the function that is imported.
+    assert_eq!(exports(&module).0[0], ("run", ExternalKind::Func, 1));
+    check("", &["memory", "stack"], 1);
+    check("", &["second"], 3);
+    check("(func (drop (global.get $second)))", &[], 3);
+    check("(func (global.set $stack (i32.const 0)))", &[], 1);
+    check("(global i32 (global.get $third))", &[], 0);
+    check("(data (offset (i32.add (global.get $first) (i32.const 4))) \"x\")", &[], 2);
+    check("(elem (table $t) (offset (global.get $third)) func)", &[], 4);
+    check("(elem $e i31ref (ref.i31 (global.get $first)))", &[], 2);
+
+    // All at once: as without the option, byte for byte.
+    let module = wat::parse_str(text("")).expect("well-formed");
+    let all = &["stack", "first", "second", "third", "memory", "run", "unused"];
+    assert_eq!(rewritten(&module, &only(all)), rewritten(&module, &ticks()));
+}
+
+#[test]
+fn what_allows_references_to_functions_stays() {
+    let module = wat::parse_str(
+        r#"(module
+            (global i32 (i32.const 1))
+            (global $holder funcref (ref.func $held))
+            (global i32 (i32.const 2))
+            (func $exported (export "exported"))
+            (func $held)
+            (func (export "other"))
+            (func (drop (ref.func $exported)) (drop (ref.func $held))))"#,
+    )
+    .expect("well-formed");
+    let module = rewritten(&module, &Options { exports: Exports::Only(&[]), ..Options::identity() });
+    assert_eq!(exports(&module), (vec![("exported", ExternalKind::Func, 0)], 2));
+}
+
+#[test]
+fn the_stack_pointer_stays_and_names_of_lost_globals_go() {
+    let text = r#"(module
+        (global $a i32 (i32.const 0))
+        (global $__stack_pointer (mut i32) (i32.const 0))
+        (global $lost (export "lost") i32 (i32.const 0)))"#;
+    let module =
+        rewritten(&wat::parse_str(text).expect("well-formed"), &Options { exports: Exports::Only(&[]), ..ticks() });
+    let global = ExternalKind::Global;
+    assert_eq!(exports(&module), (vec![("wkdb:ticks", global, 2), ("wkdb:stack_pointer", global, 1)], 3));
+    let mut named = Vec::new();
+    for payload in Parser::new(0).parse_all(&module) {
+        if let Ok(Payload::CustomSection(section)) = payload
+            && let KnownCustom::Name(names) = section.as_known()
+        {
+            for subsection in names {
+                if let Name::Global(map) = subsection.expect("well-formed") {
+                    named.extend(map.into_iter().map(|naming| naming.expect("well-formed").name));
+                }
+            }
+        }
+    }
+    assert_eq!(named, ["a", "__stack_pointer"]);
 }

@@ -321,7 +321,7 @@ fn module(ops: &[(Op, u128)], wide: bool, imported: bool) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(crate::generated::config(150))]
 
     #[test]
     fn every_write_in_the_hull_is_reported_once(

@@ -13,7 +13,7 @@ const MAX_RANDOM: u64 = 65536;
 pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
     charge(&mut caller);
     let now = caller.data().shared.core.borrow().now;
-    now.0 as i64
+    i64::try_from(now.0).unwrap_or(i64::MAX)
 }
 
 /// `wasm_driver_hvc_put(buf, count)`.

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, Trap, Val, WasmBacktrace};
+use wasmtime::{AsContextMut, Engine, Instance, MemoryType, Module, Store, ThrownException, Trap, Val, WasmBacktrace};
 use wkdb_tracer::{Event, Outcome, RunnerId};
 
 use super::super::core::Entry;
@@ -20,6 +20,26 @@ use super::super::memory::OutOfBounds;
 use super::user::{self, StartError};
 use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, kernel_imports, park, word_val};
 use crate::condition::Condition;
+use crate::contract::KernelModule;
+
+/// Where the kernel expects what it is booted with, as far as it says.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct BootData {
+    command_line: Option<u64>,
+    /// The pointers to the initramfs: to its first byte, and behind its last.
+    initrd: [Option<u64>; 2],
+    pointer_bytes: usize,
+}
+
+impl BootData {
+    pub(in crate::machine) fn of(kernel: &KernelModule) -> Self {
+        BootData {
+            command_line: kernel.data_symbol("boot_command_line"),
+            initrd: [kernel.data_symbol("initrd_start"), kernel.data_symbol("initrd_end")],
+            pointer_bytes: kernel.width.bytes() as usize,
+        }
+    }
+}
 
 /// Runs a runner for as long as it lives. The future never completes unless the host itself cannot go on.
 pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: Entry) {
@@ -28,7 +48,12 @@ pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: En
     charge(&mut store);
     let mut core = shared.core.borrow_mut();
     let context = core.context(me);
-    core.stop(Outcome::Broken(format!("task {} ({}) on {}: {error:#}", context.task, context.comm, context.cpu)));
+    // Wasmtime's backtrace is of the rewritten code: it would mislead.
+    let reason = match error.downcast_ref::<WasmBacktrace>() {
+        Some(_) => error.root_cause().to_string(),
+        None => format!("{error:#}"),
+    };
+    core.stop(Outcome::Broken(format!("task {} ({}) on {}: {reason}", context.task, context.comm, context.cpu)));
 }
 
 /// Calls an export with integer arguments; gives its first result, sign-extended, or 0.
@@ -61,6 +86,12 @@ pub(super) async fn call_kernel(
 
 async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<Infallible> {
     instantiate_kernel(store).await?;
+    let kernel = store.data().kernel;
+    if kernel.is_some_and(|kernel| kernel.get_func(&mut *store, START).is_some())
+        && let Err(error) = call_kernel(store, START, &[]).await
+    {
+        return raise(store, error).await;
+    }
     match entry {
         Entry::Boot => {
             boot_parameters(store)?;
@@ -71,11 +102,9 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
             let ended = call_kernel(store, "_start_secondary", &[argument]).await;
             never_returns(store, "_start_secondary", ended).await
         }
-        Entry::Fork { prev, new, clone } => {
-            if let Some(image) = clone {
-                let prepared = user::prepare(store, image, true);
-                store.data_mut().clone = Some(prepared);
-            }
+        Entry::Fork { prev, new } => {
+            let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
+            store.data_mut().clone = shared.clones.borrow_mut().remove(&me);
             let ended = call_kernel(store, "ret_from_fork", &[prev, new]).await;
             user_mode(store, ended).await
         }
@@ -122,41 +151,31 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let data = store.data_mut();
     data.kernel = Some(instance);
     data.globals = Some(globals);
-    grant(store)?;
-    if instance.get_func(&mut *store, START).is_some() {
-        call(store, instance, START, &[]).await?;
-    }
-    Ok(())
+    grant(store)
 }
 
 /// Step 2 of the contract's life of a machine: command line and initramfs.
 fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
-    let symbol = |store: &mut Store<RunnerData>, name: &str| {
-        let global = store.data().kernel?.get_global(&mut *store, name)?;
-        match global.get(store) {
-            Val::I32(address) => Some((u64::from(address as u32), 4)),
-            Val::I64(address) => Some((address as u64, 8)),
-            _ => None,
-        }
-    };
     let missing = |name: &str| wasmtime::Error::msg(format!("the kernel does not export the symbol {name}"));
     let mut line = shared.core.borrow().config.command_line.clone().into_bytes();
     line.push(0);
-    let (address, _) = symbol(store, "boot_command_line").ok_or_else(|| missing("boot_command_line"))?;
+    let BootData { command_line, initrd, pointer_bytes } = shared.boot_data;
+    let address = command_line.ok_or_else(|| missing("boot_command_line"))?;
     shared.core.borrow_mut().host_write(Some(me), address, &line, "kernel command line")?;
 
-    let Some(initrd) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
+    let Some(archive) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
     let start = shared.memory.size();
-    let pages = (initrd.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
+    let pages = (archive.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
     shared.memory.grow(pages).ok_or_else(|| {
-        wasmtime::Error::msg(format!("the initramfs of {} bytes does not fit into guest memory", initrd.len()))
+        wasmtime::Error::msg(format!("the initramfs of {} bytes does not fit into guest memory", archive.len()))
     })?;
-    shared.core.borrow_mut().host_write(Some(me), start, &initrd, "initramfs")?;
-    for (name, value) in [("initrd_start", start), ("initrd_end", start + initrd.len() as u64)] {
-        let (address, width) = symbol(store, name).ok_or_else(|| missing(name))?;
+    shared.core.borrow_mut().host_write(Some(me), start, &archive, "initramfs")?;
+    let ends = [("initrd_start", initrd[0], start), ("initrd_end", initrd[1], start + archive.len() as u64)];
+    for (name, address, value) in ends {
+        let address = address.ok_or_else(|| missing(name))?;
         let action = format!("pointer {name}");
-        shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..width], &action)?;
+        shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..pointer_bytes], &action)?;
     }
     grant(store)
 }
@@ -208,14 +227,17 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
 /// What a trap, or an error that the guest has to answer for, is called; none where the host itself failed.
 fn guest_fault(error: &wasmtime::Error) -> Option<String> {
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        let words = trap.to_string();
-        return Some(words.strip_prefix("wasm trap: ").unwrap_or(&words).to_owned());
+        let text = trap.to_string();
+        return Some(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned());
     }
     if let Some(out) = error.downcast_ref::<OutOfBounds>() {
         return Some(format!("host call with a bad pointer: {out}"));
     }
     if let Some(start) = error.downcast_ref::<StartError>() {
         return Some(start.to_string());
+    }
+    if error.is::<ThrownException>() {
+        return Some("exception that nothing catches".to_owned());
     }
     error.downcast_ref::<Unwind>().map(ToString::to_string)
 }
@@ -241,6 +263,8 @@ async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtim
 fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<()> {
     let Some(reason) = guest_fault(&error) else { return Err(error) };
     charge(store);
+    // It is told of, and what the kernel does next must not meet it.
+    store.take_pending_exception();
     let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
     let stack = match error.downcast_ref::<WasmBacktrace>() {
         Some(backtrace) => shared.images.borrow().frames(backtrace),

@@ -5,6 +5,7 @@
 //! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ use crate::contract::ImportKind;
 mod device;
 pub(super) mod life;
 mod tasks;
-mod user;
+pub(super) mod user;
 mod waits;
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
@@ -41,6 +42,9 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) linker: Linker<RunnerData>,
     pub(super) kernel: Rc<Image>,
+    /// The images of clones that have not run yet.
+    pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
+    pub(super) boot_data: life::BootData,
     /// Gives each store its view of the memory.
     pub(super) memory_module: Module,
 }
@@ -137,7 +141,9 @@ fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<(
         globals.ticks.set(&mut *store, Val::I32(slice))?;
         if let Some((lo, len)) = globals.watch {
             set_word(store, lo, hull.0)?;
-            set_word(store, len, hull.1)?;
+            // A hull of all 4 GiB has a length that 32 bits do not hold.
+            let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
+            set_word(store, len, hull.1.min(max))?;
         }
     }
     store.as_context_mut().data_mut().granted = slice;

@@ -3,8 +3,9 @@
 use wasmtime::{Caller, Val};
 use wkdb_tracer::{Cpu, Event, Outcome, TaskId};
 
-use super::super::core::{Entry, ImageRef};
+use super::super::core::Entry;
 use super::super::runners::{Switched, Wake};
+use super::user::{self, ImageRef};
 use super::{RunnerData, charge, frames, here, park, suspend, word};
 
 /// Longest `comm` or panic text that is read, in bytes.
@@ -65,13 +66,18 @@ pub(super) async fn create_and_run(mut caller: Caller<'_, RunnerData>, params: &
     let arg = |n: usize| word(params.get(n));
     let (prev, new) = (arg(0), arg(1));
     let comm = String::from_utf8_lossy(&shared.memory.read_cstr(arg(2), MAX_TEXT)).into_owned();
-    let clone =
+    let image =
         (arg(3) != 0).then(|| ImageRef { bin_start: arg(3), bin_end: arg(4), data_start: arg(5), table_start: arg(6) });
+    // Now, as the bytes may be gone before the new runner is first scheduled.
+    let clone = image.map(|image| user::prepare(&mut caller, image, true));
     let early = {
         let mut core = shared.core.borrow_mut();
         core.progress();
         let cpu = core.context(me).cpu;
-        let id = core.spawn(TaskId(new), comm, cpu, false, Entry::Fork { prev, new, clone });
+        let id = core.spawn(TaskId(new), comm, cpu, false, Entry::Fork { prev, new });
+        if let Some(clone) = clone {
+            shared.clones.borrow_mut().insert(id, clone);
+        }
         let context = core.context(id);
         core.tell(Event::TaskBorn { context });
         core.runners.sleep(me)

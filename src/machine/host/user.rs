@@ -8,7 +8,6 @@ use wasmtime::{
     Trap, Val,
 };
 
-use super::super::core::ImageRef;
 use super::super::images::Image;
 use super::life::{call, call_kernel};
 use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
@@ -16,9 +15,22 @@ use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
 /// Entries that a user image's function table has at least.
 const MIN_TABLE: u64 = 4096;
 
+/// Signal handlers that may be active at once in a runner. The kernel's own stack, of 8 KiB, has room for fewer; a guest
+/// that goes on has lost its way, and each takes a stack of the host's.
+const MAX_HANDLERS: u32 = 64;
+
+/// Where a user image's bytes are and where it goes. The latter is a live process's own: no two have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::machine) struct ImageRef {
+    pub(super) bin_start: u64,
+    pub(super) bin_end: u64,
+    pub(super) data_start: u64,
+    pub(super) table_start: u64,
+}
+
 /// A user image that a runner is about to run, and where it goes.
 #[derive(Clone)]
-pub(super) struct Prepared {
+pub(in crate::machine) struct Prepared {
     /// None where the bytes could not be compiled: then the task dies as it starts.
     image: Option<SendWrapper<Rc<Image>>>,
     data_start: u64,
@@ -56,22 +68,25 @@ pub(super) fn load_executable(mut caller: Caller<'_, RunnerData>, params: &[Val]
     Ok(0)
 }
 
-/// Finds or compiles the image at `at`. A clone's bytes may have been unmapped since: then it is what was last loaded
-/// from there.
+/// Finds or compiles the image at `at`: a new one, or a clone's.
 pub(super) fn prepare(store: &mut impl AsContextMut<Data = RunnerData>, at: ImageRef, clone: bool) -> Prepared {
     let context = store.as_context();
     let (shared, me) = (Rc::clone(&context.data().shared), context.data().me);
-    let range = (at.bin_start, at.bin_end);
+    let range = at.bin_start..at.bin_end;
     let mut images = shared.images.borrow_mut();
-    let found = match shared.memory.read_vec(range.0, range.1.saturating_sub(range.0)) {
-        Ok(bytes) => images.user(range, bytes).map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
+    let found = match if clone { images.at(at) } else { None } {
+        Some(image) => Ok(image),
+        None => match shared.memory.read_vec(range.start, range.end.saturating_sub(range.start)) {
+            Ok(bytes) => images.load(at, bytes).map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        },
     };
-    let image = match (found, clone.then(|| images.last_at(range)).flatten()) {
-        (Ok(image), _) | (Err(_), Some(image)) => Some(SendWrapper::new(image)),
-        (Err(error), None) => {
+    let image = match found {
+        Ok(image) => Some(SendWrapper::new(image)),
+        Err(error) => {
             let mut core = shared.core.borrow_mut();
-            core.complain(Some(me), format!("the user image at {:#x}..{:#x} cannot be run: {error}", range.0, range.1));
+            let text = format!("the user image at {:#x}..{:#x} cannot be run: {error}", range.start, range.end);
+            core.complain(Some(me), text);
             None
         }
     };
@@ -103,6 +118,9 @@ async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result
         // A clone that was born with a pending signal.
         let clone = caller.data().clone.clone();
         instantiate(caller, clone).await?;
+    }
+    if caller.data().user.as_ref().is_some_and(|user| user.handlers >= MAX_HANDLERS) {
+        return Err(Trap::StackOverflow.into());
     }
     restore_user_stack(caller).await?;
     let kernel_stack = kernel_stack_pointer(caller);

@@ -1,7 +1,7 @@
 //! What the rewriter put into the guest's code: ticks, waits, notifies, growth, stores.
 
 use wasmtime::{Caller, ExternType, Linker, Module, Trap, Val};
-use wkdb_tracer::{GuestTime, Writer};
+use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
@@ -67,10 +67,7 @@ async fn wait(mut caller: Caller<'_, RunnerData>, params: &[Val], width: u64) ->
     {
         let mut core = shared.core.borrow_mut();
         core.progress();
-        let deadline = match u64::try_from(int(params.get(2))) {
-            Ok(timeout) => core.now.after_ns(timeout),
-            Err(_) => GuestTime::NEVER,
-        };
+        let deadline = core.deadline(int(params.get(2)));
         core.runners.wait(me, address, deadline);
     }
     let woken = suspend(&mut caller).await?;

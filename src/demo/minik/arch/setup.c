@@ -93,7 +93,9 @@ static void setup_per_cpu_areas(void)
 	size_t size = ALIGN((size_t)(__stop_percpu - __start_percpu), 64);
 	char *areas = alloc_pages(get_order(size * nr_cpu_ids));
 
-	for (u32 cpu = 0; cpu < nr_cpu_ids; cpu++) {
+	if (!areas)
+		panic("no memory for per-CPU data");
+	for (u32 cpu = 1; cpu < nr_cpu_ids; cpu++) {
 		memcpy(areas + cpu * size, __start_percpu, size);
 		__per_cpu_offset[cpu] = (ulong)(areas + cpu * size) - (ulong)__start_percpu;
 	}

@@ -33,7 +33,7 @@ static const syscall_fn_t sys_call_table[NR_syscalls] = {
 	ENTRY(lseek), ENTRY(read), ENTRY(write), ENTRY(pread64), ENTRY(exit), ENTRY(exit_group),
 	ENTRY(set_tid_address), ENTRY(futex), ENTRY(nanosleep), ENTRY(clock_gettime), ENTRY(sched_yield),
 	ENTRY(kill), ENTRY(rt_sigaction), ENTRY(rt_sigprocmask), ENTRY(rt_sigreturn), ENTRY(reboot),
-	ENTRY(setpgid), ENTRY(getpgid), ENTRY(uname), ENTRY(getpid), ENTRY(getppid), ENTRY(gettid), ENTRY(brk),
+	ENTRY(prctl), ENTRY(setpgid), ENTRY(getpgid), ENTRY(uname), ENTRY(getpid), ENTRY(getppid), ENTRY(gettid), ENTRY(brk),
 	ENTRY(munmap), ENTRY(clone), ENTRY(execve), ENTRY(mmap), ENTRY(mlock), ENTRY(swapon), ENTRY(pause),
 	ENTRY(wait4), ENTRY(getrandom), ENTRY(bpf), ENTRY(minik_hold),
 	[__NR_sync_file_range] = (syscall_fn_t)sys_sync_file_range_split,

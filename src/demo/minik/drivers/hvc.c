@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The console on the host: output at once, input by polling with a back-off. */
 #include "fs.h"
+#include "getty.h"
 #include "kernel.h"
 #include "sched.h"
 
@@ -66,10 +67,12 @@ static int khvcd(void *unused)
 {
 	(void)unused;
 	for (;;) {
+		hvc_poll_begin();
 		if (hvc_poll())
 			hvc_timeout = HVC_MIN_TIMEOUT;
 		else
 			hvc_timeout = min(hvc_timeout * 2, HVC_MAX_TIMEOUT);
+		hvc_poll_end();
 		schedule_timeout_interruptible((long)msecs_to_jiffies(hvc_timeout));
 	}
 	return 0;

@@ -12,6 +12,9 @@ u32 get_random_u32(void)
 	u64 v;
 
 	raw_spin_lock(&random_lock);
+	/* The time of the call is the entropy of machines that have no other. */
+	state ^= (u64)wasm_cpu_clock_get_monotonic() << 20;
+	state |= !state;
 	state ^= state >> 12;
 	state ^= state << 25;
 	state ^= state >> 27;

@@ -6,11 +6,12 @@
 
 static noinline void trap_unreachable(void) { __builtin_trap(); }
 
-static noinline int trap_div0(int n)
+static noinline void trap_div0(void)
 {
-	volatile int zero = 0;
+	volatile int one = 1, zero = 0, quotient;
 
-	return n / zero;
+	quotient = one / zero;
+	(void)quotient;
 }
 
 static noinline int trap_oob(void) { return *(volatile int *)0xfffffff0ul; }
@@ -24,13 +25,26 @@ static noinline void trap_badcall(void)
 
 static noinline int trap_wrong_type(int n)
 {
-	/* The right index, the wrong type. */
-	int (*volatile fn)(int, int) = (int (*)(int, int))(void *)trap_unreachable;
+	/* The right index, the wrong type; by way of memory, or the compiler would make an adapter. */
+	void *volatile fn = (void *)trap_unreachable;
 
-	return fn(n, n);
+	return ((int (*)(int, int))fn)(n, n);
 }
 
 static noinline u32 trap_recursion(u32 n) { return n == ~0u ? 0 : 1 + trap_recursion(n + 1) * 3; }
+
+/* Leaves the kernel stack by a few kilobytes, and traps there: not even a panic can be trusted then. */
+static noinline u32 trap_off_stack(u32 depth)
+{
+	u8 frame[1024];
+
+	memset(frame, (int)depth, sizeof(frame));
+	/* Hides the array from the optimiser, which would keep one byte of it. */
+	__asm__ volatile("" : : "r"(frame) : "memory");
+	if (depth == 10)
+		__builtin_trap();
+	return trap_off_stack(depth + 1) + frame[0];
+}
 
 static noinline void trap_unaligned(void)
 {
@@ -56,7 +70,7 @@ static noinline long handle_sysrq(const char *word)
 	if (!strcmp(word, "unreachable"))
 		trap_unreachable();
 	else if (!strcmp(word, "div0"))
-		trap_div0(1);
+		trap_div0();
 	else if (!strcmp(word, "oob"))
 		trap_oob();
 	else if (!strcmp(word, "badcall"))
@@ -67,6 +81,8 @@ static noinline long handle_sysrq(const char *word)
 		trap_unaligned();
 	else if (!strcmp(word, "stackoverflow"))
 		return (long)trap_recursion((u32)word[0] & 1);
+	else if (!strcmp(word, "offstack"))
+		return (long)trap_off_stack(0);
 	else if (!strcmp(word, "panic"))
 		panic("sysrq triggered crash");
 	else if (!strcmp(word, "trace"))

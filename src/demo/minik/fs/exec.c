@@ -134,7 +134,8 @@ static struct mm_struct *mm_for_image(const struct image *image, const struct in
 	INIT_LIST_HEAD(&mm->mmaps);
 	mm->bin_start = (ulong)inode->i_data;
 	mm->bin_end = mm->bin_start + inode->i_size;
-	mm->table_start = ALIGN(1, 1u << image->table_align);
+	/* Function pointers 0 and 1 mean SIG_DFL and SIG_IGN to sigaction. */
+	mm->table_start = ALIGN(2, 1u << image->table_align);
 	mm->data_order = get_order(max(image->memory_size, 1u << image->memory_align));
 	mm->data_start = (ulong)alloc_pages((u32)mm->data_order);
 	if (!mm->data_start) {

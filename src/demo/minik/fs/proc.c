@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "rcu.h"
 #include "sysrq.h"
+#include "vmstat.h"
 #include "workqueue.h"
 
 #define SEQ_ORDER 4
@@ -172,7 +173,8 @@ static void interrupts_show(struct seq_file *m)
 
 static void meminfo_show(struct seq_file *m)
 {
-	seq_printf(m, "MemTotal: %lu kB\nMemFree:  %lu kB\n", (ulong)nr_total_pages() << 2, (ulong)nr_free_pages() << 2);
+	seq_printf(m, "MemTotal: %lu kB\nMemFree:  %lu kB\nMemLow:   %lu kB (%u updates)\n",
+		   (ulong)nr_total_pages() << 2, (ulong)nr_free_pages() << 2, (ulong)vmstat.low << 2, vmstat.updates);
 }
 
 static void kmsg_show(struct seq_file *m)

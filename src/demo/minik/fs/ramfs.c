@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one file system: a tree of inodes in memory. Files from the initramfs stay where the host put them until written. */
+/*
+ * The one file system: a tree of inodes in memory. Files from the initramfs stay where the host put them until they are
+ * written.
+ */
 #include "fs.h"
 #include "kernel.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Per-CPU data: a template in the section `percpu`, one copy per CPU, and __per_cpu_offset[] with the distance from the
- * template to each copy. CPU 0 uses a copy too.
+ * template to each copy. CPU 0 uses the template itself, so that a symbol names its data.
  */
 #ifndef MINIK_PERCPU_H
 #define MINIK_PERCPU_H

@@ -109,6 +109,7 @@ struct rq {
 	u32 nr_running;
 	u32 nr_user;
 	u32 nr_switches;
+	u32 sched_count; /* schedule() calls: each is a quiescent state */
 	bool need_resched;
 	struct task_struct *curr, *idle;
 	struct list_head queue;

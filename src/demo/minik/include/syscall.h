@@ -31,6 +31,7 @@
 #define __NR_setpgid 154
 #define __NR_getpgid 155
 #define __NR_uname 160
+#define __NR_prctl 167
 #define __NR_getpid 172
 #define __NR_getppid 173
 #define __NR_gettid 178
@@ -49,6 +50,7 @@
 #define __NR_minik_hold 500
 #define NR_syscalls 512
 
+#define PR_SET_NAME 15
 #define TIOCSPGRP 0x5410
 #define TIOCGPGRP 0x540f
 #define RB_HALT 0xcdef0123u

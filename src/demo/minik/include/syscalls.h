@@ -44,6 +44,7 @@ long sys_reboot(u32 cmd);
 long sys_setpgid(long pid, long pgid);
 long sys_getpgid(long pid);
 long sys_uname(char *buf, size_t size);
+long sys_prctl(long option, ulong a, ulong b, ulong c, ulong d);
 long sys_getpid(void);
 long sys_getppid(void);
 long sys_gettid(void);

@@ -68,8 +68,6 @@ struct worker {
 
 DECLARE_PER_CPU(struct worker_pool, cpu_worker_pools);
 extern struct workqueue_struct *system_wq;
-/* The first worker ever made (kworker/0:0's): a fixed place to watch. */
-extern struct worker *first_worker;
 
 static inline void INIT_WORK(struct work_struct *w, work_func_t fn)
 {

@@ -5,6 +5,7 @@
 #include "rcu.h"
 #include "sched.h"
 #include "setup.h"
+#include "vmstat.h"
 #include "workqueue.h"
 
 static struct completion kthreadd_done;
@@ -53,8 +54,11 @@ static int kernel_init(void *unused)
 	workqueue_init();
 	smp_init();
 	hvc_init();
-	if (!bug_planted("deadlock-sleep"))
+	/* That bug is for a machine that goes quiet: nothing with a timer of its own may be left. */
+	if (!bug_planted("deadlock-sleep")) {
 		khungtaskd_init();
+		vmstat_init();
+	}
 	ramfs_init();
 	populate_rootfs();
 	tty_init();

@@ -225,7 +225,9 @@ static void delayed_put_task_struct(struct rcu_head *rcu)
 	put_task_struct(container_of(rcu, struct task_struct, rcu));
 }
 
-/* The last thing anybody does about a dead task: its parent, or the task itself, which then still has to switch away. */
+/*
+ * The last thing anybody does about a dead task: its parent, or the task itself, which then still has to switch away.
+ */
 noinline void release_task(struct task_struct *p)
 {
 	raw_spin_lock(&tasklist_lock);

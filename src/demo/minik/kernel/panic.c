@@ -14,7 +14,16 @@ noinline void dump_stack(void)
 	if (!raw_spin_trylock(&trace_lock))
 		return;
 	wasm_dump_stacktrace(trace, sizeof(trace));
-	pr_info("CPU: %u PID: %d Comm: %s\nCall Trace:\n%s\n", current->cpu, current->pid, current->comm, trace);
+	pr_info("CPU: %u PID: %d Comm: %s\n", current->cpu, current->pid, current->comm);
+	pr_info("Call Trace:\n");
+	for (char *line = trace; *line;) {
+		char *end = strchr(line, '\n');
+
+		if (end)
+			*end = 0;
+		pr_info("%s\n", line);
+		line = end ? end + 1 : line + strlen(line);
+	}
 	raw_spin_unlock(&trace_lock);
 }
 

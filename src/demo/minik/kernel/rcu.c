@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RCU. The grace-period thread waits until every CPU has switched tasks, idles or is in user mode; the callbacks then
- * are run by a thread per CPU (rcuos/N), all of them on CPU 0.
+ * RCU. The grace-period thread waits until every CPU has been in schedule(), idles or is in user mode; then a thread
+ * per CPU (rcuos/N, all of them on CPU 0) runs the callbacks.
  */
 #include "rcu.h"
 #include "kernel.h"
@@ -107,7 +107,7 @@ static void rcu_gp_init(void)
 		raw_spin_lock(&rdp->lock);
 		cblist_splice(&rdp->next, &rdp->wait);
 		raw_spin_unlock(&rdp->lock);
-		rdp->qs_snap = cpu_rq(cpu)->nr_switches;
+		rdp->qs_snap = cpu_rq(cpu)->sched_count;
 		rdp->qs_pending = cpu_online(cpu) && !cpu_in_eqs(cpu);
 	}
 	rcu_state.gp_start = jiffies;
@@ -121,7 +121,7 @@ static bool rcu_gp_fqs(void)
 	rcu_for_each_cpu(cpu) {
 		struct rcu_data *rdp = per_cpu_ptr(&rcu_data, cpu);
 
-		if (rdp->qs_pending && (!cpu_online(cpu) || cpu_rq(cpu)->nr_switches != rdp->qs_snap || cpu_in_eqs(cpu)))
+		if (rdp->qs_pending && (!cpu_online(cpu) || cpu_rq(cpu)->sched_count != rdp->qs_snap || cpu_in_eqs(cpu)))
 			rdp->qs_pending = false;
 		pending |= rdp->qs_pending;
 	}

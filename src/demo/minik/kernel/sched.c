@@ -117,6 +117,7 @@ static noinline void __schedule(void)
 
 	raw_spin_lock(&rq->lock);
 	rq->need_resched = false;
+	rq->sched_count++;
 	if (prev != rq->idle) {
 		if ((prev->__state & TASK_INTERRUPTIBLE) && signal_pending(prev))
 			prev->__state = TASK_RUNNING;

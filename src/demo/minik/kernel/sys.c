@@ -84,6 +84,17 @@ long sys_uname(char *buf, size_t size)
 	return snprintf(buf, size, "Linux minik %u.%u.0-minik #1 SMP wasm32", ERA / 10, ERA % 10);
 }
 
+long sys_prctl(long option, ulong a, ulong b, ulong c, ulong d)
+{
+	(void)b;
+	(void)c;
+	(void)d;
+	if (option != PR_SET_NAME)
+		return -EINVAL;
+	__set_task_comm(current, (const char *)a);
+	return 0;
+}
+
 long sys_getpid(void) { return current->tgid; }
 long sys_getppid(void) { return current->real_parent->tgid; }
 long sys_gettid(void) { return current->pid; }

@@ -15,6 +15,11 @@
 
 __used DEFINE_PER_CPU(struct timer_base, timer_bases[NR_BASES]);
 
+/* CPU 0's clk, for a debugger to name. */
+_Static_assert(offsetof(struct timer_base, clk) == 16, "timer_base_clk names another field");
+__asm__(".globl timer_base_clk\n.type timer_base_clk,@object\n.set timer_base_clk, timer_bases+16\n"
+	".size timer_base_clk, 4\n");
+
 static struct timer_base *timer_base_of(u32 cpu) { return per_cpu_ptr(&timer_bases[0], cpu); }
 
 static void init_timer_base(u32 cpu)

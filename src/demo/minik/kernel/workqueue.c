@@ -12,7 +12,15 @@ struct workqueue_struct *system_wq;
 static LIST_HEAD(workqueues);
 /* Keeps workers attached to their pools while somebody looks from outside. */
 static DEFINE_MUTEX(wq_pool_attach_mutex);
-__used struct worker *first_worker;
+/*
+ * kworker/0:0's, static so that a debugger can name it; first_worker_pool is its field `pool`. The most recently idle
+ * worker is woken first, and at boot this one is: it does nearly all work of CPU 0.
+ */
+__used struct worker first_worker;
+_Static_assert(offsetof(struct worker, pool) == 20, "first_worker_pool names another field");
+__asm__(".globl first_worker_pool\n.type first_worker_pool,@object\n.set first_worker_pool, first_worker+20\n"
+	".size first_worker_pool, 4\n");
+static bool first_worker_used;
 
 static struct worker_pool *pool_of(u32 cpu) { return per_cpu_ptr(&cpu_worker_pools, cpu); }
 
@@ -26,10 +34,8 @@ static bool too_many_workers(struct worker_pool *pool)
 	return pool->nr_idle > 2 && (pool->nr_idle - 2) * MAX_IDLE_WORKERS_RATIO >= busy;
 }
 
-static void worker_enter_idle(struct worker *worker)
+static void worker_enter_idle(struct worker_pool *pool, struct worker *worker)
 {
-	struct worker_pool *pool = worker->pool;
-
 	worker->flags |= WORKER_IDLE;
 	pool->nr_idle++;
 	worker->last_active = jiffies;
@@ -38,10 +44,10 @@ static void worker_enter_idle(struct worker *worker)
 		mod_timer(&pool->idle_timer, jiffies + IDLE_WORKER_TIMEOUT);
 }
 
-static void worker_leave_idle(struct worker *worker)
+static void worker_leave_idle(struct worker_pool *pool, struct worker *worker)
 {
 	worker->flags &= ~(u32)WORKER_IDLE;
-	worker->pool->nr_idle--;
+	pool->nr_idle--;
 	list_del_init(&worker->entry);
 }
 
@@ -65,7 +71,7 @@ static noinline void idle_worker_timeout(struct timer_list *t)
 			mod_timer(&pool->idle_timer, expires);
 			break;
 		}
-		worker_leave_idle(worker);
+		worker_leave_idle(pool, worker);
 		pool->nr_workers--;
 		worker->flags |= WORKER_DIE;
 		wake_up_process(worker->task);
@@ -73,10 +79,8 @@ static noinline void idle_worker_timeout(struct timer_list *t)
 	raw_spin_unlock(&pool->lock);
 }
 
-static noinline void process_one_work(struct worker *worker, struct work_struct *work)
+static noinline void process_one_work(struct worker_pool *pool, struct worker *worker, struct work_struct *work)
 {
-	struct worker_pool *pool = worker->pool;
-
 	list_del_init(&work->entry);
 	worker->current_work = work;
 	worker->current_func = work->func;
@@ -95,10 +99,8 @@ static noinline void process_one_work(struct worker *worker, struct work_struct 
 static struct worker *create_worker(struct worker_pool *pool);
 
 /* The last worker that is about to be busy makes a new idle one first. */
-static void manage_workers(struct worker *worker)
+static void manage_workers(struct worker_pool *pool)
 {
-	struct worker_pool *pool = worker->pool;
-
 	if (pool->nr_idle || pool->manager_active)
 		return;
 	pool->manager_active = true;
@@ -115,39 +117,37 @@ static noinline void worker_detach_from_pool(struct worker *worker)
 	current->flags &= ~(u32)PF_WQ_WORKER;
 	current->worker_private = NULL;
 	mutex_unlock(&wq_pool_attach_mutex);
-	if (first_worker == worker)
-		first_worker = NULL;
-	kfree(worker);
+	if (worker != &first_worker)
+		kfree(worker);
 }
 
 static int worker_thread(void *data)
 {
 	struct worker *worker = data;
-	struct worker_pool *pool;
+	struct worker_pool *pool = worker->pool;
 	char comm[TASK_COMM_LEN + 24];
 
 	worker->task->flags |= PF_WQ_WORKER;
 	for (;;) {
-		pool = worker->pool;
 		raw_spin_lock(&pool->lock);
 		if (worker->flags & WORKER_DIE) {
 			raw_spin_unlock(&pool->lock);
 			worker_detach_from_pool(worker);
 			kthread_exit(0);
 		}
-		worker_leave_idle(worker);
+		worker_leave_idle(pool, worker);
 		if (need_more_worker(pool)) {
 			pool->nr_running++;
-			manage_workers(worker);
+			manage_workers(pool);
 			while (!list_empty(&pool->worklist)) {
-				process_one_work(worker, list_first_entry(&pool->worklist, struct work_struct, entry));
+				process_one_work(pool, worker, list_first_entry(&pool->worklist, struct work_struct, entry));
 				/* The pool's other workers stay asleep while this one runs. */
 				if (pool->nr_running > 1)
 					break;
 			}
 			pool->nr_running--;
 		}
-		worker_enter_idle(worker);
+		worker_enter_idle(pool, worker);
 		set_current_state(TASK_IDLE);
 		raw_spin_unlock(&pool->lock);
 		schedule();
@@ -185,9 +185,17 @@ noinline void wq_worker_running(struct task_struct *task)
 	raw_spin_unlock(&worker->pool->lock);
 }
 
+static struct worker *alloc_worker(void)
+{
+	if (first_worker_used)
+		return kzalloc(sizeof(struct worker));
+	first_worker_used = true;
+	return &first_worker;
+}
+
 static struct worker *create_worker(struct worker_pool *pool)
 {
-	struct worker *worker = kzalloc(sizeof(*worker));
+	struct worker *worker = alloc_worker();
 	struct task_struct *p;
 
 	if (!worker)
@@ -206,12 +214,10 @@ static struct worker *create_worker(struct worker_pool *pool)
 	mutex_lock(&wq_pool_attach_mutex);
 	worker->pool = pool;
 	list_add_tail(&worker->node, &pool->workers);
-	if (!first_worker)
-		first_worker = worker;
 	mutex_unlock(&wq_pool_attach_mutex);
 	raw_spin_lock(&pool->lock);
 	pool->nr_workers++;
-	worker_enter_idle(worker);
+	worker_enter_idle(pool, worker);
 	raw_spin_unlock(&pool->lock);
 	wake_up_new_task(p);
 	return worker;
@@ -332,7 +338,7 @@ void workqueue_offline_cpu(u32 cpu)
 	while (!list_empty(&pool->idle_list)) {
 		struct worker *worker = list_first_entry(&pool->idle_list, struct worker, entry);
 
-		worker_leave_idle(worker);
+		worker_leave_idle(pool, worker);
 		pool->nr_workers--;
 		worker->flags |= WORKER_DIE;
 		wake_up_process(worker->task);
@@ -342,15 +348,17 @@ void workqueue_offline_cpu(u32 cpu)
 		schedule_timeout_uninterruptible(1);
 }
 
-/* A burst of work that sleeps: pool 0 grows several workers, which 300 s later are too many. */
+/*
+ * A burst of work that sleeps: pool 0 grows several workers, which 300 s later are too many. The first sleeps longest,
+ * so that its worker is the last to become idle.
+ */
 static struct work_struct boot_works[4];
 static atomic_t boot_works_left = ATOMIC_INIT(4);
 
 static void boot_work_fn(struct work_struct *work)
 {
-	(void)work;
 	set_worker_desc("async_boot");
-	msleep(20);
+	msleep(20 + (u32)(boot_works + ARRAY_SIZE(boot_works) - work) * 10);
 	atomic_dec_return(&boot_works_left);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kmalloc: a cache for each power of two from 16 to 2048, whole pages beyond. Freed objects are reused last-in first-out. */
+/*
+ * kmalloc: a cache for each power of two from 16 to 2048, whole pages beyond. Freed objects are reused last-in
+ * first-out.
+ */
 #include "kernel.h"
 #include "mm.h"
 #include "spinlock.h"

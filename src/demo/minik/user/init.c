@@ -29,29 +29,53 @@ static long start(const char *path, char *const *argv)
 	return pid;
 }
 
-/* The value of NAME=N on the kernel's command line. */
-static long cmdline_value(const char *name)
+static void start_and_wait(const char *path, char *name)
 {
-	char buf[520];
-	size_t len = strlen(name);
+	char *const argv[] = { name, NULL };
+	long pid = start(path, argv);
+	int status;
+
+	if (pid > 0)
+		wait4_status(pid, &status, 0);
+}
+
+/* Where a word that begins with `word` goes on, on the kernel's command line; NULL when there is none. */
+static const char *cmdline_find(const char *word)
+{
+	static char buf[520];
+	size_t len = strlen(word);
 	long fd = open("/proc/cmdline", 0), n;
 
 	if (fd < 0)
-		return 0;
+		return NULL;
 	n = read((int)fd, buf, sizeof(buf) - 1);
 	close((int)fd);
 	buf[n > 0 ? n : 0] = 0;
 	for (const char *p = buf; *p; p++) {
-		if ((p == buf || p[-1] == ' ') && !strncmp(p, name, len) && p[len] == '=')
-			return simple_strtol(p + len + 1, NULL);
+		if ((p == buf || p[-1] == ' ') && !strncmp(p, word, len))
+			return p + len;
 	}
-	return 0;
+	return NULL;
+}
+
+static long cmdline_value(const char *option)
+{
+	const char *value = cmdline_find(option);
+
+	return value ? simple_strtol(value, NULL) : 0;
+}
+
+static bool cmdline_flag(const char *word)
+{
+	const char *end = cmdline_find(word);
+
+	return end && (!*end || *end == ' ' || *end == '\n');
 }
 
 int main(int argc, char **argv, char **envp)
 {
 	char *const sh[] = { "sh", NULL };
-	long shell, pid, stress = cmdline_value("stress");
+	long shell, pid, stress = cmdline_value("stress=");
 	int status;
 
 	(void)argc;
@@ -65,6 +89,10 @@ int main(int argc, char **argv, char **envp)
 		snprintf(n, sizeof(n), "%d", (int)stress);
 		start("/bin/stress", args);
 	}
+	if (cmdline_flag("bug=user-write"))
+		start_and_wait("/bin/fbtest", "fbtest");
+	if (cmdline_flag("bug=fdtable"))
+		start_and_wait("/bin/bindd", "bindd");
 	shell = start("/bin/sh", sh);
 	if (shell < 0)
 		printf("init: cannot start the shell: %d\n", (int)shell);

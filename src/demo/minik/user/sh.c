@@ -35,6 +35,7 @@ static int run_child(void *arg)
 	char path[64];
 
 	syscall2(__NR_setpgid, 0, 0);
+	syscall5(__NR_prctl, PR_SET_NAME, (long)c->argv[0], 0, 0, 0);
 	signal(SIGINT, SIG_DFL);
 	if (c->in != 0)
 		dup2(c->in, 0);
@@ -138,6 +139,9 @@ static int start(struct command *c)
 
 	if (pid < 0)
 		printf("sh: cannot start %s: error %d\n", c->argv[0], (int)-pid);
+	else
+		/* The child does the same: whoever comes first. */
+		syscall2(__NR_setpgid, pid, pid);
 	return pid < 0 ? -1 : 0;
 }
 

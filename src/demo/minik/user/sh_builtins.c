@@ -142,6 +142,8 @@ static int cmd_crash(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "unreachable";
 	volatile int zero = 0, one = 1;
+	/* By way of memory: the compiler would make an adapter for a type that does not fit. */
+	void *volatile other_type = (void *)cmd_help;
 
 	if (!strcmp(kind, "unreachable"))
 		__builtin_trap();
@@ -152,7 +154,7 @@ static int cmd_crash(int argc, char **argv)
 	if (!strcmp(kind, "badcall"))
 		return ((int (*volatile)(void))0x7fffffff)();
 	if (!strcmp(kind, "wrongtype"))
-		return ((int (*volatile)(int))(void *)cmd_help)(1);
+		return ((int (*)(int))other_type)(1);
 	if (!strcmp(kind, "stackoverflow"))
 		return recurse(zero);
 	printf("crash: unreachable, div0, oob, badcall, wrongtype or stackoverflow\n");

@@ -1,0 +1,160 @@
+//! What the machine costs: switches, runners, starts, idle time; on minik, and on a kernel of a real one's size.
+//!
+//! Run by `scripts/bench.sh`, or `cargo bench --bench machine`. `WKDB_BENCH_ROUNDS` sets how often each thing is
+//! measured; the table has medians. Compiled code is kept in `WKDB_CACHE_DIR` if that is set, for quick repetition.
+
+mod guest;
+mod kernel;
+mod process;
+mod resident;
+mod rewriting;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use guest::{Failure, Run, config, median, run};
+use kernel::Era;
+use wkdb_tracer::{GuestTime, Outcome};
+
+/// The demo guest.
+const MINIK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/minik-7.0.wasm");
+const INITRAMFS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/initramfs.cpio");
+
+/// Where things are, and how often they are measured.
+struct Bench {
+    rounds: usize,
+    cache: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+/// A line of the table.
+fn line(what: &str, goal: &str, measured: &str) {
+    println!("| {what} | {goal} | {measured} |");
+}
+
+fn us(time: Duration) -> String {
+    format!("{:.2} µs", time.as_secs_f64() * 1e6)
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+impl Bench {
+    fn new() -> Result<Bench, Failure> {
+        let rounds = std::env::var("WKDB_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(11);
+        let folder = tempfile::tempdir()?;
+        let cache = std::env::var_os("WKDB_CACHE_DIR").map_or_else(|| folder.path().join("code"), PathBuf::from);
+        Ok(Bench { rounds, cache, folder })
+    }
+
+    /// The runs of a guest that ends by a panic or at its time limit, after one that compiles and warms up.
+    fn runs(&self, config: &wkdb::machine::MachineConfig) -> Result<Vec<Run>, Failure> {
+        let mut runs = Vec::new();
+        for round in 0..self.rounds + 1 {
+            let run = run(config.clone())?;
+            if !matches!(run.outcome, Outcome::Panic | Outcome::MaxTime) {
+                return Err(format!("{}: {:?}", config.command_line, run.outcome).into());
+            }
+            if round > 0 {
+                runs.push(run);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// How long a guest runs.
+    fn run_time(&self, config: &wkdb::machine::MachineConfig) -> Result<Duration, Failure> {
+        Ok(median(self.runs(config)?.iter().map(|run| run.ran_in).collect()))
+    }
+
+    /// A kernel of a real one's size, in a file.
+    fn large_kernel(&self, era: Era) -> Result<PathBuf, Failure> {
+        let path = self.folder.path().join(format!("{era:?}.wasm"));
+        std::fs::write(&path, kernel::kernel(era, 0))?;
+        Ok(path)
+    }
+
+    fn minik(&self, command_line: &str, seconds: u64) -> wkdb::machine::MachineConfig {
+        let mut config = config(Path::new(MINIK), &format!("console=hvc {command_line}"), &self.cache);
+        config.initrd = Some(INITRAMFS.into());
+        config.max_time = Some(GuestTime(seconds * 1_000_000_000));
+        config
+    }
+
+    fn large(&self, era: Era, name: &str) -> Result<(), Failure> {
+        const SWITCHES: u32 = 200_000;
+        const TASKS: u32 = 500;
+        const CALLS: u32 = 200_000;
+        let path = self.large_kernel(era)?;
+        let bytes = std::fs::metadata(&path)?.len();
+        let time = |what: &str| self.run_time(&config(&path, what, &self.cache));
+
+        let runs = self.runs(&config(&path, "s0", &self.cache))?;
+        let made = median(runs.iter().map(|run| run.made_in).collect());
+        let nothing = median(runs.iter().map(|run| run.ran_in).collect());
+        drop(runs);
+        line(&format!("{name}, {:.1} MB: machine made, code cached", bytes as f64 / 1e6), "", &ms(made));
+        let switches = time(&format!("s{SWITCHES}"))?.saturating_sub(nothing);
+        line(&format!("{name}: switch to another task"), "≤ 0.5 µs", &us(switches / SWITCHES));
+        let tasks = time(&format!("t{TASKS}"))?.saturating_sub(nothing);
+        line(&format!("{name}: store, instance and fiber of a task"), "≤ 250 µs", &us(tasks / TASKS));
+        let [few, many] = [1, 1 + TASKS].map(|tasks| resident::measure(&path, None, &format!("t{tasks}"), &self.cache));
+        line(&format!("{name}: memory of an idle task"), "≤ 64 KiB", &resident::text(&few?, &many?, TASKS));
+
+        let mut work = config(&path, &format!("w{CALLS}"), &self.cache);
+        work.stall_ns = u64::MAX;
+        let off = self.run_time(&work)?;
+        line(&format!("{name}: {CALLS} walks through its functions"), "", &ms(off));
+        work.store_checks = true;
+        let checked = self.run_time(&work)?;
+        // Where no function writes.
+        work.watch.push(wkdb::machine::WatchRange { address: 0x100, len: 8 });
+        let armed = self.run_time(&work)?;
+        let ratios = [checked, armed].map(|time| time.as_secs_f64() / off.as_secs_f64());
+        let text = format!("{:.2}×, armed {:.2}×", ratios[0], ratios[1]);
+        line(&format!("{name}: the same with store checks"), "", &text);
+        Ok(())
+    }
+
+    fn demo(&self) -> Result<(), Failure> {
+        let boot = self.runs(&self.minik("nr_cpus=64 tasks=500", 2))?;
+        let (cpus, tasks) = boot.first().map_or((0, 0), |run| (run.totals.cpus, run.totals.tasks));
+        let boot = median(boot.iter().map(|run| run.made_in + run.ran_in).collect());
+        line(&format!("minik: boot, {cpus} CPUs, {tasks} tasks, 2 s of guest time"), "boots", &ms(boot));
+        let [few, many] = ["nr_cpus=64 tasks=64", "nr_cpus=64 tasks=564"]
+            .map(|line| resident::measure(MINIK.as_ref(), Some(INITRAMFS.as_ref()), line, &self.cache));
+        line("minik: memory of an idle task", "≤ 64 KiB", &resident::text(&few?, &many?, 500));
+        let (short, long) = (self.run_time(&self.minik("", 1))?, self.run_time(&self.minik("", 601))?);
+        line("minik: 10 min of idle guest time in warp pace", "≤ 500 ms", &ms(long.saturating_sub(short)));
+        let busy = |store_checks: bool, armed: bool| {
+            let mut config = self.minik("nr_cpus=64 tasks=500", 10);
+            config.store_checks = store_checks;
+            if armed {
+                // Page 0, where nobody writes.
+                config.watch.push(wkdb::machine::WatchRange { address: 0x100, len: 8 });
+            }
+            self.run_time(&config)
+        };
+        let [off, checked, armed] =
+            [busy(false, false)?, busy(true, false)?, busy(true, true)?].map(|t| t.as_secs_f64());
+        let text = format!("{:.2}×, armed {:.2}×", checked / off, armed / off);
+        line("minik: 500 busy tasks with store checks", "", &text);
+        let (first_byte, prompt) = process::second_start(self.rounds, &self.cache)?;
+        line("`wkdb run` of minik, code cached: to the console's first byte", "≤ 50 ms", &ms(first_byte));
+        line("`wkdb run` of minik, code cached: to the prompt", "", &ms(prompt));
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    if let Some(done) = resident::child() {
+        return done;
+    }
+    let bench = Bench::new()?;
+    println!("| what | goal | measured |\n| --- | --- | --- |");
+    bench.demo()?;
+    bench.large(Era::V6_4, "large kernel, 6.4 exports")?;
+    bench.large(Era::V7_0, "large kernel, 7.0 exports")?;
+    rewriting::measure()
+}

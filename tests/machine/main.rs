@@ -1,0 +1,15 @@
+//! The machine against its contract: small kernels in WAT that do one thing each.
+
+mod determinism;
+mod ends;
+mod guest;
+mod imports;
+mod life;
+mod refused;
+mod signals;
+mod stacktrace;
+mod traps;
+mod user;
+mod waits;
+mod wasm64;
+mod watch;
