@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # Builds the Linux guest from Debian's linux-source-6.12 and our arch/wasm: vmlinux.wasm and initramfs.cpio.
 #
-# What it needs from Debian: linux-source-6.12 clang-22 lld-22 llvm-22 gcc make flex bison bc rsync cpio python3.
+# What it needs from Debian: linux-source-6.12 clang-22 lld-22 llvm-22 gcc make flex bison bc rsync zstd python3.
 # The kernel is unpacked and built in LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files
 # too. Every step does only what has changed since.
 #
 #   build.sh                    builds the guest
 #   VARIANT=kunit build.sh      builds vmlinux-kunit.wasm instead, which runs the kernel's own tests when it boots
+#   build.sh --bundle           builds the guest and puts it into src/demo/linux, compressed, for wkdb to embed
 #   build.sh MAKE-TARGET...     only builds these objects
 set -euo pipefail
 export LC_ALL=C KBUILD_BUILD_USER=wkdb KBUILD_BUILD_HOST=wkdb KBUILD_BUILD_VERSION=1 \
@@ -16,6 +17,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${LINUX_GUEST_BUILD:-$(cd "$here/../.." && pwd)/target/linux-guest}
 jobs=${JOBS:-$(nproc)}
 variant=${VARIANT:+-$VARIANT}
+bundle=
+if [ "${1:-}" = --bundle ]; then
+  bundle=$(cd "$here/../.." && pwd)/src/demo/linux
+  shift
+fi
 mkdir -p "$build"
 cd "$build"
 src=linux-source-6.12
@@ -86,10 +92,11 @@ logged "$build/kernel.log" kmake "${@:-wasm_objects}"
 step "link"
 logged "$build/version.log" kmake init/version-timestamp.o
 exports="_start _start_secondary ret_from_fork get_user_stack_pointer get_user_tls_base raise_exception raise_interrupt
-  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs nr_cpu_ids __stack_pointer"
+  init_task boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs
+  nr_cpu_ids __stack_pointer"
 cd "kernel$variant"
-logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
-  -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
+logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 \
+  --no-stack-first -z stack-size=16 --export-table --no-entry --no-gc-sections $(printf -- '--export=%s ' $exports) \
   arch/wasm/kernel/tables.o --whole-archive vmlinux.a init/version-timestamp.o --no-whole-archive lib/lib.a \
   arch/wasm/lib/lib.a -o "../vmlinux$variant.wasm"
 cd ..
@@ -99,11 +106,12 @@ logged "$build/headers.log" kmake headers
 user="$build/user"
 mkdir -p "$user/root"
 flags="--target=wasm32-unknown-unknown -matomics -mbulk-memory -ffreestanding -nostdlibinc -std=gnu11 -O1 -fPIC
-  -fvisibility=hidden -fno-builtin -isystem $build/kernel$variant/usr/include -Wall -Wextra -Werror -Wno-unused-command-line-argument"
+  -fvisibility=hidden -fno-builtin -isystem $build/kernel$variant/usr/include -Wall -Wextra -Werror
+  -Wno-unused-command-line-argument"
 objects=
 for source in "$here"/user/*.S "$here"/user/*.c; do
   object=$user/$(basename "$source").o
-  debug="-g -gdwarf-5 -ffile-prefix-map=$here/=" 
+  debug="-g -gdwarf-5 -ffile-compilation-dir=. -ffile-prefix-map=$here/= -ffile-prefix-map=$build/="
   [ "${source##*.}" = c ] || debug=
   clang-22 $flags $debug -c "$source" -o "$object"
   objects="$objects $object"
@@ -111,3 +119,13 @@ done
 wasm-ld-22 -shared --experimental-pic --shared-memory --max-memory=4294967296 --no-entry $objects -o "$user/box"
 python3 "$here/mkcpio.py" "$user/box" initramfs.cpio
 ls -l "vmlinux$variant.wasm" initramfs.cpio
+
+[ -n "$bundle" ] || exit 0
+step "bundle"
+mkdir -p "$bundle"
+for file in vmlinux.wasm initramfs.cpio; do
+  nice -n 19 zstd -q -f --ultra -22 --long=27 $file -o "$bundle/$file.zst"
+done
+cd "$here/../.."
+find scripts/linux-guest -type f ! -name '*.md' | sort | xargs sha256sum >"$bundle/SOURCES.sha256"
+ls -l "$bundle"

@@ -131,7 +131,7 @@ long execve(const char *path, char *const *argv, char *const *envp)
 long wait4(long pid, int *status, int options)
 {
 	struct {
-		int signo, code, err, pid, uid, status;
+		int signo, err, code, pid, uid, status;
 		char rest[104];
 	} info = { 0 };
 	long ret = syscall5(__NR_waitid, pid < 0 ? P_ALL : P_PID, pid < 0 ? 0 : pid, &info, options | WEXITED, 0);

@@ -123,13 +123,20 @@ static noinline void rtc_align(unsigned long *when, unsigned long step)
 	*when += step - *when % step;
 }
 
-/* BUG: aligns the wheel's clock where it means the alarm, and by nanoseconds where it means jiffies. */
+/*
+ * BUG: takes the wheel's clock and its next expiry for the alarm's registers, and aligns them by nanoseconds where it means
+ * jiffies: the wheel lies months ahead then, and nothing is due before.
+ */
 static noinline void rtc_set_next_alarm(void)
 {
 	int cpu;
 
-	for_each_online_cpu(cpu)
-		rtc_align(planted_timer_base_clk(cpu), NSEC_PER_SEC);
+	for_each_online_cpu(cpu) {
+		unsigned long *alarm = planted_timer_base_clk(cpu);
+
+		rtc_align(&alarm[0], NSEC_PER_SEC);
+		alarm[1] = alarm[0];
+	}
 	rtc.alarm = jiffies + RTC_INTERVAL;
 	mod_timer(&rtc.timer, rtc.alarm);
 }
@@ -313,10 +320,10 @@ static void ring_init(void)
 static DEFINE_MUTEX(netdev_lock);
 static DEFINE_MUTEX(address_lock);
 
-/* Some of what a driver does with a lock in hand: up to a time slice. */
+/* Some of what a driver does, with or without a lock in hand: about a time slice. */
 static noinline void netdev_busy(void)
 {
-	unsigned int i, n = get_random_u32_below(50000);
+	unsigned int i, n = get_random_u32_below(80000);
 
 	for (i = 0; i < n; i++)
 		barrier();
@@ -332,7 +339,7 @@ static int netdev_up(void *unused)
 		mutex_lock(&address_lock);
 		mutex_unlock(&address_lock);
 		mutex_unlock(&netdev_lock);
-		schedule_timeout_uninterruptible(HZ / 10);
+		schedule_timeout_uninterruptible(HZ);
 	}
 	return 0;
 }
@@ -346,7 +353,7 @@ static int netdev_set_address(void *unused)
 		mutex_lock(&netdev_lock);
 		mutex_unlock(&netdev_lock);
 		mutex_unlock(&address_lock);
-		schedule_timeout_uninterruptible(HZ / 10);
+		schedule_timeout_uninterruptible(HZ);
 	}
 	return 0;
 }
