@@ -36,10 +36,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let Args { name, era, mut options } = args;
     match name.as_deref() {
         None => {}
+        Some("linux") => return super::run::boot_linux(options),
         Some("list") => {
             for scene in SCENES {
                 println!("{:16} {}", scene.name, scene.about);
             }
+            println!("{:16} a real Linux kernel; `--append wkdbbug=NAME` plants one of its bugs", "linux");
             return Ok(Exit::Ok);
         }
         Some(name) => {

@@ -10,9 +10,10 @@ use wkdb_tracer::{GuestTime, Outcome, Totals};
 use super::console::Terminal;
 use super::prepare::CodeDir;
 use super::{Exit, UsageError, print};
-use crate::code_cache::Variant;
+use crate::code_cache::{CodeStore, Variant};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
+use crate::demo::linux::LinuxFiles;
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
 use crate::process::MachineProcess;
@@ -83,7 +84,7 @@ pub(super) struct RunOptions {
 /// Arguments of `wkdb run`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The kernel: vmlinux as a Wasm module.
+    /// The kernel: vmlinux as a Wasm module; or `linux`, the bundled one with its own initramfs.
     kernel: PathBuf,
     /// The initramfs (cpio, as the kernel wants it).
     #[arg(long, value_name = "FILE")]
@@ -102,7 +103,19 @@ pub(super) struct Guest {
 
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
+    // A file of that name goes first, and with an initramfs of one's own `linux` has to be a file.
+    if args.kernel.as_os_str() == "linux" && args.initrd.is_none() && !args.kernel.exists() {
+        return boot_linux(args.options);
+    }
     boot(Guest { kernel: args.kernel, initrd: args.initrd }, args.options)
+}
+
+/// Boots the bundled Linux, with four CPUs unless told otherwise.
+pub(super) fn boot_linux(mut options: RunOptions) -> anyhow::Result<Exit> {
+    options.cpus = options.cpus.or(Some(4));
+    let files = LinuxFiles::write(CodeStore::open().ok().as_ref())
+        .context("cannot write the bundled Linux to a temporary directory")?;
+    boot(Guest { kernel: files.kernel(), initrd: Some(files.initramfs()) }, options)
 }
 
 /// The kernel command line that the options make.

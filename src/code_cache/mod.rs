@@ -42,16 +42,19 @@ pub enum Artifact {
     Code,
     /// The map between original and rewritten code offsets.
     OffsetMap,
+    /// A bundled guest's module, unpacked.
+    Module,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 2] = [Artifact::Code, Artifact::OffsetMap];
+    const ALL: [Artifact; 3] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
         match self {
             Artifact::Code => "cwasm",
             Artifact::OffsetMap => "map",
+            Artifact::Module => "wasm",
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The bundled guest: minik, a small SMP kernel that follows the host contract, and the bugs it can plant.
 //!
-//! Its sources are in `src/demo/minik`; `scripts/build-demo.sh` makes the files that are embedded here.
+//! Its sources are in `src/demo/minik`; `scripts/build-demo.sh` makes the files that are embedded here. [`linux`] is a
+//! real kernel.
+
+pub mod linux;
 
 use std::io;
 use std::path::PathBuf;

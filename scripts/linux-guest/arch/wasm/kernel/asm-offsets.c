@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+#define COMPILE_OFFSETS
+#include <linux/kbuild.h>
+#include <linux/sched.h>
+#include <linux/thread_info.h>
+
+int main(void)
+{
+	OFFSET(TASK_STACK, task_struct, stack);
+	DEFINE(TASK_STACK_TOP, THREAD_SIZE);
+	return 0;
+}
