@@ -5,11 +5,16 @@ use std::process::{Command, Stdio};
 
 /// What the program prints when it boots the bundled Linux with this bug.
 fn planted(name: &str, script: &str) -> String {
+    planted_with(name, script, "fair")
+}
+
+/// The same under a schedule of one's choice.
+fn planted_with(name: &str, script: &str, schedule: &str) -> String {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(script.as_bytes()).unwrap();
     let append = format!("wkdbbug={name}");
     let output = Command::new(env!("CARGO_BIN_EXE_wkdb"))
-        .args(["run", "linux", "--expect-timeout", "60s", "--append", &append, "--input"])
+        .args(["run", "linux", "--sched", schedule, "--expect-timeout", "60s", "--append", &append, "--input"])
         .arg(file.path())
         .stdin(Stdio::null())
         .output()
@@ -61,4 +66,11 @@ fn a_stack_that_overflows() {
 fn a_timer_wheel_that_stands_still() {
     let said = planted("timer-stall", "expect \"\\n# \"\nwait 6s\nsend \"uptime\\n\"\nexpect \"up \"\n");
     assert!(said.contains("expect \"up \" was not printed"), "{said}");
+}
+
+/// A schedule that cuts in anywhere; a fair one starts its slice where the consumer wakes, and does not.
+#[test]
+fn a_wakeup_that_is_lost() {
+    let said = planted_with("lost-wakeup", "expect \"\\n# \"\nwait 300s\n", "random");
+    assert!(said.contains("INFO: task ring_consumer/0:") && said.contains("reached script"), "{said}");
 }

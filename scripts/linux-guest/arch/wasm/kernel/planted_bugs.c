@@ -272,15 +272,24 @@ static void fbdev_init(void)
 /* lost-wakeup: a ring between two threads. */
 
 static struct {
-	unsigned int head, tail;
+	unsigned int head, tail, checksum;
 	struct task_struct *consumer;
 } ring;
+
+static noinline void ring_idle(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		WRITE_ONCE(ring.checksum, ring.checksum * 31 + i);
+}
 
 static int ring_consumer(void *unused)
 {
 	for (;;) {
 		/* BUG: an item that comes after this look and before the sleep wakes nobody. */
 		if (READ_ONCE(ring.head) == ring.tail) {
+			ring_idle();
 			set_current_state(TASK_UNINTERRUPTIBLE);
 			schedule();
 			continue;
@@ -298,12 +307,12 @@ static int ring_producer(void *unused)
 		WRITE_ONCE(ring.head, ring.head + 1);
 		wake_up_process(ring.consumer);
 		for (spins = 0; READ_ONCE(ring.tail) != ring.head; spins++) {
-			if (spins < 1000)
+			if (spins < 500000)
 				cpu_relax();
 			else
 				schedule_timeout_uninterruptible(HZ);
 		}
-		if (ring.head % 1024 == 0)
+		if (ring.head % 16 == 0)
 			schedule_timeout_uninterruptible(1);
 	}
 	return 0;
@@ -311,8 +320,8 @@ static int ring_producer(void *unused)
 
 static void ring_init(void)
 {
-	ring.consumer = kthread_run(ring_consumer, NULL, "ring_consumer");
-	kthread_run(ring_producer, NULL, "ring_producer");
+	ring.consumer = kthread_run_on_cpu(ring_consumer, NULL, 0, "ring_consumer/%u");
+	kthread_run_on_cpu(ring_producer, NULL, cpumask_last(cpu_online_mask), "ring_producer/%u");
 }
 
 /* deadlock: the network device and its address list. */
@@ -365,8 +374,8 @@ static void acpi_init_planted(void)
 
 static void netdev_init(void)
 {
-	kthread_run(netdev_up, NULL, "netdev_up");
-	kthread_run(netdev_set_address, NULL, "netdev_address");
+	kthread_run_on_cpu(netdev_up, NULL, 0, "netdev_up/%u");
+	kthread_run_on_cpu(netdev_set_address, NULL, cpumask_last(cpu_online_mask), "netdev_addr/%u");
 }
 
 static const struct {
