@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs all of them: unit tests (seconds), then those that run guests.
+# Runs all tests: unit tests (seconds), then those that run guests. They need nothing but Rust: the guests are committed,
+# with checks that they match their sources.
 #
 #   scripts/test.sh          everything
 #   scripts/test.sh unit     only what needs no guest
