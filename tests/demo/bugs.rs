@@ -10,8 +10,13 @@ fn wkdb(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wkdb")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// What was printed, but for the line that announces the scene: it names the symptom whether that shows or not.
 fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let announces = |line: &&str| SCENES.iter().any(|scene| *line == format!("wkdb: {}: {}", scene.name, scene.about));
+    let kept: Vec<_> = said.lines().filter(|line| !announces(line)).collect();
+    assert!(kept.len() < said.lines().count(), "the scene was not announced: {said}");
+    kept.join("\n")
 }
 
 /// What a scene has to print.

@@ -1,13 +1,14 @@
 //! Runs minik in this process.
 
 use std::path::Path;
-use std::time::Duration;
 
 use wkdb::code_cache::store::DEFAULT_LIMIT;
 use wkdb::condition::Condition;
 use wkdb::demo::{Files, KERNEL_6_4, KERNEL_7_0};
-use wkdb::machine::{Cache, Command, Machine, MachineConfig, Output, Port};
+use wkdb::machine::{Cache, Machine, MachineConfig};
 use wkdb_tracer::{Event, GuestTime, Outcome, Totals};
+
+use crate::collect::Collect;
 
 /// What minik did.
 pub(crate) struct Run {
@@ -25,26 +26,6 @@ impl Run {
             _ => None,
         });
         traps.collect()
-    }
-}
-
-#[derive(Default)]
-struct Collect {
-    console: Vec<u8>,
-    events: Vec<Event>,
-}
-
-impl Port for Collect {
-    fn output(&mut self, output: Output) {
-        match output {
-            Output::Console(bytes) => self.console.extend(bytes),
-            Output::Event(event) => self.events.push(event),
-            Output::Module { .. } => {}
-        }
-    }
-
-    fn commands(&mut self, _: Option<Duration>) -> Vec<Command> {
-        Vec::new()
     }
 }
 

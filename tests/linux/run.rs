@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use wkdb::code_cache::store::DEFAULT_LIMIT;
 use wkdb::condition::Condition;
 use wkdb::demo::linux::LinuxFiles;
-use wkdb::machine::{Cache, Command, Machine, MachineConfig, Output, Port};
+use wkdb::machine::{Cache, Machine, MachineConfig};
 use wkdb_tracer::{Event, GuestTime, Outcome, Totals};
+
+use crate::collect::Collect;
 
 /// What Linux did.
 pub(crate) struct Run {
@@ -29,26 +30,6 @@ impl Run {
     /// How many traps there were.
     pub(crate) fn traps(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Trap { .. })).count()
-    }
-}
-
-#[derive(Default)]
-struct Collect {
-    console: Vec<u8>,
-    events: Vec<Event>,
-}
-
-impl Port for Collect {
-    fn output(&mut self, output: Output) {
-        match output {
-            Output::Console(bytes) => self.console.extend(bytes),
-            Output::Event(event) => self.events.push(event),
-            Output::Module { .. } => {}
-        }
-    }
-
-    fn commands(&mut self, _: Option<Duration>) -> Vec<Command> {
-        Vec::new()
     }
 }
 
