@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# Runs all tests: unit tests (seconds), then those that run guests. They need nothing but Rust: the guests are committed,
-# with checks that they match their sources.
+# Installs what the tests need and runs them, in three tiers: unit tests (seconds), guests (small kernels and minik), and
+# the whole system (gdb and lldb, Linux). The guests are committed, with checks that they match their sources.
 #
 #   scripts/test.sh          everything
 #   scripts/test.sh unit     only what needs no guest
-#   scripts/test.sh guest    only what runs guests
+#   scripts/test.sh guest    only what runs small guests
+#   scripts/test.sh system   only what runs Linux or drives a debugger
+#   scripts/test.sh tools    only installs the debuggers that the system tests drive
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Test binaries of the third tier; all others of tests/ are of the second.
+system=(linux gdb)
+
 tier=${1:-all}
 case $tier in
-all | unit | guest) ;;
+all | unit | guest | system | tools) ;;
 *)
-    echo "usage: $0 [unit|guest]" >&2
+    echo "usage: $0 [unit|guest|system|tools]" >&2
     exit 2
     ;;
 esac
@@ -22,9 +27,58 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-if [[ $tier != guest ]]; then
+# Debian's gdb and lldb-22, and a newer gdb from PyPI, which comes as a Python package.
+install_tools() {
+    local packages=() root=() log=target/test-tools/install.log
+    mkdir -p target/test-tools
+    command -v gdb >/dev/null || packages+=(gdb)
+    command -v lldb-22 >/dev/null || packages+=(lldb-22)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    if [[ ${#packages[@]} != 0 ]]; then
+        if ! command -v apt-get >/dev/null; then
+            echo "$0: the system tests need ${packages[*]}: install them" >&2
+            exit 1
+        fi
+        if [[ $(id -u) != 0 ]]; then root=(sudo); fi
+        echo "installing ${packages[*]} (log: $log)"
+        if ! { "${root[@]}" apt-get update -q && DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -q \
+            --no-install-recommends "${packages[@]}"; } >"$log" 2>&1 </dev/null; then
+            tail -n 20 "$log" >&2
+            echo "$0: could not install ${packages[*]}: install them by hand" >&2
+            exit 1
+        fi
+    fi
+    if [[ ! -x target/test-tools/gdb18/bin/gdb ]]; then
+        echo "installing gdb 18 (the PyPI package gdb-for-pwndbg) into target/test-tools/gdb18"
+        rm -rf target/test-tools/gdb18
+        python3 -m venv target/test-tools/gdb18
+        target/test-tools/gdb18/bin/pip install -q --disable-pip-version-check gdb-for-pwndbg
+    fi
+}
+
+if [[ $tier == tools ]]; then
+    install_tools
+    exit 0
+fi
+if [[ $tier == all || $tier == unit ]]; then
     cargo test --workspace --lib --bins
 fi
-if [[ $tier != unit ]]; then
-    cargo test --workspace --test '*'
+if [[ $tier == all || $tier == guest ]]; then
+    second=()
+    for main in tests/*.rs tests/*/main.rs; do
+        name=${main#tests/}
+        name=${name%.rs}
+        name=${name%/main}
+        [[ -e $main && " ${system[*]} bench " != *" $name "* ]] && second+=(--test "$name")
+    done
+    cargo test "${second[@]}"
+    cargo test --package wkdb-tracer --package wkdb-debugger --test '*'
+fi
+if [[ $tier == all || $tier == system ]]; then
+    install_tools
+    third=()
+    for name in "${system[@]}"; do
+        [[ -e tests/$name/main.rs ]] && third+=(--test "$name")
+    done
+    cargo test "${third[@]}"
 fi
