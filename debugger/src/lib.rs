@@ -2,5 +2,6 @@
 //! through which everything is asked of the guest.
 
 pub mod companion;
+pub mod gdb;
 pub mod inferior;
 pub mod symbols;
