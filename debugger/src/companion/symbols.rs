@@ -147,12 +147,6 @@ fn sized(mut data: Vec<Datum>, end: u64) -> impl Iterator<Item = Symbol> {
     data.into_iter().map(move |datum| {
         let next = addresses.get(addresses.partition_point(|&address| address <= datum.address));
         let size = datum.size.unwrap_or_else(|| next.map_or(end, |&next| next).saturating_sub(datum.address));
-        Symbol {
-            name: datum.name,
-            address: datum.address,
-            size,
-            kind: SymbolKind::Object,
-            global: datum.global,
-        }
+        Symbol { name: datum.name, address: datum.address, size, kind: SymbolKind::Object, global: datum.global }
     })
 }

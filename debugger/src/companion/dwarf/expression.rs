@@ -13,9 +13,10 @@
 //! A frame base is always the value: gdb takes what is on the stack for it.
 //!
 //! Where addresses have 4 bytes, so have the debugger's untyped stack entries: an i64 is read with a type of 8 bytes, and
-//! the constants that it is combined with are converted to the same type, for gdb refuses to combine different ones.
+//! the constants that it is combined with are converted to the same type, for gdb refuses to combine different ones. Of
+//! one that is cut to 4 bytes at once only these are read: that is what most are for, and lldb has no typed reads.
 
-use gimli::{Dwarf, EndianSlice, Expression, LittleEndian, Operation, Unit};
+use gimli::{AttributeValue, Dwarf, EndianSlice, Expression, LittleEndian, Operation, Unit};
 
 use super::super::bytes::{PADDED_ULEB, Put};
 use super::super::layout::{GLOBALS_SHOWN, SLOT_BYTES, Slot, WordSize};
@@ -92,7 +93,14 @@ impl<'m> Expressions<'_, 'm> {
         fixups: &mut Vec<TypeFixup>,
     ) -> Option<()> {
         let ops = self.operations(expression)?;
-        let mut writer = Writer { target: &self.target, v5: self.unit.encoding().version >= 5, out, fixups, ty: None };
+        let mut writer = Writer {
+            target: &self.target,
+            unit: self.unit,
+            v5: self.unit.encoding().version >= 5,
+            out,
+            fixups,
+            ty: None,
+        };
         let mut rest = ops.as_slice();
         if purpose == Purpose::FrameBase
             && let [value, Op { operation: Operation::StackValue, .. }] = rest
@@ -160,6 +168,7 @@ impl Target<'_> {
 
 struct Writer<'w, 'm> {
     target: &'w Target<'m>,
+    unit: &'w Unit<Slice<'m>>,
     v5: bool,
     out: &'w mut Vec<u8>,
     fixups: &'w mut Vec<TypeFixup>,
@@ -221,7 +230,8 @@ impl Writer<'_, '_> {
                 if self.is_last(after) {
                     return Some(2);
                 }
-                self.value(value, next, function);
+                let read = self.value(value, after, function);
+                return Some(1 + read);
             }
             Operation::Address { address } => {
                 if self.target.is_dropped(*address, self.target.wasm.memory_base.is_some()) {
@@ -336,28 +346,41 @@ impl Writer<'_, '_> {
         self.out.word(self.target.word, address);
     }
 
-    /// Reads the value at the place on the stack.
-    fn value(
-        &mut self,
-        value: &Operation<Slice<'_>>,
-        next: Option<&Operation<Slice<'_>>>,
-        function: Option<&Function>,
-    ) {
+    /// Reads the value at the place on the stack; how many of the operations after it are done with that.
+    fn value(&mut self, value: &Operation<Slice<'_>>, after: &[Op<'_>], function: Option<&Function>) -> usize {
+        let next = after.first().map(|op| &op.operation);
         let is_i64 = match value {
             Operation::WasmLocal { index } => function.is_some_and(|function| function.is_i64(*index)),
             _ => false,
         };
-        let before = self.ty;
-        if self.target.word == WordSize::Four && is_i64 {
-            self.typed(DW_OP_DEREF_TYPE, DW_OP_GNU_DEREF_TYPE, &[SLOT_BYTES as u8], TypeRef::Wide);
-            if before.is_some() && before != self.ty {
-                self.ty = before;
-                self.unify(next);
-            }
-        } else {
+        if self.target.word == WordSize::Eight || !is_i64 {
             self.out.u8(DW_OP_DEREF);
             self.unify(next);
+            return 0;
         }
+        if let [Op { operation: Operation::Convert { base_type: wide }, .. }, narrowing, ..] = after
+            && let Operation::Convert { base_type: narrow } = narrowing.operation
+            && self.integer_size(*wide) == Some(8)
+            && self.integer_size(narrow).is_some_and(|size| size <= 4)
+        {
+            self.out.u8(DW_OP_DEREF);
+            return 1;
+        }
+        let before = self.ty;
+        self.typed(DW_OP_DEREF_TYPE, DW_OP_GNU_DEREF_TYPE, &[SLOT_BYTES as u8], TypeRef::Wide);
+        if before.is_some() && before != self.ty {
+            self.ty = before;
+            self.unify(next);
+        }
+        0
+    }
+
+    /// The size in bytes of a base type, if it is one of integers.
+    fn integer_size(&self, ty: gimli::UnitOffset) -> Option<u64> {
+        let entry = self.unit.entry(ty).ok()?;
+        let AttributeValue::Encoding(encoding) = entry.attr_value(gimli::DW_AT_encoding)? else { return None };
+        let integer = matches!(encoding, gimli::DW_ATE_signed | gimli::DW_ATE_unsigned);
+        entry.attr_value(gimli::DW_AT_byte_size)?.udata_value().filter(|_| integer)
     }
 
     /// Gives the value on top of the stack the type of what it is going to be combined with.

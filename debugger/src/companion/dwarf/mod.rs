@@ -141,7 +141,10 @@ impl Pass {
                 Ok(None) => return pass,
                 // The next header's place is known only from this one.
                 Err(error) => {
-                    note(problems, format!("the debug information after the {}th unit is lost: {error}", pass.units.len()));
+                    note(
+                        problems,
+                        format!("the debug information after the {}th unit is lost: {error}", pass.units.len()),
+                    );
                     return pass;
                 }
             };

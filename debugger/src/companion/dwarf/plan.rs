@@ -7,8 +7,8 @@ use gimli::{Abbreviation, AttributeSpecification, DwAt, DwForm, DwTag};
 use super::super::bytes::Put;
 use super::expression::Purpose;
 
-/// Abbreviation codes are below this; compilers count from 1.
-pub(super) const MAX_CODE: u64 = 0x1_0000;
+/// Abbreviation codes are below this: lldb reads no larger ones, and compilers count from 1.
+pub(super) const MAX_CODE: u64 = 0xffff;
 
 /// How an attribute is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,12 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans the entries of an abbreviation, and writes what it is in the output to `abbreviations`.
-    pub(super) fn new(abbreviation: &Abbreviation, version: u16, address_size: u8, abbreviations: &mut Vec<u8>) -> Plan {
+    pub(super) fn new(
+        abbreviation: &Abbreviation,
+        version: u16,
+        address_size: u8,
+        abbreviations: &mut Vec<u8>,
+    ) -> Plan {
         let tag = abbreviation.tag();
         let specs = abbreviation.attributes().to_vec();
         let mut plan = Plan {
@@ -101,9 +106,9 @@ impl Plan {
     }
 }
 
-/// Writes the abbreviation of the base type of 8 bytes that a unit may be given. Its code is [`MAX_CODE`].
-pub(super) fn wide_type(abbreviations: &mut Vec<u8>) {
-    begin(abbreviations, MAX_CODE, gimli::DW_TAG_base_type, false);
+/// Writes the abbreviation of the base type of 8 bytes that a unit may be given.
+pub(super) fn wide_type(abbreviations: &mut Vec<u8>, code: u64) {
+    begin(abbreviations, code, gimli::DW_TAG_base_type, false);
     attribute(abbreviations, gimli::DW_AT_name, gimli::DW_FORM_string);
     attribute(abbreviations, gimli::DW_AT_encoding, gimli::DW_FORM_data1);
     attribute(abbreviations, gimli::DW_AT_byte_size, gimli::DW_FORM_data1);
@@ -137,10 +142,7 @@ fn is_dropped(tag: DwTag) -> bool {
 }
 
 fn is_pointer(tag: DwTag) -> bool {
-    matches!(
-        tag,
-        gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type
-    )
+    matches!(tag, gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type)
 }
 
 /// How an attribute is changed; `None` if it stays as it is.

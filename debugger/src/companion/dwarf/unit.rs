@@ -1,6 +1,8 @@
 //! Rewrites one unit of `.debug_info`: entry by entry, copying what stays the same, then filling in references.
 
-use gimli::{Attribute, AttributeValue, Dwarf, EndianSlice, EntriesRaw, LittleEndian, Section, Unit, UnitOffset, UnitType};
+use gimli::{
+    Attribute, AttributeValue, Dwarf, EndianSlice, EntriesRaw, LittleEndian, Section, Unit, UnitOffset, UnitType,
+};
 
 use super::super::bytes::Put;
 use super::super::wasm::Function;
@@ -377,7 +379,11 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             }
             self.check_lists()?;
         }
-        if v5 { self.out.loclists.end() } else { self.out.loc.end() }
+        if v5 {
+            self.out.loclists.end()
+        } else {
+            self.out.loc.end()
+        }
         Ok(place)
     }
 
@@ -394,7 +400,11 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             }
             self.check_lists()?;
         }
-        if v5 { self.out.rnglists.end() } else { self.out.ranges.end() }
+        if v5 {
+            self.out.rnglists.end()
+        } else {
+            self.out.ranges.end()
+        }
         Ok(place)
     }
 
@@ -424,9 +434,11 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
     fn wide_type(&mut self) -> Option<u32> {
         let fixups = self.types.iter().chain(&self.list_types);
         fixups.into_iter().find(|fixup| fixup.to == TypeRef::Wide)?;
-        wide_type(&mut self.out.abbrev);
+        // Only codes that were met are in the output.
+        let code = self.plans.len() as u64;
+        wide_type(&mut self.out.abbrev, code);
         let place = (self.out.info.len() - self.start) as u32;
-        self.out.info.uleb(MAX_CODE);
+        self.out.info.uleb(code);
         self.out.info.string(b"DW_ATE_unsigned_64");
         self.out.info.u8(gimli::DW_ATE_unsigned.0);
         self.out.info.u8(8);

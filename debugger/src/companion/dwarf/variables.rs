@@ -44,12 +44,10 @@ fn size(unit: &Unit<Slice<'_>>, mut offset: UnitOffset) -> Result<Option<u64>, g
             gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type | gimli::DW_TAG_rvalue_reference_type => {
                 return Ok(elements.checked_mul(u64::from(unit.encoding().address_size)));
             }
-            gimli::DW_TAG_array_type => {
-                match count(unit, offset)?.and_then(|count| count.checked_mul(elements)) {
-                    Some(count) => elements = count,
-                    None => return Ok(None),
-                }
-            }
+            gimli::DW_TAG_array_type => match count(unit, offset)?.and_then(|count| count.checked_mul(elements)) {
+                Some(count) => elements = count,
+                None => return Ok(None),
+            },
             gimli::DW_TAG_typedef
             | gimli::DW_TAG_const_type
             | gimli::DW_TAG_volatile_type
