@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wkdb_tracer::ModuleId;
 
 use crate::companion::layout::Layout;
+use crate::companion::{Companion, CompanionModule, build_kernel, build_user};
 use crate::inferior::Inferior;
 
 /// Makes the files in which a client finds a module's symbols.
@@ -21,6 +22,31 @@ pub trait Companions {
         layout: &Layout,
         module: ModuleId,
     ) -> Result<Option<Arc<[u8]>>, String>;
+}
+
+/// Makes companions from the modules, as they are asked for: a second for a kernel of 30 MB.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BuildCompanions;
+
+impl Companions for BuildCompanions {
+    fn companion(
+        &mut self,
+        inferior: &mut dyn Inferior,
+        layout: &Layout,
+        module: ModuleId,
+    ) -> Result<Option<Arc<[u8]>>, String> {
+        let wasm = inferior.module(module).map_err(|error| error.to_string())?;
+        let built = if module == ModuleId::KERNEL {
+            build_kernel(&CompanionModule { id: module, wasm: &wasm }, layout)
+        } else {
+            build_user(&CompanionModule { id: module, wasm: &wasm }, layout, None)
+        };
+        let Companion { elf, problems } = built.map_err(|error| error.to_string())?;
+        for problem in problems {
+            log::warn!("debug information for gdb: {problem}");
+        }
+        Ok(Some(elf.into()))
+    }
 }
 
 /// The name of the kernel's companion.

@@ -35,7 +35,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use files::Companions;
+pub use files::{BuildCompanions, Companions};
 pub use monitor::{BasicCommands, MonitorCommands};
 pub use server::{Server, ServerError, ServerEvent, ServerParts};
 pub use threads::{TaskName, TaskNames};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wkdb_tracer::RunnerId;
 
-use super::super::{Server, ServerEvent};
+use super::super::{BuildCompanions, Server, ServerEvent, ServerParts};
 use super::fake::{Fake, parts};
 use crate::inferior::{BreakpointId, Inferior, Resume, Status, StopReason};
 
@@ -22,7 +22,8 @@ struct Served {
 
 impl Served {
     fn new(fake: Fake) -> Served {
-        let server = Server::bind((Ipv4Addr::LOCALHOST, 0).to_address(), parts()).unwrap();
+        let parts = ServerParts { companions: Box::new(BuildCompanions), ..parts() };
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0).to_address(), parts).unwrap();
         Served { fake, server, events: Vec::new() }
     }
 
@@ -180,6 +181,7 @@ fn gdb_attaches_looks_around_and_leaves() {
     let at = |served: &Served, n| format!("{:#x}", served.fake.address(0, n));
     let Some(out) = served.gdb(&[
         "info threads",
+        "bt",
         "info registers eip esp",
         "x/4xb 16",
         "set var *(char*)16 = 0x55",
@@ -200,6 +202,12 @@ fn gdb_attaches_looks_around_and_leaves() {
             "* 1    Thread 1 \"swapper/0/0x1000 @cpu0 running\"",
             "2    Thread 2 \"init/0x1100 @cpu1 waiting on 0x40\"",
             "3    Thread 3 \"kthreadd/0x1200 @cpu0 new\"",
+            "#0  ",
+            " in inner ()",
+            "#1  ",
+            " in outer ()",
+            "#2  ",
+            " in [host] ()",
             &inner,
             "0xff0",
             "0x10\t0x11\t0x12\t0x13",
