@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wasmparser::{BinaryReader, Encoding, FunctionBody, Name, Operator, OperatorsReader, Parser, Payload, TypeRef};
 use wkdb_tracer::{CodeOffset, WasmValue};
 
+use super::disas;
 use crate::companion::layout::WordSize;
 
 /// How many instructions a prologue has at most: at -O0, each step of it goes through a local.
@@ -132,15 +133,31 @@ impl Code {
 
     /// The instruction after the one at `offset`.
     pub(super) fn after(&self, offset: CodeOffset) -> CodeOffset {
+        self.instruction(offset).1
+    }
+
+    /// An instruction in words, where it ends, and the function that it calls.
+    pub(super) fn disassembled(&self, offset: CodeOffset) -> (String, CodeOffset, Option<u32>) {
+        let (operator, end) = self.instruction(offset);
+        let text = operator.as_ref().map_or_else(|| "(no instruction)".to_owned(), disas::text);
+        let callee = operator.and_then(|operator| match operator {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => Some(function_index),
+            _ => None,
+        });
+        (text, end, callee)
+    }
+
+    /// An instruction, and where it ends: one byte on, where there is none.
+    fn instruction(&self, offset: CodeOffset) -> (Option<Operator<'_>>, CodeOffset) {
         let end = self.body_at(offset).map_or(offset.0, |body| body.end);
         let bytes = self.bytes(offset, end.saturating_sub(offset.0) as usize);
         let mut reader = OperatorsReader::new(BinaryReader::new(bytes, 0));
-        let len = reader.read().ok().map_or(1, |_| reader.original_position());
-        CodeOffset(offset.0.saturating_add(len as u32))
+        let operator = reader.read().ok();
+        let len = if operator.is_some() { reader.original_position() } else { 1 };
+        (operator, CodeOffset(offset.0.saturating_add(len as u32)))
     }
 
     /// The first instruction of a function, by its index.
-    #[cfg(test)]
     pub(super) fn first_instruction(&self, function: u32) -> Option<CodeOffset> {
         let body = self.body(function)?;
         let reader = self.reader(body)?;

@@ -15,6 +15,7 @@
 
 mod arch;
 mod code;
+mod disas;
 mod files;
 mod front;
 mod link;

@@ -44,7 +44,8 @@ fn cpus(inferior: &mut dyn Inferior) -> Result<String, InferiorError> {
     for task in &tasks {
         let context = &task.context;
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{}: {} ({}, {:?})", context.cpu, context.comm, context.task, task.state);
+        let state = super::threads::state(task);
+        let _ = writeln!(text, "{}: {}/{} {state}", context.cpu, context.comm, context.task);
     }
     Ok(text)
 }

@@ -25,6 +25,7 @@ use gdbstub::target::ext::target_description_xml_override::{
     TargetDescriptionXmlOverride, TargetDescriptionXmlOverrideOps,
 };
 use gdbstub::target::{Target, TargetError, TargetResult};
+use wkdb_tracer::CodeAddress;
 
 use super::arch::{AllRegisters, Processor, RegisterNumber};
 use super::files::{Files, KERNEL};
@@ -32,8 +33,12 @@ use super::monitor::MonitorCommands;
 use super::points::{Kind, Point, Points};
 use super::threads::runner;
 use super::view::{Fault, View};
+use super::wire::number;
 use crate::companion::layout::Region;
 use crate::inferior::{Direction, Inferior, Resume, Step, StepKind, WatchKind, Who};
+
+/// How many instructions are disassembled at a time.
+const MAX_DISASSEMBLED: u64 = 4096;
 
 /// The inferior for the time of one packet.
 pub(super) struct Face<'a> {
@@ -94,6 +99,28 @@ impl<'a> Face<'a> {
         let values = self.view.values(self.inferior, tid);
         let values = self.answer(values)?;
         Ok(self.view.registers.all_bytes(&values))
+    }
+
+    /// What the script for gdb asks for: `ADDRESS COUNT`, both hexadecimal, in the client's addresses. A line each:
+    /// address, length, where a call goes to or 0, and the instruction.
+    fn disassemble(&self, operands: &str) -> String {
+        let mut operands = operands.split_whitespace().map(|operand| number(operand.as_bytes()));
+        let (Some(Some(mut address)), Some(Some(count))) = (operands.next(), operands.next()) else {
+            return "usage: monitor wkdb-disas ADDRESS COUNT, without 0x\n".to_owned();
+        };
+        let modules = &self.view.modules;
+        let mut text = String::new();
+        for _ in 0..count.min(MAX_DISASSEMBLED) {
+            let Some(place) = modules.instruction(address) else { break };
+            let Some(code) = modules.code(place.module) else { break };
+            let (words, end, callee) = code.disassembled(place.offset);
+            let callee = callee.and_then(|callee| code.first_instruction(callee));
+            let callee = callee.and_then(|offset| modules.layout().code_address(CodeAddress { offset, ..place }));
+            let len = u64::from(end.0 - place.offset.0);
+            text.push_str(&format!("{address:#x} {len} {:#x} {words}\n", callee.unwrap_or(0)));
+            address += len;
+        }
+        text
     }
 
     fn refuse_registers(&mut self, what: &str) -> TargetError<Infallible> {
@@ -348,7 +375,10 @@ impl HwWatchpoint for Face<'_> {
 impl MonitorCmd for Face<'_> {
     fn handle_monitor_cmd(&mut self, command: &[u8], mut out: ConsoleOutput<'_>) -> Result<(), Infallible> {
         let command = String::from_utf8_lossy(command);
-        let text = self.monitor.run(self.inferior, command.trim());
+        let text = match command.trim().strip_prefix("wkdb-disas ") {
+            Some(operands) => self.disassemble(operands),
+            None => self.monitor.run(self.inferior, command.trim()),
+        };
         // Whatever it was, it may have changed the guest.
         self.view.forget();
         out.write_raw(text.as_bytes());

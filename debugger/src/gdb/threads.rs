@@ -41,15 +41,19 @@ pub(super) fn title(task: &TaskInfo, name: Option<TaskName>) -> String {
         Some(TaskName { comm, pid }) => format!("{comm}/{pid}"),
         None => format!("{}/{}", context.comm, context.task),
     };
-    let state = match task.state {
+    format!("{who} @{} {}", context.cpu, state(task))
+}
+
+/// What a task is doing, in a few words.
+pub(super) fn state(task: &TaskInfo) -> String {
+    match task.state {
         _ if !task.started => "new".to_owned(),
         RunnerState::Runnable if task.holds_cpu => "running".to_owned(),
         RunnerState::Runnable => "runnable".to_owned(),
         RunnerState::Waiting { address, .. } => format!("waiting on {address:#x}"),
         RunnerState::SwitchedOut => "switched out".to_owned(),
         RunnerState::Stopped => "stopped".to_owned(),
-    };
-    format!("{who} @{} {state}", context.cpu)
+    }
 }
 
 /// What `qXfer:threads:read` gives.

@@ -247,3 +247,31 @@ fn gdb_interrupts_a_running_guest() {
     assert_order(&out, &["$1 = ", "Thread 1", "killed"]);
     assert!(matches!(served.events.last(), Some(ServerEvent::Kill(_))), "{:?}", served.events);
 }
+
+#[test]
+fn the_script_shows_wasm_and_the_machine() {
+    let mut served = Served::new(Fake::new());
+    let script = tempfile::Builder::new().suffix(".py").tempfile().unwrap();
+    std::fs::write(script.path(), super::super::GDB_SCRIPT).unwrap();
+    let source = format!("source {}", script.path().display());
+    let Some(out) = served.gdb(&[&source, "disassemble outer", "x/2i $pc", "info wkdb"]) else { return };
+    assert_order(
+        &out,
+        &[
+            "Dump of assembler code for function outer",
+            "local.get 0",
+            "call 0 <inner>",
+            "drop",
+            "end",
+            "=> ",
+            "local.get 1",
+            "local.get 0",
+            "Machine",
+            "tick 100, guest time 0.005000",
+            "CPUs",
+            "cpu0: swapper/0",
+            "Tasks",
+            "3  kthreadd",
+        ],
+    );
+}
