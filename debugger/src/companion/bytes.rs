@@ -27,6 +27,8 @@ pub(super) trait Put {
     fn align(&mut self, align: usize);
     /// Sets the four bytes at `at`, which are there already.
     fn patch_u32(&mut self, at: usize, value: u32);
+    /// Sets the address at `at`, which is there already.
+    fn patch_word(&mut self, word: WordSize, at: usize, value: u64);
     /// Sets the [`PADDED_ULEB`] bytes at `at`, which are there already; false if the value needs more.
     fn patch_uleb(&mut self, at: usize, value: u32) -> bool;
 }
@@ -86,6 +88,11 @@ impl Put for Vec<u8> {
 
     fn patch_u32(&mut self, at: usize, value: u32) {
         self[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn patch_word(&mut self, word: WordSize, at: usize, value: u64) {
+        let len = word.bytes() as usize;
+        self[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
     }
 
     fn patch_uleb(&mut self, at: usize, value: u32) -> bool {

@@ -6,6 +6,7 @@ use super::layout::{HOST_BYTES, Layout, Slot};
 const DW_CFA_DEF_CFA: u8 = 0x0c;
 const DW_CFA_OFFSET: u8 = 0x80;
 const DW_CFA_UNDEFINED: u8 = 0x07;
+const DW_CFA_SAME_VALUE: u8 = 0x08;
 const DW_CFA_NOP: u8 = 0x00;
 
 /// The contents of `.debug_frame` for `len` bytes of code at `base`, and, if `host`, for the host's symbol, whose frame
@@ -33,6 +34,12 @@ pub(super) fn debug_frame(layout: &Layout, base: u64, len: u64, host: bool) -> V
     ] {
         cie.u8(DW_CFA_OFFSET | register as u8);
         cie.uleb(slot.offset(word).unsigned_abs() / bytes);
+    }
+    let carried = [registers.pc, registers.cfa, registers.stack_pointer];
+    for register in (0..registers.pc).filter(|register| !carried.contains(register)) {
+        // The globals are the same for all frames. Nothing else is in a register, but for a value that was returned.
+        cie.u8(if register == registers.globals { DW_CFA_SAME_VALUE } else { DW_CFA_UNDEFINED });
+        cie.uleb(u64::from(register));
     }
     entry(&mut out, &cie, bytes);
 

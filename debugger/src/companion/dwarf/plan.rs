@@ -15,6 +15,8 @@ pub(super) const MAX_CODE: u64 = 0xffff;
 pub(super) enum Change {
     /// An address of code.
     Code,
+    /// An address of code that is the base of the unit's lists: becomes the first of its ranges.
+    Base,
     /// `high_pc`: becomes a length.
     HighPc,
     Expression(Purpose),
@@ -75,8 +77,15 @@ impl Plan {
             return plan;
         }
         begin(abbreviations, abbreviation.code(), tag, plan.has_children);
+        // Beside ranges, that of a unit is but the base of its lists.
+        let ranges = plan.specs.iter().any(|spec| spec.name() == gimli::DW_AT_ranges);
+        let base = ranges.then_some(gimli::DW_AT_low_pc);
         for (index, spec) in plan.specs.iter().enumerate() {
-            let Some(change) = change(spec.name(), spec.form()) else {
+            let change = match change(spec.name(), spec.form()) {
+                Some(Change::Code) if Some(spec.name()) == base => Some(Change::Base),
+                change => change,
+            };
+            let Some(change) = change else {
                 attribute(abbreviations, spec.name(), spec.form());
                 if let Some(value) = spec.implicit_const_value() {
                     abbreviations.sleb(value);
@@ -220,7 +229,7 @@ fn change(name: DwAt, form: DwForm) -> Option<Change> {
 /// The form that a changed attribute has in the output.
 fn form(change: Change) -> Option<DwForm> {
     Some(match change {
-        Change::Code => gimli::DW_FORM_addr,
+        Change::Code | Change::Base => gimli::DW_FORM_addr,
         Change::HighPc => gimli::DW_FORM_data4,
         Change::Expression(_) => gimli::DW_FORM_exprloc,
         Change::Locations | Change::Ranges | Change::Lines => gimli::DW_FORM_sec_offset,

@@ -50,6 +50,8 @@ pub(super) struct UnitRewriter<'r, 'm> {
     list_types: ListFixups,
     /// The functions that hold the entry under way, and the depths of their entries.
     functions: Vec<(isize, Option<&'m Function>)>,
+    /// Where the first entry's base belongs.
+    base: Option<usize>,
     /// The unit's code as its first entry tells it, else as those of functions do.
     unit_ranges: Vec<(u64, u64)>,
     function_ranges: Vec<(u64, u64)>,
@@ -92,6 +94,7 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             types: Vec::new(),
             list_types: Vec::new(),
             functions: Vec::new(),
+            base: None,
             unit_ranges: Vec::new(),
             function_ranges: Vec::new(),
             variables: Vec::new(),
@@ -127,6 +130,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
         let ranges = if self.unit_ranges.is_empty() { &mut self.function_ranges } else { &mut self.unit_ranges };
         ranges.sort_unstable();
         ranges.dedup();
+        if let (Some(at), Some(&(first, _))) = (self.base, ranges.first()) {
+            self.out.info.patch_word(self.target.word, at, first);
+        }
         add_aranges(&mut self.out.aranges, self.target.word, self.start as u32, ranges);
         self.add_variables();
         Ok(())
@@ -280,6 +286,14 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 }
                 // Without a section at 0, that is nowhere.
                 self.out.info.word(self.target.word, self.target.code(address).unwrap_or(0));
+            }
+            // Lists are absolute here, but gdb 13 misses a base, and gdb 18 takes it for an entry point, which must be in
+            // the ranges.
+            Change::Base => {
+                if entering.depth == 0 {
+                    self.base = Some(self.out.info.len());
+                }
+                self.out.info.word(self.target.word, 0);
             }
             Change::HighPc => {
                 entering.high_pc = Some((self.out.info.len(), value));
