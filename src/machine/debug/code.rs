@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use wasmparser::{
-    BinaryReader, CompositeInnerType, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef,
+    BinaryReader, CompositeInnerType, ElementItems, ExternalKind, FuncToValidate, FuncValidator,
+    FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TypeRef, ValidPayload, Validator,
+    ValidatorResources, WasmFeatures,
 };
 use wkdb_tracer::CodeOffset;
 
@@ -46,6 +48,10 @@ pub(in crate::machine) struct Instruction {
     pub(in crate::machine) kind: Kind,
     /// Whether control can come here at all; where not, no code was made of it.
     pub(in crate::machine) live: bool,
+    /// How many values the operand stack has before it.
+    pub(in crate::machine) height: u32,
+    /// How many of these it takes, if it is one that others run during: a call, or what the host does for the guest.
+    pub(in crate::machine) takes: u32,
 }
 
 /// A function's instructions.
@@ -79,6 +85,12 @@ impl FunctionCode {
         self.instructions.get(place)
     }
 
+    /// The instruction that the byte at `offset` is part of.
+    pub(in crate::machine) fn around(&self, offset: CodeOffset) -> Option<&Instruction> {
+        let behind = self.instructions.partition_point(|i| i.offset <= offset.0);
+        self.instructions.get(behind.checked_sub(1)?)
+    }
+
     /// The instruction that is next in the code behind the one at `offset`.
     pub(in crate::machine) fn behind(&self, offset: CodeOffset) -> Option<CodeOffset> {
         let next = self.instructions.partition_point(|i| i.offset <= offset.0);
@@ -109,6 +121,8 @@ pub(in crate::machine) struct CodeIndex {
     referenced: Vec<u32>,
     /// All globals, imported ones among them.
     globals: u32,
+    /// What a body is validated against.
+    resources: Option<ValidatorResources>,
     kept: RefCell<HashMap<u32, Rc<FunctionCode>>>,
 }
 
@@ -116,8 +130,13 @@ impl CodeIndex {
     /// Reads what there is. The module is valid: it is one that runs.
     pub(in crate::machine) fn read(module: &[u8]) -> Result<CodeIndex, wasmparser::Error> {
         let mut index = CodeIndex::default();
+        let mut validator = Validator::new_with_features(WasmFeatures::all());
         for payload in Parser::new(0).parse_all(module) {
-            index.payload(payload?)?;
+            let payload = payload?;
+            if let ValidPayload::Func(function, _) = validator.payload(&payload)? {
+                index.resources.get_or_insert(function.resources);
+            }
+            index.payload(payload)?;
         }
         index.referenced.sort_unstable();
         index.referenced.dedup();
@@ -232,13 +251,69 @@ impl CodeIndex {
         let body = self.bodies.get(function.checked_sub(self.imported())? as usize)?.clone();
         let ty = *self.types.get(function as usize)? as usize;
         let parameters = self.parameters.get(ty).copied().unwrap_or(0);
-        let code = Rc::new(read_function(module, body, self.base, function, parameters).ok()?);
+        let validator = FuncToValidate {
+            resources: self.resources.clone()?,
+            index: function,
+            ty: ty as u32,
+            features: WasmFeatures::all(),
+        };
+        let validator = validator.into_validator(FuncValidatorAllocations::default());
+        let code = Rc::new(self.read_function(module, body, validator, parameters).ok()?);
         let mut kept = self.kept.borrow_mut();
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
         kept.insert(function, code.clone());
         Some(code)
+    }
+
+    fn read_function(
+        &self,
+        module: &[u8],
+        body: Range<usize>,
+        mut validator: FuncValidator<ValidatorResources>,
+        parameters: u32,
+    ) -> Result<FunctionCode, wasmparser::Error> {
+        let bytes = module.get(body.clone()).unwrap_or_default();
+        let body = FunctionBody::new(BinaryReader::new(bytes, body.start));
+        let mut locals = parameters;
+        let mut groups = body.get_locals_reader()?;
+        for _ in 0..groups.get_count() {
+            let at = groups.original_position();
+            let (count, ty) = groups.read()?;
+            validator.define_locals(at, count, ty)?;
+            locals = locals.saturating_add(count);
+        }
+        let mut code = FunctionCode { function: validator.index(), instructions: Vec::new(), locals, catches: false };
+        let mut flow = Flow { live: true, blocks: vec![Block::new(true, false)] };
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            let (operator, start) = operators.read_with_offset()?;
+            let height = validator.operand_stack_height();
+            validator.op(start, &operator)?;
+            code.catches |= matches!(operator, Operator::TryTable { .. } | Operator::Try { .. });
+            code.instructions.push(Instruction {
+                offset: (start - self.base) as u32,
+                kind: kind(&operator),
+                live: flow.pass(&operator),
+                height,
+                takes: self.takes(&operator),
+            });
+        }
+        Ok(code)
+    }
+
+    /// How many operands an operator takes, if it is one that others run during.
+    fn takes(&self, operator: &Operator<'_>) -> u32 {
+        let of_type = |ty: u32| self.parameters.get(ty as usize).copied().unwrap_or(0);
+        match *operator {
+            Operator::Call { function_index } => self.types.get(function_index as usize).map_or(0, |&ty| of_type(ty)),
+            Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => of_type(type_index) + 1,
+            Operator::MemoryAtomicWait32 { .. } | Operator::MemoryAtomicWait64 { .. } => 3,
+            Operator::MemoryAtomicNotify { .. } => 2,
+            Operator::MemoryGrow { .. } => 1,
+            _ => 0,
+        }
     }
 
     /// A function's first instruction; none of an imported one.
@@ -264,31 +339,6 @@ struct Block {
     can_skip: bool,
     /// Whether a branch, or the end of an arm, comes to its end.
     end_reached: bool,
-}
-
-fn read_function(
-    module: &[u8],
-    body: Range<usize>,
-    base: usize,
-    function: u32,
-    parameters: u32,
-) -> Result<FunctionCode, wasmparser::Error> {
-    let bytes = module.get(body.clone()).unwrap_or_default();
-    let body = FunctionBody::new(BinaryReader::new(bytes, body.start));
-    let mut locals = parameters;
-    for group in body.get_locals_reader()? {
-        locals = locals.saturating_add(group?.0);
-    }
-    let mut code = FunctionCode { function, instructions: Vec::new(), locals, catches: false };
-    let mut flow = Flow { live: true, blocks: vec![Block::new(true, false)] };
-    let mut operators = body.get_operators_reader()?;
-    while !operators.eof() {
-        let (operator, start) = operators.read_with_offset()?;
-        let live = flow.pass(&operator);
-        code.catches |= matches!(operator, Operator::TryTable { .. } | Operator::Try { .. });
-        code.instructions.push(Instruction { offset: (start - base) as u32, kind: kind(&operator), live });
-    }
-    Ok(code)
 }
 
 fn kind(operator: &Operator<'_>) -> Kind {
@@ -391,7 +441,10 @@ mod tests {
     use super::*;
 
     fn function(body: &str) -> Rc<FunctionCode> {
-        let text = format!("(module (import \"e\" \"f\" (func $f)) (func $g (param i32 i64) (local f32) {body}))");
+        let text = format!(
+            "(module (import \"e\" \"f\" (func $f)) (func $g (param i32 i64) (local f32) {body}) \
+             (func $h (param i32) (result i32) local.get 0))"
+        );
         let module = wat::parse_str(text).unwrap();
         let index = CodeIndex::read(&module).unwrap();
         index.function(&module, 1).unwrap()
@@ -427,5 +480,12 @@ mod tests {
         assert_eq!(code.slip(CodeOffset(0)), Some(CodeOffset(call)));
         assert_eq!(code.behind(CodeOffset(get)), Some(CodeOffset(drop)));
         assert_eq!((code.behind(CodeOffset(end)), code.slip(CodeOffset(end + 1))), (None, None));
+    }
+
+    #[test]
+    fn what_is_on_the_operand_stack() {
+        let code = function("i32.const 1 i32.const 2 call $h drop i64.const 3 drop drop");
+        let heights: Vec<_> = code.instructions.iter().map(|i| (i.height, i.takes)).collect();
+        assert_eq!(heights, [(0, 0), (1, 0), (2, 1), (2, 0), (1, 0), (2, 0), (1, 0), (0, 0)]);
     }
 }

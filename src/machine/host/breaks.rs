@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use wasmtime::{AsContextMut, DebugEvent, DebugHandler, FrameHandle, ModulePC, StoreContextMut};
 use wkdb_debugger::inferior::StopReason;
-use wkdb_tracer::{CodeAddress, Frame, ModuleId, Outcome, Tick};
+use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId, Outcome, Tick};
 
 use super::super::images::Images;
 use super::life::guest_fault;
@@ -32,14 +32,25 @@ pub(super) struct StoreDebug {
     /// The place, the depth and the tick at which the debugger was told that the runner is, before the breakpoint there
     /// was met.
     told: Option<(CodeAddress, usize, Tick)>,
+    /// The instruction that the runner is at has not begun: its operands are there.
+    pub(super) ready: bool,
+    /// The engine's idea of where the innermost frame is names the instruction itself: see [`place`].
+    own_pc: bool,
     /// It is unwinding from a trap that the debugger was told of.
     pub(super) trapped: bool,
     /// The frames of a trap that are gone.
     pub(super) lost_stack: Option<Vec<Frame>>,
 }
 
-/// All frames of a store, innermost first: of all its activations.
-pub(super) fn handles(store: &mut impl AsContextMut<Data = RunnerData>) -> Vec<FrameHandle> {
+/// A frame of a store's.
+pub(super) struct LiveFrame {
+    pub(super) handle: FrameHandle,
+    /// The instruction that it is at, of the original module.
+    pub(super) address: CodeAddress,
+}
+
+/// The engine's frames, innermost first: of all the store's activations.
+fn handles(store: &mut impl AsContextMut<Data = RunnerData>) -> Vec<FrameHandle> {
     let exits: Vec<_> = store.as_context_mut().debug_exit_frames().collect();
     let mut all = Vec::new();
     for exit in exits {
@@ -52,16 +63,43 @@ pub(super) fn handles(store: &mut impl AsContextMut<Data = RunnerData>) -> Vec<F
     all
 }
 
+/// How many frames a store has.
+pub(super) fn depth(store: &mut impl AsContextMut<Data = RunnerData>) -> usize {
+    handles(store).len()
+}
+
+/// All frames of a store and where they are, innermost first.
+pub(super) fn live_frames(store: &mut impl AsContextMut<Data = RunnerData>, images: &Images) -> Vec<LiveFrame> {
+    let mut own_pc = store.as_context().data().debug.own_pc;
+    let mut frames = Vec::new();
+    for handle in handles(store) {
+        let address = place(store, images, &handle, std::mem::take(&mut own_pc));
+        frames.extend(address.map(|address| LiveFrame { handle, address }));
+    }
+    frames
+}
+
 /// Where a frame is, in terms of the original module.
-pub(super) fn place(
+///
+/// Of a frame that calls, the engine gives the next instruction: it is at the one before that, whose last byte is in
+/// front of it. `own_pc`: of one that was stopped by a breakpoint or a trap it gives the instruction itself.
+fn place(
     store: &mut impl AsContextMut<Data = RunnerData>,
     images: &Images,
     frame: &FrameHandle,
+    own_pc: bool,
 ) -> Option<CodeAddress> {
     let (_, pc) = frame.wasm_function_index_and_pc(&mut *store).ok()??;
-    let module = frame.module(store.as_context_mut()).ok()??;
-    let image = images.of(module)?;
-    Some(CodeAddress { module: image.id, offset: image.map()?.original(pc.raw())? })
+    let image = images.of(frame.module(store.as_context_mut()).ok()??)?;
+    let map = image.map()?;
+    let offset = match own_pc {
+        true => map.original(pc.raw())?,
+        false => {
+            let last = map.original(pc.raw().checked_sub(1)?)?;
+            CodeOffset(image.function_code(last)?.around(last)?.offset)
+        }
+    };
+    Some(CodeAddress { module: image.id, offset })
 }
 
 /// The modules that a store has instances of.
@@ -144,7 +182,7 @@ pub(super) fn arm(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sha
 /// Where the runner is, if its code can say.
 fn position(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Shared) -> Option<(FrameHandle, CodeAddress)> {
     let exit = store.as_context_mut().debug_exit_frames().next()?;
-    let address = place(store, &shared.images.borrow(), &exit)?;
+    let address = place(store, &shared.images.borrow(), &exit, true)?;
     Some((exit, address))
 }
 
@@ -157,7 +195,7 @@ pub(super) fn show_behind(store: &mut impl AsContextMut<Data = RunnerData>) {
     let code = images.get(at.module).and_then(|image| image.function_code(at.offset));
     let Some(offset) = code.and_then(|code| code.behind(at.offset)) else { return };
     let shown = CodeAddress { offset, ..at };
-    let depth = handles(store).len();
+    let depth = depth(store);
     let tick = shared.core.borrow().ticks;
     let mut context = store.as_context_mut();
     let known = &mut context.data_mut().debug;
@@ -167,12 +205,18 @@ pub(super) fn show_behind(store: &mut impl AsContextMut<Data = RunnerData>) {
 
 /// A breakpoint is met: of the debugger's, or of a step.
 async fn hit(store: &mut StoreContextMut<'_, RunnerData>) {
+    store.data_mut().debug.own_pc = true;
+    met(store).await;
+    store.data_mut().debug.own_pc = false;
+}
+
+async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
     charge(store);
     let (shared, me) = (store.data().shared.clone(), store.data().me);
     let Some((frame, address)) = position(store, &shared) else { return };
     if let Some((told, depth, tick)) = store.data_mut().debug.told.take()
         && (told, tick) == (address, shared.core.borrow().ticks)
-        && depth == handles(store).len()
+        && depth == self::depth(store)
     {
         return;
     }
@@ -191,11 +235,13 @@ async fn hit(store: &mut StoreContextMut<'_, RunnerData>) {
         },
         None => false,
     };
+    store.data_mut().debug.ready = true;
     if !met.is_empty() {
         pause(store, StopReason::Breakpoint(met)).await;
     } else if done {
         pause(store, StopReason::Step).await;
     }
+    store.data_mut().debug.ready = false;
 }
 
 /// The engine's way to tell of what happens in a store's code.
@@ -233,7 +279,15 @@ pub(super) async fn trapped(
     // What unwinds through several activations is seen in each.
     let known = std::mem::replace(&mut store.as_context_mut().data_mut().debug.trapped, true);
     if attached && !known {
-        store.as_context_mut().data_mut().debug.lost_stack = (!lost.is_empty()).then_some(lost);
+        // The trap may be the guest's own or come from a host function that it called: the backtrace knows.
+        let shared = store.as_context().data().shared.clone();
+        let told = super::frames(store).first().map(|frame| frame.address);
+        let own_pc = told.is_some() && position(store, &shared).map(|(_, address)| address) == told;
+        let mut context = store.as_context_mut();
+        let debug = &mut context.data_mut().debug;
+        debug.lost_stack = (!lost.is_empty()).then_some(lost);
+        (debug.ready, debug.own_pc) = (true, own_pc);
         pause(store, StopReason::Trap { reason }).await;
+        store.as_context_mut().data_mut().debug.own_pc = false;
     }
 }

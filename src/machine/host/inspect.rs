@@ -8,7 +8,7 @@ use wkdb_tracer::{Frame, ModuleId, WasmValue};
 
 use super::super::debug::{Answer, Answered, Request};
 use super::super::engine::MAX_FRAMES;
-use super::breaks::{handles, place};
+use super::breaks::{LiveFrame, live_frames};
 use super::{RunnerData, frames, word};
 
 /// What is said of code that was compiled for speed.
@@ -58,21 +58,26 @@ fn frame_states(store: &mut impl AsContextMut<Data = RunnerData>) -> Result<Vec<
         let empty = |frame| FrameState { frame, locals: Vec::new(), operands: Vec::new() };
         return Ok(lost.into_iter().map(empty).collect());
     }
-    let (shared, shown) = (Rc::clone(&data.shared), data.debug.shown);
+    let (shared, shown, ready) = (Rc::clone(&data.shared), data.debug.shown, data.debug.ready);
     let images = shared.images.borrow();
     let mut states = Vec::new();
-    for handle in handles(store).into_iter().take(MAX_FRAMES) {
-        let Some(mut address) = place(store, &images, &handle) else { continue };
+    for LiveFrame { handle, mut address } in live_frames(store, &images).into_iter().take(MAX_FRAMES) {
         let Some(code) = images.get(address.module).and_then(|image| image.function_code(address.offset)) else {
             continue;
         };
-        if states.is_empty() {
+        let innermost = states.is_empty();
+        if innermost {
             address = shown.unwrap_or(address);
         }
+        let before = innermost && (ready || shown.is_some());
+        // Above the function's own operands are those of calls: of the instruction, or of inserted code.
+        let height = code
+            .at(address.offset)
+            .map_or(u32::MAX, |i| if before { i.height } else { i.height.saturating_sub(i.takes) });
         // Locals that the rewriting added are behind the function's own.
         let locals = handle.num_locals(&mut *store).unwrap_or(0).min(code.locals);
         let locals = (0..locals).filter_map(|n| handle.local(&mut *store, n).ok()).collect::<Vec<_>>();
-        let operands = handle.num_stacks(&mut *store).unwrap_or(0);
+        let operands = handle.num_stacks(&mut *store).unwrap_or(0).min(height);
         let operands = (0..operands).filter_map(|n| handle.stack(&mut *store, n).ok()).collect::<Vec<_>>();
         states.push(FrameState {
             frame: Frame { address, function: code.function },

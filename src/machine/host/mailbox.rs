@@ -64,6 +64,7 @@ pub(super) async fn pause(store: &mut (impl AsContextMut<Data = RunnerData> + Se
     let mut context = store.as_context_mut();
     let data = context.data_mut();
     data.debug.shown = None;
+    data.debug.ready = false;
     data.debug.lost_stack = None;
     if let Err(error) = slept {
         let mut core = data.shared.core.borrow_mut();

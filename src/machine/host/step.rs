@@ -12,7 +12,7 @@ use wkdb_tracer::{CodeAddress, CodeOffset, ModuleId};
 
 use super::super::debug::{FunctionCode, Kind};
 use super::super::images::Images;
-use super::breaks::{self, handles, place};
+use super::breaks::{self, depth, live_frames};
 use super::{RunnerData, Shared};
 
 /// What a step waits for.
@@ -25,15 +25,6 @@ pub(super) struct Plan {
     depth: usize,
 }
 
-/// Where the frames of a store are, innermost first.
-fn places(
-    store: &mut impl AsContextMut<Data = RunnerData>,
-    images: &Images,
-    frames: &[FrameHandle],
-) -> Vec<CodeAddress> {
-    frames.iter().filter_map(|frame| place(store, images, frame)).collect()
-}
-
 fn code(images: &Images, address: CodeAddress) -> Option<std::rc::Rc<FunctionCode>> {
     images.get(address.module)?.function_code(address.offset)
 }
@@ -41,14 +32,14 @@ fn code(images: &Images, address: CodeAddress) -> Option<std::rc::Rc<FunctionCod
 /// What a step of this kind waits for from here.
 pub(super) fn plan(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Shared, kind: StepKind) -> Plan {
     let images = shared.images.borrow();
-    let frames = handles(store);
-    let mut at = places(store, &images, &frames);
-    if let (Some(first), Some(shown)) = (at.first_mut(), store.as_context().data().debug.shown) {
-        *first = shown;
+    let mut frames = live_frames(store, &images);
+    if let (Some(first), Some(shown)) = (frames.first_mut(), store.as_context().data().debug.shown) {
+        first.address = shown;
     }
     let mut plan = Plan { places: BTreeSet::new(), depth: frames.len() };
-    let (Some(&here), Some(innermost)) = (at.first(), frames.first()) else { return plan };
-    for &caller in &at[1..] {
+    let Some((innermost, callers)) = frames.split_first() else { return plan };
+    let here = innermost.address;
+    for caller in callers.iter().map(|frame| frame.address) {
         let code = code(&images, caller);
         let next = code.as_ref().and_then(|code| code.slip(code.behind(caller.offset)?));
         plan.places.extend(next.map(|offset| CodeAddress { offset, ..caller }));
@@ -67,7 +58,7 @@ pub(super) fn plan(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sh
     let offsets = function.live().filter(|i| waits(i.offset, i.kind)).map(|i| CodeOffset(i.offset));
     plan.places.extend(offsets.map(|offset| CodeAddress { offset, ..here }));
     if !matches!(range, Some((_, false))) {
-        plan.places.extend(callee(store, &images, innermost, here));
+        plan.places.extend(callee(store, &images, &innermost.handle, here));
     }
     plan
 }
@@ -93,7 +84,7 @@ pub(super) fn arrived(
     if start == 0 {
         return Ok(true);
     }
-    let depth = handles(store).len();
+    let depth = depth(store);
     Ok(match kind {
         StepKind::Instruction => true,
         StepKind::Out => depth < start,
@@ -120,11 +111,10 @@ pub(super) fn thrown(store: &mut StoreContextMut<'_, RunnerData>) {
     if shared.core.borrow().debug.step_of(me).is_none() {
         return;
     }
-    let frames = handles(store);
     let catching: Vec<CodeAddress> = {
         let images = shared.images.borrow();
-        let at = places(store, &images, &frames);
-        let functions = at.into_iter().filter_map(|address| Some((address, code(&images, address)?)));
+        let frames = live_frames(store, &images);
+        let functions = frames.iter().filter_map(|frame| Some((frame.address, code(&images, frame.address)?)));
         let catching = functions.filter(|(_, code)| code.catches);
         let all = catching.flat_map(|(address, code)| {
             code.live().map(|i| CodeAddress { offset: CodeOffset(i.offset), ..address }).collect::<Vec<_>>()

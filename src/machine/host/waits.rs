@@ -82,7 +82,9 @@ fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) 
 /// The ticks that it was given are used up: others run, or it is given more.
 async fn tick(mut caller: Caller<'_, RunnerData>) -> wasmtime::Result<()> {
     caller.data().shared.core.borrow_mut().ticked = true;
+    caller.data_mut().debug.ready = true;
     suspend(&mut caller).await?;
+    caller.data_mut().debug.ready = false;
     Ok(())
 }
 
