@@ -20,7 +20,7 @@ use crate::inferior::{Inferior, InferiorError, Notice, Resume, Status};
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address is taken, not ours, or not one.
-    #[error("cannot listen for gdb on {address}: {source}; choose another port, or 0 for any that is free")]
+    #[error("cannot listen for gdb on {address} (port 0 takes any that is free)")]
     Listen {
         /// As it was given.
         address: String,
