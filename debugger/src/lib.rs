@@ -1,5 +1,7 @@
 //! What a debugger knows about a guest that does not depend on what runs it: symbols, and the port ([`inferior`])
 //! through which everything is asked of the guest.
 
+pub mod companion;
+pub mod gdb;
 pub mod inferior;
 pub mod symbols;
