@@ -184,7 +184,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     for watch in &options.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+    let variant = Variant { stores: config.store_checks || !config.watch.is_empty(), ..Variant::default() };
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
 

@@ -38,6 +38,8 @@ pub enum Role {
 pub struct Variant {
     /// Checks after stores.
     pub stores: bool,
+    /// Checks after loads as well as stores.
+    pub loads: bool,
 }
 
 /// Why a module could not be made to run.
@@ -169,6 +171,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         },
         host_start: true,
         stores: variant.stores,
+        loads: variant.loads,
         runtime_globals: match role {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,

@@ -151,7 +151,7 @@ impl Machine {
 
         let engine_error = |e: wasmtime::Error| MachineError::Engine(format!("{e:#}"));
         let engine = engine::running(config.engine, &memory).map_err(engine_error)?;
-        let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+        let variant = Variant { stores: config.store_checks || !config.watch.is_empty(), ..Variant::default() };
         let store = config.cache.as_ref().and_then(|cache| CodeStore::open_at(&cache.directory, cache.limit).ok());
         let code_error = |error| MachineError::Code { path: config.kernel.clone(), error };
         let code = compile::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
