@@ -10,7 +10,7 @@ use wkdb_tracer::{GuestTime, Outcome, Totals};
 use super::console::Terminal;
 use super::prepare::CodeDir;
 use super::{Exit, UsageError, print};
-use crate::code_cache::{CodeStore, Variant};
+use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
@@ -184,7 +184,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     for watch in &options.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    let variant = Variant { stores: config.store_checks || !config.watch.is_empty(), ..Variant::default() };
+    let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use wkdb_debugger::inferior::WatchId;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
     Writer,
@@ -16,7 +17,7 @@ use super::console::Console;
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
-use super::watch::WatchSet;
+use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
 
 /// Lines of the console shown with an `expect` that failed.
@@ -84,7 +85,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(config: MachineConfig, memory: GuestMemory, initrd: Option<Vec<u8>>, console: Console) -> Self {
+    pub(super) fn new(
+        config: MachineConfig,
+        memory: GuestMemory,
+        initrd: Option<Vec<u8>>,
+        console: Console,
+        watches: WatchSet,
+    ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         // The schedule draws from stream 0.
         random.set_stream(1);
@@ -95,7 +102,7 @@ impl Core {
             initrd,
             runners: Runners::default(),
             console,
-            watches: WatchSet::default(),
+            watches,
             now: GuestTime(0),
             ticks: Tick(0),
             slice: 0,
@@ -244,35 +251,55 @@ impl Core {
         action: &str,
     ) -> Result<(), OutOfBounds> {
         self.memory.write(address, bytes)?;
-        self.stored(runner, address, bytes.len() as u64, || Writer::Host { action: action.to_owned() });
+        let access = Access::Write { address, len: bytes.len() as u64 };
+        let stops = self.accessed(runner, access, Writer::Host { action: action.to_owned() });
+        self.tell_hits(stops);
         Ok(())
     }
 
-    /// `len` bytes at `address` were just stored: tells of every watch they touch.
-    pub(super) fn stored(&mut self, runner: Option<RunnerId>, address: u64, len: u64, writer: impl FnOnce() -> Writer) {
-        if self.watches.is_empty() {
-            return;
-        }
-        let memory = &self.memory;
-        let read =
-            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
-        let touched = self.watches.touched(address..address.saturating_add(len), read);
-        if touched.is_empty() {
-            return;
+    /// Memory was just accessed: tells of every watch that it touched. Gives the hits of watches that want the machine
+    /// to stop, which are not told of.
+    #[must_use]
+    pub(super) fn accessed(
+        &mut self,
+        runner: Option<RunnerId>,
+        access: Access,
+        writer: Writer,
+    ) -> Vec<(WatchId, WatchHit)> {
+        if !self.watches.overlaps(access) {
+            return Vec::new();
         }
         let context = runner.map(|r| self.context(r));
-        let writer = writer();
-        for touched in touched {
-            self.output.push(Output::Event(Event::Watch(WatchHit {
-                watch: touched.watch,
+        let place = match &writer {
+            Writer::Guest { stack } => stack.first().map(|frame| frame.address),
+            Writer::Host { .. } => None,
+        };
+        let who = Who { runner, cpu: context.as_ref().map(|c| c.cpu), place };
+        let mut stops = Vec::new();
+        for touched in self.watches.touched(access, &who) {
+            let hit = WatchHit {
+                watch: touched.watch.0,
+                kind: touched.kind,
                 address: touched.address,
                 old: touched.old,
                 new: touched.new,
-                store_address: address,
-                store_len: len,
+                store_address: touched.access.start,
+                store_len: touched.access.end - touched.access.start,
                 writer: writer.clone(),
                 context: context.clone(),
-            })));
+            };
+            match touched.stop {
+                true => stops.push((touched.watch, hit)),
+                false => self.tell(Event::Watch(hit)),
+            }
+        }
+        stops
+    }
+
+    /// Tells of hits for which nobody stops the machine.
+    pub(super) fn tell_hits(&mut self, hits: Vec<(WatchId, WatchHit)>) {
+        for (_, hit) in hits {
+            self.tell(Event::Watch(hit));
         }
     }
 

@@ -30,3 +30,4 @@ pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use schedule::Policy;
+pub use watch::WatchError;

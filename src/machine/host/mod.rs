@@ -68,8 +68,8 @@ pub(super) struct RunnerData {
     globals: Option<RuntimeGlobals>,
     /// What the tick counter was when the ticks were last charged.
     granted: i32,
-    /// The hull of the watches that the kernel's globals were last set to.
-    hull: (u64, u64),
+    /// The map of what is watched, if the code looks at it.
+    watch_map: Option<Memory>,
     user: Option<user::UserInstance>,
     /// What `wasm_load_executable` prepared.
     prepared: Option<user::Prepared>,
@@ -86,7 +86,6 @@ const MAX_TABLE: usize = 1 << 20;
 #[derive(Clone, Copy)]
 struct RuntimeGlobals {
     ticks: Global,
-    watch: Option<(Global, Global)>,
     /// The kernel's stack pointer, where it is exported.
     stack_pointer: Option<Global>,
 }
@@ -100,7 +99,7 @@ impl RunnerData {
             kernel: None,
             globals: None,
             granted: 0,
-            hull: (0, 0),
+            watch_map: None,
             user: None,
             prepared: None,
             clone: None,
@@ -127,18 +126,18 @@ fn charge(store: &mut impl AsContextMut<Data = RunnerData>) {
 }
 
 /// Gives the runner the slice that the executor drew for it, and the machine's present state that its store keeps a
-/// copy of: the memory's size and the hull of the watches.
+/// copy of: the memory's size.
 fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<()> {
     let data = store.as_context().data();
-    let (slice, hull) = {
+    let slice = {
         let mut core = data.shared.core.borrow_mut();
         let me = data.me;
         if let Some(runner) = core.runners.get_mut(me) {
             runner.started = true;
         }
-        (core.slice as i32, core.watches.hull())
+        core.slice as i32
     };
-    let (globals, memory, pages, known_hull) = (data.globals, data.memory, data.shared.memory.pages(), data.hull);
+    let (globals, memory, pages) = (data.globals, data.memory, data.shared.memory.pages());
     if let Some(memory) = memory {
         let known = memory.size(&*store);
         if known < pages {
@@ -147,15 +146,6 @@ fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<(
     }
     if let Some(globals) = globals {
         globals.ticks.set(&mut *store, Val::I32(slice))?;
-        if let Some((lo, len)) = globals.watch
-            && hull != known_hull
-        {
-            set_word(store, lo, hull.0)?;
-            // A hull of all 4 GiB has a length that 32 bits do not hold.
-            let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
-            set_word(store, len, hull.1.min(max))?;
-            store.as_context_mut().data_mut().hull = hull;
-        }
     }
     store.as_context_mut().data_mut().granted = slice;
     Ok(())

@@ -1,10 +1,11 @@
-//! What the rewriter put into the guest's code: ticks, waits, notifies, growth, stores.
+//! What the rewriter put into the guest's code: ticks, waits, notifies, growth, watched accesses.
 
 use wasmtime::{Caller, ExternType, Linker, Module, Trap, WasmTy};
 use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
+use super::super::watch::Access;
 use super::{RunnerData, charge, frames, here, suspend};
 
 /// Import module of everything here.
@@ -65,11 +66,20 @@ fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) 
         "memory_grow" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, delta: A| {
             wasmtime::Result::Ok(A::grown(memory_grow(guest, delta.into())?))
         }),
-        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, offset: A, size: u32| {
-            guest_stored(guest, address.into().wrapping_add(offset.into()), size.into());
+        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(guest, Access::Write { address: address.into(), len: size.into() });
+        }),
+        "loaded" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(guest, Access::Read { address: address.into(), len: size.into() });
+        }),
+        "exchanged" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(guest, Access::Exchange { address: address.into(), len: size.into() });
         }),
         "bulk_stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, length: A| {
-            guest_stored(guest, address.into(), length.into());
+            guest_accessed(guest, Access::Write { address: address.into(), len: length.into() });
+        }),
+        "bulk_copied" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, to: A, from: A, length: A| {
+            guest_accessed(guest, Access::Copy { to: to.into(), from: from.into(), len: length.into() });
         }),
         other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
     }?;
@@ -147,14 +157,16 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
     Ok(before)
 }
 
-/// `stored(addr, offset, size)` and `bulk_stored(addr, len)`: a store may have touched a watched range.
-fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
+/// An access may have touched a watched range.
+fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
     let (shared, me) = here(&caller);
-    if !shared.core.borrow().watches.overlaps(address..address.saturating_add(len)) {
+    if !shared.core.borrow_mut().watches.overlaps(access) {
         return;
     }
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
     charge(&mut caller);
     let stack = frames(&caller);
-    shared.core.borrow_mut().stored(Some(me), address, len, || Writer::Guest { stack });
+    let mut core = shared.core.borrow_mut();
+    let stops = core.accessed(Some(me), access, Writer::Guest { stack });
+    core.tell_hits(stops);
 }
