@@ -309,7 +309,7 @@ struct Creator {
 unsafe impl MemoryCreator for Creator {
     fn new_memory(
         &self,
-        _ty: MemoryType,
+        ty: MemoryType,
         minimum: usize,
         maximum: Option<usize>,
         reserved: Option<usize>,
@@ -319,8 +319,11 @@ unsafe impl MemoryCreator for Creator {
             return Err(format!("a reservation of {reserved:?} + {guard} bytes is more than the machine makes"));
         }
         let attaching = &self.first.0.attaching;
-        let left = attaching.load(Ordering::Relaxed);
-        attaching.store(left.saturating_sub(1), Ordering::Relaxed);
+        // The engine also makes a heap for exceptions in this way. It has no limit; the machine's memories have one.
+        let left = if ty.maximum().is_some() { attaching.load(Ordering::Relaxed) } else { 0 };
+        if left > 0 {
+            attaching.store(left - 1, Ordering::Relaxed);
+        }
         let mapping = match left {
             2 => self.first.0.clone(),
             1 => self.second.0.clone(),

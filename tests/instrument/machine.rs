@@ -156,7 +156,7 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
 }
 
 /// Marks what is watched in the map, as the host of a machine does. Guests have no more than a megabyte.
-fn mark(map: &mut [u8], (lo, len): (u64, u64)) {
+pub(crate) fn mark(map: &mut [u8], (lo, len): (u64, u64)) {
     if len > 0 {
         let last = lo.saturating_add(len - 1).min(1 << 20);
         (lo / WATCH_SLOT..=last / WATCH_SLOT).for_each(|slot| map[(slot / 8) as usize] |= 1 << (slot % 8));
