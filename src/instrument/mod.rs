@@ -126,17 +126,23 @@ mod error;
 mod exports;
 mod hints;
 mod host;
+mod lookup;
 mod map;
 mod module;
 mod names;
 mod sections;
+mod share;
 mod splice;
 mod store;
 mod survey;
 mod ticks;
+mod values;
 
 pub use error::InstrumentError;
-pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT};
+pub use host::{
+    EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT,
+};
+pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
@@ -157,8 +163,10 @@ pub struct Options {
     /// Leave it to the host to call the start function: it becomes the export `wkdb:start`, so that what the inserted
     /// code refers to is set up before anything runs.
     pub host_start: bool,
-    /// Check each write of memory against the watched hull.
+    /// Check each write of memory against what is watched.
     pub stores: bool,
+    /// Check each read of memory as well; with it writes are checked in any case.
+    pub loads: bool,
     /// Where the globals shared with the host come from.
     pub runtime_globals: RuntimeGlobals,
     /// Which exports stay.
@@ -177,10 +185,18 @@ impl Options {
             host_memory: HostMemory::Keep,
             host_start: false,
             stores: false,
+            loads: false,
             runtime_globals: RuntimeGlobals::Define,
             exports: Exports::All,
             debug_sections: DebugSections::Keep,
         }
+    }
+}
+
+impl Options {
+    /// Whether writes are checked.
+    fn checks_stores(&self) -> bool {
+        self.stores || self.loads
     }
 }
 

@@ -23,6 +23,7 @@ use super::core::Output;
 use super::debug::{Answer, Answered, Request};
 use super::executor::{Command, Machine, Port, poll};
 use super::host::not_compiled;
+use super::watch::WatchError;
 
 /// How long a stopped machine waits for a command at once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -185,7 +186,7 @@ impl Machine {
             }
             Request::InsertWatch(spec) => {
                 self.must_be_stopped()?;
-                self.insert_watch(&spec)
+                self.insert_watch(spec)
             }
             Request::RemoveWatch(id) => {
                 self.must_be_stopped()?;
@@ -233,9 +234,8 @@ impl Machine {
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Answered {
         let len = bytes.len() as u64;
         let mut core = self.shared.core.borrow_mut();
-        let core = &mut *core;
         core.memory.write(address, bytes).map_err(|_| InferiorError::NoMemory { address, len })?;
-        core.refresh_watches(address, len);
+        core.watches.refresh(&(address..address + len));
         Ok(Answer::Done)
     }
 
@@ -254,18 +254,13 @@ impl Machine {
         Ok(Answer::Breakpoint(core.debug.breakpoints.insert(BreakpointSpec { address, ..spec })))
     }
 
-    fn insert_watch(&mut self, spec: &WatchSpec) -> Answered {
+    fn insert_watch(&mut self, spec: WatchSpec) -> Answered {
         let (address, len) = (spec.address, spec.len);
-        let limit = self.shared.memory.limit();
-        if len == 0 || address.checked_add(len).is_none_or(|end| end > limit) {
-            return Err(InferiorError::NoMemory { address, len });
-        }
-        let mut core = self.shared.core.borrow_mut();
-        if !core.config.variant().stores {
-            let text = "the guest's code was compiled without store checks: start it with watches to have them";
-            return Err(InferiorError::Refused(text.to_owned()));
-        }
-        Ok(Answer::Watch(core.insert_watch(spec)))
+        let refused = |error| match error {
+            WatchError::Empty(_) | WatchError::Outside { .. } => InferiorError::NoMemory { address, len },
+            WatchError::Compared { .. } | WatchError::NoChecks(_) => InferiorError::Refused(error.to_string()),
+        };
+        self.shared.core.borrow_mut().watches.insert(spec).map(Answer::Watch).map_err(refused)
     }
 
     fn go_on(&mut self, resume: Resume) -> Answered {

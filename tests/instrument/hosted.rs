@@ -241,10 +241,10 @@ fn any_host_call_may_set_the_counter() {
             linker.func_new(import.module(), import.name(), ty, function).expect("it is not there yet");
         }
         let instance = linker.instantiate(&mut store, &module).expect("everything is there");
-        for (name, value) in [("wkdb:ticks", 1000), ("wkdb:watch_lo", 0), ("wkdb:watch_len", 4)] {
-            let global = instance.get_global(&mut store, name).expect("it is exported");
-            global.set(&mut store, Val::I32(value)).expect("it is mutable");
-        }
+        let ticks = instance.get_global(&mut store, "wkdb:ticks").expect("it is exported");
+        ticks.set(&mut store, Val::I32(1000)).expect("it is mutable");
+        let map = instance.get_memory(&mut store, "wkdb:watch_map").expect("it is exported");
+        map.data_mut(&mut store)[0] = 1;
         let run = instance.get_typed_func::<(), ()>(&mut store, "run").expect("it is exported");
         run.call(&mut store, ()).expect("nothing traps");
         let ticks = instance.get_global(&mut store, "wkdb:ticks").expect("it is exported");

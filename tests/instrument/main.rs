@@ -7,6 +7,7 @@ mod hosted;
 mod identity;
 mod machine;
 mod refusals;
+mod programs;
 mod sections;
 mod snapshots;
 mod stores;

@@ -241,7 +241,7 @@ fn extern_for(
     stack_pointer: &mut Option<Global>,
 ) -> wasmtime::Result<Option<Extern>> {
     let data = store.as_context().data();
-    let (kernel, memory, globals) = (data.kernel, data.memory, data.globals);
+    let (kernel, memory, globals, watch_map) = (data.kernel, data.memory, data.globals, data.watch_map);
     let shared = Rc::clone(&data.shared);
     let found = match (import.module(), import.name(), import.ty()) {
         ("env", _, ExternType::Memory(_)) => memory.map(Extern::from),
@@ -277,8 +277,7 @@ fn extern_for(
             _ => None,
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
-        ("wkdb", "watch_lo", _) => globals.and_then(|g| g.watch).map(|w| w.0.into()),
-        ("wkdb", "watch_len", _) => globals.and_then(|g| g.watch).map(|w| w.1.into()),
+        ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
         _ => None,
     };
