@@ -1,5 +1,6 @@
-//! What a debugger knows about a guest that does not depend on what runs it: symbols, and the port ([`inferior`])
-//! through which everything is asked of the guest.
+//! What a debugger knows about a guest that does not depend on what runs it: symbols, C expressions over them, and the
+//! port ([`inferior`]) through which everything is asked of the guest.
 
+pub mod expr;
 pub mod inferior;
 pub mod symbols;

@@ -155,6 +155,8 @@ enum Made {
     Array(TypeId, Option<u64>),
     Base(&'static str),
     Unsettled,
+    NoType,
+    Function,
 }
 
 impl TypeTable {
@@ -342,6 +344,23 @@ impl Symbols {
     pub fn array_of(&self, element: TypeId, count: Option<u64>) -> TypeId {
         let kind = TypeKind::Array { element, count };
         self.types.made(Made::Array(element, count), || Type { name: None, size: None, kind })
+    }
+
+    /// The type of data of which only the name is known.
+    pub(crate) fn no_type(&self) -> TypeId {
+        let kind = TypeKind::Unknown("data of unknown type".into());
+        self.types.made(Made::NoType, || Type { name: None, size: None, kind })
+    }
+
+    /// Whether this is [`Symbols::no_type`].
+    pub(crate) fn is_no_type(&self, id: TypeId) -> bool {
+        id == self.no_type()
+    }
+
+    /// The type of a function of which only the name is known.
+    pub(crate) fn unknown_function_type(&self) -> TypeId {
+        let kind = TypeKind::Function { returns: self.void(), parameters: Vec::new(), variadic: true };
+        self.types.made(Made::Function, || Type { name: None, size: None, kind })
     }
 
     /// What stands in for a type that could not be read.
