@@ -100,10 +100,12 @@ pub(super) enum TypeBase {
     Of(Box<Expr>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Derived {
     Pointer,
     Array(Option<u64>),
+    /// A function with these parameters.
+    Function(Vec<TypeName>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

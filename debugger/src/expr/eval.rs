@@ -104,9 +104,13 @@ impl<'a> Evaluator<'a> {
                 .ok_or_else(|| ExprError::UnknownType { name: name.clone(), nearest: self.symbols.types_like(name) })?,
         };
         for derived in &name.derived {
-            ty = match *derived {
+            ty = match derived {
                 Derived::Pointer => self.symbols.pointer_to(ty),
-                Derived::Array(count) => self.symbols.array_of(ty, count),
+                Derived::Array(count) => self.symbols.array_of(ty, *count),
+                Derived::Function(parameters) => {
+                    let parameters = parameters.iter().map(|name| self.type_id(name)).collect::<Result<Vec<_>>>()?;
+                    self.symbols.function_of(ty, parameters)
+                }
             };
         }
         Ok(ty)
@@ -269,7 +273,9 @@ impl<'a> Evaluator<'a> {
 
     fn names_like(&self, name: &str) -> Vec<String> {
         let scopes = self.target.pc().map(|pc| self.symbols.scopes(pc)).unwrap_or_default();
-        let locals = scopes.iter().flat_map(|scope| &scope.variables).map(|variable| variable.name.as_str());
+        let frame = self.target.inlined_frame();
+        let scopes = scopes.iter().filter(|scope| scope.frame == frame);
+        let locals = scopes.flat_map(|scope| &scope.variables).map(|variable| variable.name.as_str());
         let mut names = nearest(name, locals);
         names.extend(self.symbols.names_like(name));
         names.truncate(4);
@@ -472,7 +478,7 @@ impl<'a> Evaluator<'a> {
 
     fn member(&mut self, of: &Value, name: &str) -> Result<Value> {
         let of = match self.symbols.resolve(of.ty).1.kind {
-            TypeKind::Pointer { .. } => self.pointed(of)?,
+            TypeKind::Pointer { .. } | TypeKind::Array { .. } => self.pointed(of)?,
             _ => of.clone(),
         };
         let (offset, member) = self.member_or_error(of.ty, name)?;

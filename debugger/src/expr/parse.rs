@@ -15,6 +15,8 @@ const TYPE_WORDS: [&str; 18] = [
     "long", "float", "double", "void", "_Bool", "typeof",
 ];
 
+const QUALIFIERS: [&str; 3] = ["const", "volatile", "restrict"];
+
 /// Binary operators by precedence, the loosest first.
 const LEVELS: [&[(&str, Binary)]; 8] = [
     &[("|", Binary::Or)],
@@ -380,7 +382,7 @@ impl<'t> Parser<'t> {
         while let Some(Token::Name(name)) = self.peek() {
             let name = name.clone();
             match name.as_str() {
-                "const" | "volatile" | "restrict" => self.next += 1,
+                name if QUALIFIERS.contains(&name) => self.next += 1,
                 "typeof" if words.is_empty() && base.is_none() => {
                     self.next += 1;
                     self.expect("(")?;
@@ -399,26 +401,60 @@ impl<'t> Parser<'t> {
             (None, false) => TypeBase::Named(words.join(" ")),
             _ => return self.error("the name of a type is missing"),
         };
-        let mut derived = Vec::new();
+        let mut derived = self.pointers()?;
+        // `(*)` stands where the name would, as in `void (*)(int)` and `char (*)[16]`.
+        let mut outer = Vec::new();
+        if self.is("(") && matches!(self.tokens.get(self.next + 1), Some((_, Token::Sign("*")))) {
+            self.next += 1;
+            outer = self.pointers()?;
+            self.expect(")")?;
+            if self.take("(") {
+                derived.push(Derived::Function(self.nested(Self::parameters)?));
+            }
+        }
         let mut counts = Vec::new();
-        loop {
-            if self.take("*") {
-                derived.push(Derived::Pointer);
-            } else if matches!(self.peek(), Some(Token::Name(name)) if matches!(name.as_str(), "const" | "volatile" | "restrict"))
-            {
-                self.next += 1;
-            } else if self.take("[") {
-                counts.push(Derived::Array(if self.is("]") { None } else { Some(self.number()?) }));
-                self.expect("]")?;
-            } else {
-                break;
-            }
-            if derived.len() + counts.len() > MAX_DEPTH {
-                return Err(ExprError::TooLarge("the type"));
-            }
+        while self.take("[") {
+            counts.push(Derived::Array(if self.is("]") { None } else { Some(self.number()?) }));
+            self.expect("]")?;
         }
         // The last dimension is the innermost.
         derived.extend(counts.into_iter().rev());
+        derived.extend(outer);
+        if derived.len() > MAX_DEPTH {
+            return Err(ExprError::TooLarge("the type"));
+        }
         Ok(TypeName { base, derived })
+    }
+
+    fn pointers(&mut self) -> Result<Vec<Derived>> {
+        let mut pointers = Vec::new();
+        loop {
+            if self.take("*") {
+                pointers.push(Derived::Pointer);
+            } else if matches!(self.peek(), Some(Token::Name(name)) if QUALIFIERS.contains(&name.as_str())) {
+                self.next += 1;
+            } else {
+                return Ok(pointers);
+            }
+        }
+    }
+
+    fn parameters(&mut self) -> Result<Vec<TypeName>> {
+        let mut parameters = Vec::new();
+        if self.take(")") {
+            return Ok(parameters);
+        }
+        loop {
+            parameters.push(self.type_name()?);
+            if !self.take(",") {
+                break;
+            }
+        }
+        self.expect(")")?;
+        let nothing = TypeName { base: TypeBase::Named("void".into()), derived: Vec::new() };
+        if parameters == [nothing] {
+            parameters.clear();
+        }
+        Ok(parameters)
     }
 }

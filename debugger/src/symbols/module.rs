@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReader, ConstExpr, DataKind, Element, ElementItems, ElementKind, Encoding, ExternalKind, Name,
+    BinaryReader, ConstExpr, DataKind, Element, ElementItems, ElementKind, Encoding, ExternalKind, FunctionBody, Name,
     NameSectionReader, Operator, Parser, Payload, TypeRef,
 };
 use wkdb_tracer::CodeOffset;
@@ -21,6 +21,8 @@ pub(super) struct ModuleNames {
     imported: u32,
     /// The bodies, in order.
     bodies: Vec<Range<u32>>,
+    /// Where the contents of the code section begin in the file: code offsets count from here.
+    code_start: usize,
     /// By the `name` section.
     function_names: HashMap<u32, String>,
     /// By exports and imports; of several, the first.
@@ -95,6 +97,15 @@ impl ModuleNames {
         found.min()
     }
 
+    /// The first instruction of a body: behind the declaration of its locals.
+    pub(super) fn first_instruction(&self, module: &[u8], function: &FunctionSymbol) -> Option<CodeOffset> {
+        let at = |offset: CodeOffset| usize::try_from(offset.0).ok()?.checked_add(self.code_start);
+        let (start, end) = at(function.start).zip(at(function.end))?;
+        let body = FunctionBody::new(BinaryReader::new(module.get(start..end)?, start));
+        let instructions = body.get_binary_reader_for_operators().ok()?;
+        u32::try_from(instructions.original_position() - self.code_start).ok().map(CodeOffset)
+    }
+
     /// Whether a body ends right before an offset.
     pub(super) fn is_body_end(&self, offset: u32) -> bool {
         let after = self.bodies.partition_point(|body| body.end < offset);
@@ -156,8 +167,6 @@ fn malformed(error: wasmparser::Error) -> SymbolsError {
 #[derive(Default)]
 struct Reading {
     names: ModuleNames,
-    /// Where the code section's contents begin: code offsets count from here.
-    code_start: usize,
     /// For every global, imported ones first, its value if it is immutable and constant.
     globals: Vec<Option<u64>>,
     /// For every data segment its address, if it has one, and its size.
@@ -224,10 +233,10 @@ impl Reading {
                     }
                 }
             }
-            Payload::CodeSectionStart { range, .. } => self.code_start = range.start,
+            Payload::CodeSectionStart { range, .. } => self.names.code_start = range.start,
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
-                let offset = |at: usize| u32::try_from(at - self.code_start).unwrap_or(u32::MAX);
+                let offset = |at: usize| u32::try_from(at - self.names.code_start).unwrap_or(u32::MAX);
                 self.names.bodies.push(offset(range.start)..offset(range.end));
             }
             Payload::DataSection(segments) => {

@@ -272,7 +272,8 @@ impl Symbols {
             let second = || rows().find(|row| row.line != first.line && row.line > 0);
             Some(CodeOffset(marked.or_else(second)?.code.start))
         };
-        after().unwrap_or(function.start)
+        let first = || self.names.first_instruction(&self.module, function);
+        after().or_else(first).unwrap_or(function.start)
     }
 
     /// The functions whose names match a pattern: `*` stands for any text, `?` for a character.

@@ -157,6 +157,7 @@ enum Made {
     Unsettled,
     NoType,
     Function,
+    FunctionOf(TypeId, Vec<TypeId>),
 }
 
 impl TypeTable {
@@ -344,6 +345,12 @@ impl Symbols {
     pub fn array_of(&self, element: TypeId, count: Option<u64>) -> TypeId {
         let kind = TypeKind::Array { element, count };
         self.types.made(Made::Array(element, count), || Type { name: None, size: None, kind })
+    }
+
+    /// The type of functions that take and return these.
+    pub fn function_of(&self, returns: TypeId, parameters: Vec<TypeId>) -> TypeId {
+        let kind = TypeKind::Function { returns, parameters: parameters.clone(), variadic: false };
+        self.types.made(Made::FunctionOf(returns, parameters), || Type { name: None, size: None, kind })
     }
 
     /// The type of data of which only the name is known.
