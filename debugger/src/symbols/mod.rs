@@ -162,6 +162,12 @@ impl Symbols {
             // Outside all bodies there are no instructions, whatever the DWARF says.
             _ => Vec::new(),
         };
+        let frames = match (&function, self.info()) {
+            (Some(function), Some(info)) if frames.is_empty() => {
+                dwarf::frames(info, self.line_tables(info), &self.names, offset, function)
+            }
+            _ => frames,
+        };
         let frames = if frames.is_empty() {
             let function = function.as_ref().map_or("??", |function| &function.name).to_owned();
             vec![SourceFrame { function, source: None, inlined: false }]

@@ -89,6 +89,7 @@ impl LineTables {
         names: &ModuleNames,
         offset: CodeOffset,
     ) -> Option<(u32, &[Row], usize)> {
+        // Rows of dropped and replaced functions were left out, so those of the right unit remain.
         info.units_at(offset).into_iter().find_map(|unit| {
             let rows = self.rows(info, names, unit);
             let at = rows.partition_point(|row| row.code.start <= offset.0).checked_sub(1)?;

@@ -5,8 +5,10 @@ use std::ops::Range;
 use gimli::AttributeValue;
 use wkdb_tracer::CodeOffset;
 
-use super::super::{FunctionSymbol, Scope, Symbols, Variable};
+use super::super::module::ModuleNames;
+use super::super::{FunctionSymbol, Scope, SourceFrame, SourcePosition, Symbols, Variable};
 use super::info::{DebugInfo, Die, Entry};
+use super::line_table::LineTables;
 use super::types::children;
 
 /// How deep blocks are followed.
@@ -16,11 +18,64 @@ const MAX_BLOCKS: usize = 256;
 pub(in super::super) fn function_at(info: &DebugInfo, offset: CodeOffset, function: &FunctionSymbol) -> Option<Die> {
     let probe = u64::from(offset.0);
     let body = u64::from(function.start.0)..u64::from(function.end.0);
-    info.units_at(offset).into_iter().find_map(|unit| {
-        let found =
-            info.functions(unit).iter().find(|(range, _)| range.contains(&probe) && body.contains(&range.start));
-        found.map(|(_, die)| *die)
-    })
+    let mut partly = None;
+    for unit in info.units_at(offset) {
+        for (range, die) in info.functions(unit) {
+            // A weak function that was replaced has the address of what replaced it, with its own length.
+            if *range == body {
+                return Some(*die);
+            }
+            if range.contains(&probe) && body.contains(&range.start) && range.end <= body.end {
+                partly = partly.or(Some(*die));
+            }
+        }
+    }
+    partly
+}
+
+/// The functions of the source that are active at an instruction, innermost first: slower than `Lines`, but never those
+/// of other functions.
+pub(in super::super) fn frames(
+    info: &DebugInfo,
+    tables: &LineTables,
+    names: &ModuleNames,
+    offset: CodeOffset,
+    function: &FunctionSymbol,
+) -> Vec<SourceFrame> {
+    let unit = function_at(info, offset, function).map(|die| die.unit);
+    let row = unit.and_then(|unit| {
+        let rows = tables.rows(info, names, unit);
+        let row = &rows[rows.partition_point(|row| row.code.start <= offset.0).checked_sub(1)?];
+        row.code.contains(&offset.0).then_some((unit, u64::from(row.file), row.line))
+    });
+    let position = |unit: u32, file: u64, line: Option<u32>| {
+        let file = tables.files(info, unit).get(usize::try_from(file).ok()?)?.as_ref()?;
+        let directory = (file.shown != file.path).then(|| file.path.strip_suffix(&file.shown)).flatten();
+        let directory = directory.map(|directory| directory.trim_end_matches('/').to_owned());
+        Some(SourcePosition { file: file.shown.clone(), directory, line, column: None })
+    };
+    let mut source = row.and_then(|(unit, file, line)| position(unit, file, Some(line).filter(|&line| line > 0)));
+    let mut frames = Vec::new();
+    for (die, entry) in blocks(info, offset, function) {
+        let inlined = match entry.tag() {
+            gimli::DW_TAG_subprogram => false,
+            gimli::DW_TAG_inlined_subroutine => true,
+            _ => continue,
+        };
+        let number = |name| entry.attr_value(name).and_then(|value| value.udata_value());
+        let call_file = match entry.attr_value(gimli::DW_AT_call_file) {
+            Some(AttributeValue::FileIndex(file)) => Some(file),
+            other => other.and_then(|value| value.udata_value()),
+        };
+        let line = number(gimli::DW_AT_call_line).and_then(|line| u32::try_from(line).ok()).filter(|&line| line > 0);
+        let call = call_file.and_then(|file| position(die.unit, file, line));
+        frames.push(SourceFrame {
+            function: info.name(die).unwrap_or_else(|| function.name.clone()),
+            source: std::mem::replace(&mut source, call),
+            inlined,
+        });
+    }
+    frames
 }
 
 /// The innermost function or inlined copy around an instruction, and whether it is inlined.
