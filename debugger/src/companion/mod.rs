@@ -15,6 +15,8 @@ mod elf;
 mod frames;
 pub mod layout;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod wasm;
 
 use thiserror::Error;
