@@ -2,6 +2,7 @@
 //! stands still. Fixtures: `tests/fixtures/companion/frames.c`.
 
 mod gdb;
+mod kernels;
 mod stub;
 
 use std::collections::BTreeMap;
@@ -28,9 +29,13 @@ impl Built {
 
     fn with(name: &str, build: impl Fn(&CompanionModule<'_>, &Layout) -> Companion) -> Built {
         let wasm = std::fs::read(format!("tests/fixtures/companion/frames-{name}.wasm")).expect("it is there");
-        let mut layout = Layout::new(companion::word_size(&wasm).expect("a module"));
-        let id = layout.add_module(companion::code_len(&wasm).expect("a module")).expect("room");
-        let companion = build(&CompanionModule { id, wasm: &wasm }, &layout);
+        Built::of(name, &wasm, build)
+    }
+
+    fn of(name: &str, wasm: &[u8], build: impl Fn(&CompanionModule<'_>, &Layout) -> Companion) -> Built {
+        let mut layout = Layout::new(companion::word_size(wasm).expect("a module"));
+        let id = layout.add_module(companion::code_len(wasm).expect("a module")).expect("room");
+        let companion = build(&CompanionModule { id, wasm }, &layout);
         assert_eq!(companion.problems, Vec::<String>::new());
         // Tests run in parallel.
         static BUILT: AtomicU32 = AtomicU32::new(0);
