@@ -1,17 +1,41 @@
-//! Runs a debugger on a file for a while, without its user's settings.
+//! Runs a debugger on a file for a while, without its user's settings. What is run: `WKDB_TEST_GDB` and
+//! `WKDB_TEST_LLDB` when the tests are built, else `gdb` and `lldb-22` or `lldb`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The gdb to test with, if this machine has one. Everything else that the companion promises is tested without.
 pub(crate) fn gdb() -> Option<&'static str> {
-    let gdb = option_env!("WKDB_TEST_GDB").unwrap_or("gdb");
-    let found = Command::new(gdb).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_err() {
-        eprintln!("skipped: there is no {gdb} on this machine");
-        return None;
+    found("gdb", &[option_env!("WKDB_TEST_GDB").unwrap_or("gdb")])
+}
+
+/// The lldb to test with, if this machine has one.
+pub(crate) fn lldb() -> Option<&'static str> {
+    found("lldb", &[option_env!("WKDB_TEST_LLDB").unwrap_or("lldb-22"), "lldb"])
+}
+
+fn found(what: &str, names: &[&'static str]) -> Option<&'static str> {
+    let runs = |name: &&str| {
+        let status = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let name = names.iter().copied().find(runs);
+    if name.is_none() {
+        eprintln!("skipped: there is no {what} on this machine");
     }
-    Some(gdb)
+    name
+}
+
+/// What lldb says to commands.
+pub(crate) fn run_lldb(lldb: &str, elf: &Path, commands: &[&str]) -> String {
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(lldb).args(["--batch", "--no-lldbinit"]);
+    for text in commands {
+        command.arg("-o").arg(text);
+    }
+    let output = command.arg(elf).stdin(Stdio::null()).output().expect("it runs");
+    assert!(output.status.code() != Some(124), "lldb hangs");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 /// What gdb says to commands. It has no complaint about the debug information.

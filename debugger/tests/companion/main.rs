@@ -277,3 +277,36 @@ fn add_symbol_file_puts_a_user_module_beside_the_kernel() {
     assert!(output.contains(&format!("{user_code:#x}")[..7]), "{output}");
     assert!(!output.contains("No symbol matches"), "{output}");
 }
+
+#[test]
+fn lldb_knows_functions_lines_and_variables() {
+    let Some(lldb) = gdb::lldb() else { return };
+    for name in ALL {
+        let built = Built::new(name);
+        let leaf = built.address("leaf");
+        let output = gdb::run_lldb(
+            lldb,
+            &built.file,
+            &[
+                "breakpoint set -n leaf",
+                "breakpoint set -f frames.c -l 50",
+                &format!("image lookup -v -a {:#x}", leaf + 0x30),
+                "image lookup -t 'struct request'",
+                "image lookup -s ticks",
+            ],
+        );
+        assert_says(
+            &output,
+            &[
+                "Breakpoint 1: where = ",
+                "`leaf",
+                "at frames.c:50",
+                "name = \"sector\", type = \"u64\"",
+                "name = \"count\", type = \"u32\"",
+                "u64 sector;",
+                "1 symbols match 'ticks'",
+            ],
+        );
+        assert!(!output.contains("error:"), "{output}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod garbage;
 mod reading;
+mod same;
 mod symbols;
 
 use std::path::Path;
