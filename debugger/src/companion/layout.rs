@@ -270,7 +270,7 @@ impl Layout {
         let module = self.modules[..=module].iter().rposition(|&(_, len)| len > 0)?;
         let (base, len) = self.modules[module];
         let offset = address - base;
-        (offset < len).then(|| CodeAddress { module: ModuleId(module as u32), offset: CodeOffset(offset as u32) })
+        (offset < len).then_some(CodeAddress { module: ModuleId(module as u32), offset: CodeOffset(offset as u32) })
     }
 }
 

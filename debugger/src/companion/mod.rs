@@ -7,7 +7,8 @@
 //!    layout ─▶ frames: call-frame information ─────────────────────┘
 //! ```
 //!
-//! The same module, layout and [`COMPANION_VERSION`] give the same bytes: what is built can be kept under a hash of them.
+//! The same module, place in the layout and [`COMPANION_VERSION`] give the same bytes: what is built can be kept under a
+//! hash of these. The kernel has the same place in every layout.
 
 mod bytes;
 mod dwarf;
@@ -15,6 +16,8 @@ mod elf;
 mod frames;
 pub mod layout;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod wasm;
 
 use thiserror::Error;

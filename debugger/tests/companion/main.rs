@@ -2,6 +2,7 @@
 //! stands still. Fixtures: `tests/fixtures/companion/frames.c`.
 
 mod gdb;
+mod kernels;
 mod stub;
 
 use std::collections::BTreeMap;
@@ -28,9 +29,13 @@ impl Built {
 
     fn with(name: &str, build: impl Fn(&CompanionModule<'_>, &Layout) -> Companion) -> Built {
         let wasm = std::fs::read(format!("tests/fixtures/companion/frames-{name}.wasm")).expect("it is there");
-        let mut layout = Layout::new(companion::word_size(&wasm).expect("a module"));
-        let id = layout.add_module(companion::code_len(&wasm).expect("a module")).expect("room");
-        let companion = build(&CompanionModule { id, wasm: &wasm }, &layout);
+        Built::of(name, &wasm, build)
+    }
+
+    fn of(name: &str, wasm: &[u8], build: impl Fn(&CompanionModule<'_>, &Layout) -> Companion) -> Built {
+        let mut layout = Layout::new(companion::word_size(wasm).expect("a module"));
+        let id = layout.add_module(companion::code_len(wasm).expect("a module")).expect("room");
+        let companion = build(&CompanionModule { id, wasm }, &layout);
         assert_eq!(companion.problems, Vec::<String>::new());
         // Tests run in parallel.
         static BUILT: AtomicU32 = AtomicU32::new(0);
@@ -271,4 +276,37 @@ fn add_symbol_file_puts_a_user_module_beside_the_kernel() {
     let user_code = layout.code_base(ModuleId(1)).expect("placed");
     assert!(output.contains(&format!("{user_code:#x}")[..7]), "{output}");
     assert!(!output.contains("No symbol matches"), "{output}");
+}
+
+#[test]
+fn lldb_knows_functions_lines_and_variables() {
+    let Some(lldb) = gdb::lldb() else { return };
+    for name in ALL {
+        let built = Built::new(name);
+        let leaf = built.address("leaf");
+        let output = gdb::run_lldb(
+            lldb,
+            &built.file,
+            &[
+                "breakpoint set -n leaf",
+                "breakpoint set -f frames.c -l 50",
+                &format!("image lookup -v -a {:#x}", leaf + 0x30),
+                "image lookup -t 'struct request'",
+                "image lookup -s ticks",
+            ],
+        );
+        assert_says(
+            &output,
+            &[
+                "Breakpoint 1: where = ",
+                "`leaf",
+                "at frames.c:50",
+                "name = \"sector\", type = \"u64\"",
+                "name = \"count\", type = \"u32\"",
+                "u64 sector;",
+                "1 symbols match 'ticks'",
+            ],
+        );
+        assert!(!output.contains("error:"), "{output}");
+    }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Frame {
     pub(crate) operands: Vec<u64>,
 }
 
+/// What a debugger wrote: addresses and bytes.
+pub(crate) type Written = Arc<Mutex<Vec<(u64, Vec<u8>)>>>;
+
 /// A guest that stands still.
 #[derive(Debug)]
 pub(crate) struct Guest {
@@ -29,8 +32,8 @@ pub(crate) struct Guest {
     pub(crate) memory: BTreeMap<u64, u8>,
     /// Values of the globals of each module.
     pub(crate) globals: Vec<Vec<u64>>,
-    /// What the debugger wrote: addresses and bytes.
-    pub(crate) written: Arc<Mutex<Vec<(u64, Vec<u8>)>>>,
+    /// What the debugger wrote.
+    pub(crate) written: Written,
 }
 
 impl Guest {
