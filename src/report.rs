@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wkdb_debugger::symbols::{Symbols, backtrace};
-use wkdb_tracer::{AccessKind, Context, Event, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
+use wkdb_tracer::{
+    AccessKind, Context, Event, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer,
+};
 
 use crate::machine::WatchRange;
 use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};

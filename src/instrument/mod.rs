@@ -139,9 +139,7 @@ mod ticks;
 mod values;
 
 pub use error::InstrumentError;
-pub use host::{
-    EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT,
-};
+pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 pub use map::{BadOffsetMap, OffsetMap};
 

@@ -10,8 +10,8 @@ use super::error::InstrumentError;
 use super::exports::Kept;
 use super::hints;
 use super::host::{
-    EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT,
-    WATCH_MAP_IMPORT,
+    EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT,
+    WATCH_MAP_EXPORT, WATCH_MAP_IMPORT,
 };
 use super::lookup::WATCH_MAP_PAGES;
 use super::map::MAX_FILE;
@@ -61,18 +61,17 @@ impl<'m> Rewriter<'m, '_> {
         let mut hints = (!hints.is_empty()).then(|| hints::encode(&hints));
 
         // Sections that are added, or appended to when the module has one of the kind.
-        let mut additions: Vec<(u8, u32, Vec<u8>)> =
-            [
-                self.added_types(),
-                self.added_imports(),
-                self.added_functions(),
-                self.added_memories(),
-                self.added_globals(),
-                self.added_exports(),
-            ]
-            .into_iter()
-            .filter(|(_, count, _)| *count > 0)
-            .collect();
+        let mut additions: Vec<(u8, u32, Vec<u8>)> = [
+            self.added_types(),
+            self.added_imports(),
+            self.added_functions(),
+            self.added_memories(),
+            self.added_globals(),
+            self.added_exports(),
+        ]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .collect();
         let mut code_start = 0;
         for (index, section) in self.survey.sections.clone().into_iter().enumerate() {
             if section.id == id::CUSTOM {

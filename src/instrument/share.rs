@@ -58,7 +58,8 @@ impl Sharing {
     /// Adds the access with number `site`: `size` bytes at an operand plus an offset.
     pub(super) fn access(&mut self, site: usize, operand: Value, offset: u64, size: u32) {
         let place = operand.offset.wrapping_add(offset as i32);
-        for group in self.groups[self.open_from..].iter_mut().rev().take(NEAR).filter(|g| g.open && g.base == operand.base)
+        for group in
+            self.groups[self.open_from..].iter_mut().rev().take(NEAR).filter(|g| g.open && g.base == operand.base)
         {
             let from_origin = i64::from(place.wrapping_sub(group.origin));
             let low = group.low.min(from_origin);

@@ -138,14 +138,14 @@ pub(super) fn goes_on(operator: &Operator<'_>, opcode: u8) -> bool {
 /// How many operands an operator of one byte takes, and whether it leaves one; `None` for those not listed.
 fn effect(opcode: u8) -> Option<(u32, bool)> {
     Some(match opcode {
-        0x01 | 0x02 => (0, false),                                                   // nop, block
-        0x04 | 0x0d | 0x1a | 0x24 => (1, false),                                     // if, br_if, drop, global.set
-        0x1b => (3, true),                                                           // select
-        0x23 | 0x3f | 0x43 | 0x44 => (0, true),                                      // global.get, memory.size, f*.const
-        0x28..=0x35 => (1, true),                                                    // loads
-        0x36..=0x3e => (2, false),                                                   // stores
+        0x01 | 0x02 => (0, false),                                                        // nop, block
+        0x04 | 0x0d | 0x1a | 0x24 => (1, false),                                          // if, br_if, drop, global.set
+        0x1b => (3, true),                                                                // select
+        0x23 | 0x3f | 0x43 | 0x44 => (0, true), // global.get, memory.size, f*.const
+        0x28..=0x35 => (1, true),               // loads
+        0x36..=0x3e => (2, false),              // stores
         0x45 | 0x50 | 0x67..=0x69 | 0x79..=0x7b | 0x8b..=0x91 | 0x99..=0x9f => (1, true), // unary
-        0xa7..=0xc4 => (1, true),                                                    // conversions, sign extension
+        0xa7..=0xc4 => (1, true),               // conversions, sign extension
         0x46..=0x4f | 0x51..=0x66 | 0x6a..=0x78 | 0x7c..=0x8a | 0x92..=0x98 | 0xa0..=0xa6 => (2, true), // binary
         _ => return None,
     })
@@ -175,7 +175,10 @@ mod tests {
         values.follow(&get(1), 0x20);
         values.follow(&Operator::I32Add, 0x6a);
         assert_ne!(values.operand(0).base, first.base, "the sum of two unknowns is another");
-        values.follow(&Operator::I32Load { memarg: wasmparser::MemArg { align: 2, max_align: 2, offset: 0, memory: 0 } }, 0x28);
+        values.follow(
+            &Operator::I32Load { memarg: wasmparser::MemArg { align: 2, max_align: 2, offset: 0, memory: 0 } },
+            0x28,
+        );
         let loaded = values.operand(0);
         assert_ne!(loaded.base, first.base);
         assert_eq!(values.operand(1), first, "what lies below stays");

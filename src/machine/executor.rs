@@ -14,11 +14,11 @@ use wkdb_tracer::{Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerRe
 use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
+use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
 use super::memory::{GuestMemory, MemoryError, OutOfBounds};
 use super::table::Table;
-use super::engine;
 use super::watch::{WatchError, WatchSet};
 use crate::code_cache::{CodeError, CodeStore, Role, compile};
 use crate::condition::Condition;

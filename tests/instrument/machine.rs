@@ -228,9 +228,9 @@ fn trap(error: &wasmtime::Error, view: &View<'_>) -> (Option<Trap>, Vec<Option<u
 pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> Option<(Outcome, Host)> {
     let module = Module::new(engine, wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let mut store = Store::new(engine, host);
-    let mut memories = module.exports().filter(|export| {
-        matches!(export.ty(), ExternType::Memory(_)) && export.name() != WATCH_MAP_EXPORT
-    });
+    let mut memories = module
+        .exports()
+        .filter(|export| matches!(export.ty(), ExternType::Memory(_)) && export.name() != WATCH_MAP_EXPORT);
     store.data_mut().memory = memories.next().map(|export| export.name().to_owned());
     let mut imports = Vec::new();
     for import in module.imports() {

@@ -43,21 +43,8 @@ const PLAIN: [(Kind, u64); 9] = [
 const LOADS: [u64; 14] = [4, 8, 4, 8, 1, 1, 2, 2, 1, 1, 2, 2, 4, 4];
 
 /// Loads of vectors: the opcode behind 0xfd, and how many bytes they read.
-const VECTOR_LOADS: [(u8, u64); 13] = [
-    (0, 16),
-    (1, 8),
-    (2, 8),
-    (3, 8),
-    (4, 8),
-    (5, 8),
-    (6, 8),
-    (7, 1),
-    (8, 2),
-    (9, 4),
-    (10, 8),
-    (0x5c, 4),
-    (0x5d, 8),
-];
+const VECTOR_LOADS: [(u8, u64); 13] =
+    [(0, 16), (1, 8), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 1), (8, 2), (9, 4), (10, 8), (0x5c, 4), (0x5d, 8)];
 
 /// The widths of the atomic operators, in the order of the opcodes of each group.
 const ATOMIC: [(Kind, u64); 7] =
@@ -219,7 +206,9 @@ impl Model {
                 let bytes = self.memory[from as usize..(from + len) as usize].to_vec();
                 self.bulk(if self.loads { Told::BulkCopied(from) } else { Told::BulkStored }, at, &bytes);
             }
-            Op::Init { at, from, len } => self.bulk(Told::BulkStored, at, &SEGMENT[from as usize..(from + len) as usize]),
+            Op::Init { at, from, len } => {
+                self.bulk(Told::BulkStored, at, &SEGMENT[from as usize..(from + len) as usize])
+            }
         }
         0
     }

@@ -89,7 +89,10 @@ mod tests {
     fn everything_can_be_watched() {
         let map = WatchMap::new().unwrap();
         map.set(&(0..4 << 30), true);
-        assert_eq!((bytes(&map, 0, 1), bytes(&map, (1 << 26) - 1, 10)), (vec![0xff], [[0xff; 9].as_slice(), &[0]].concat()));
+        assert_eq!(
+            (bytes(&map, 0, 1), bytes(&map, (1 << 26) - 1, 10)),
+            (vec![0xff], [[0xff; 9].as_slice(), &[0]].concat())
+        );
         map.set(&(5..4 << 30), false);
         assert_eq!(bytes(&map, (1 << 26) - 1, 10), [0; 10]);
     }

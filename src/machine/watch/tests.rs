@@ -125,7 +125,10 @@ fn conditions() {
     assert_eq!(hits(&[0], NOBODY), [5], "the host's writes are outside of all places");
     assert_eq!(hits(&[5], NOBODY), [0, 1, 5]);
     assert_eq!(hits(&[5], NOBODY), [1, 5]);
-    assert_eq!(hits(&[5, 1], Who { runner: Some(RunnerId(3)), cpu: Some(Cpu(2)), place: Some(place(10)) }), [0, 2, 3, 4]);
+    assert_eq!(
+        hits(&[5, 1], Who { runner: Some(RunnerId(3)), cpu: Some(Cpu(2)), place: Some(place(10)) }),
+        [0, 2, 3, 4]
+    );
     assert_eq!(hits(&[5, 1], Who { runner: Some(RunnerId(2)), cpu: Some(Cpu(0)), place: Some(place(20)) }), [5]);
 }
 
