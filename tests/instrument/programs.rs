@@ -101,7 +101,7 @@ fn statements() -> impl Strategy<Value = Vec<Statement>> {
     let variable = || 0..VARIABLES;
     let plus = || prop_oneof![12 => -40..40i32, 2 => -700..700i32];
     let offset =
-        || prop_oneof![80 => 0..64u64, 40 => 0..700u64, 10 => 0..0xe000u64, 1 => 0xffff_0000..0x1_0000_0000u64];
+        || prop_oneof![150 => 0..64u64, 30 => 0..700u64, 10 => 0..0xe000u64, 1 => 0xffff_0000..0x1_0000_0000u64];
     let access =
         || {
             (0..ACCESSES.len(), variable(), plus(), offset())
@@ -388,7 +388,7 @@ proptest! {
     fn what_is_reported_is_what_happened(
         statements in statements(),
         wide in any::<bool>(),
-        lo in prop_oneof![8 => 900..2200u64, 1 => 0..65536u64],
+        lo in prop_oneof![4 => 1000..1100u64, 4 => 1480..1560u64, 4 => 1720..1800u64, 2 => 900..2600u64, 1 => 0..65536u64],
         len in prop_oneof![4 => 1..32u64, 2 => 1..600u64, 1 => Just(65536u64)],
     ) {
         for loads in [false, true] {
