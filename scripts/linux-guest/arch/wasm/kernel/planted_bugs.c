@@ -292,7 +292,7 @@ static int ring_consumer(void *unused)
 	for (;;) {
 		/* BUG: an item that comes after this look and before the sleep wakes nobody. */
 		if (READ_ONCE(ring.head) == ring.tail) {
-			ring_sum(64);
+			ring_sum(256);
 			set_current_state(TASK_UNINTERRUPTIBLE);
 			schedule();
 			continue;
