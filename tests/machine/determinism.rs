@@ -260,6 +260,13 @@ proptest! {
             });
             prop_assert!(read.3 >= watched.3);
             prop_assert_eq!((&first.0, &first.1, &first.2), (&read.0, &read.1, &read.2), "reads watched, {:?}", policy);
+            for stores in [false, true] {
+                let debugged = run(&kernel, |config| {
+                    base(config);
+                    (config.engine.debug, config.store_checks) = (true, stores);
+                });
+                prop_assert_eq!(&first, &debugged, "for a debugger, store checks: {}, {:?}", stores, policy);
+            }
             // Few slices of few ticks can be drawn alike.
             if slice > 16 && first.0.slices > 4 {
                 let other = run(&kernel, |config| {
