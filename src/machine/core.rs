@@ -19,6 +19,7 @@ use super::runners::Runners;
 use super::schedule::Scheduler;
 use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
+use crate::contract::active_data;
 
 /// Lines of the console shown with an `expect` that failed.
 const TAIL_LINES: usize = 12;
@@ -255,6 +256,25 @@ impl Core {
         let stops = self.accessed(runner, access, Writer::Host { action: action.to_owned() });
         self.tell_hits(stops);
         Ok(())
+    }
+
+    /// The host has read guest memory on the guest's behalf.
+    pub(super) fn host_read(&mut self, runner: RunnerId, address: u64, len: u64, action: &str) {
+        let access = Access::Read { address, len };
+        let stops = self.accessed(Some(runner), access, Writer::Host { action: action.to_owned() });
+        self.tell_hits(stops);
+    }
+
+    /// A module was just instantiated: tells of the watches that its active data segments touched.
+    pub(super) fn instantiated(&mut self, runner: RunnerId, module: &[u8], memory_base: u64) {
+        if self.watches.is_empty() {
+            return;
+        }
+        for data in active_data(module, memory_base) {
+            let access = Access::Write { address: data.start, len: data.end - data.start };
+            let stops = self.accessed(Some(runner), access, Writer::Host { action: "data segments".to_owned() });
+            self.tell_hits(stops);
+        }
     }
 
     /// Memory was just accessed: tells of every watch that it touched. Gives the hits of watches that want the machine

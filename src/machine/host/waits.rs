@@ -66,20 +66,20 @@ fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) 
         "memory_grow" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, delta: A| {
             wasmtime::Result::Ok(A::grown(memory_grow(guest, delta.into())?))
         }),
-        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
-            guest_accessed(guest, Access::Write { address: address.into(), len: size.into() });
+        "stored" => linker.func_wrap(MODULE, name, |mut guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(&mut guest, Access::Write { address: address.into(), len: size.into() });
         }),
-        "loaded" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
-            guest_accessed(guest, Access::Read { address: address.into(), len: size.into() });
+        "loaded" => linker.func_wrap(MODULE, name, |mut guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(&mut guest, Access::Read { address: address.into(), len: size.into() });
         }),
-        "exchanged" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, size: u32| {
-            guest_accessed(guest, Access::Exchange { address: address.into(), len: size.into() });
+        "exchanged" => linker.func_wrap(MODULE, name, |mut guest: Guest<'_>, address: A, size: u32| {
+            guest_accessed(&mut guest, Access::Exchange { address: address.into(), len: size.into() });
         }),
-        "bulk_stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, length: A| {
-            guest_accessed(guest, Access::Write { address: address.into(), len: length.into() });
+        "bulk_stored" => linker.func_wrap(MODULE, name, |mut guest: Guest<'_>, address: A, length: A| {
+            guest_accessed(&mut guest, Access::Write { address: address.into(), len: length.into() });
         }),
-        "bulk_copied" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, to: A, from: A, length: A| {
-            guest_accessed(guest, Access::Copy { to: to.into(), from: from.into(), len: length.into() });
+        "bulk_copied" => linker.func_wrap(MODULE, name, |mut guest: Guest<'_>, to: A, from: A, length: A| {
+            guest_accessed(&mut guest, Access::Copy { to: to.into(), from: from.into(), len: length.into() });
         }),
         other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
     }?;
@@ -121,6 +121,7 @@ async fn wait(
         _ => shared.memory.read_u64(address),
     };
     let found = found.map_err(|_: OutOfBounds| Trap::MemoryOutOfBounds)?;
+    guest_accessed(&mut caller, Access::Read { address, len: width });
     if found != expected {
         return Ok(NOT_EQUAL);
     }
@@ -158,14 +159,14 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
 }
 
 /// An access may have touched a watched range.
-fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
-    let (shared, me) = here(&caller);
+fn guest_accessed(caller: &mut Caller<'_, RunnerData>, access: Access) {
+    let (shared, me) = here(caller);
     if !shared.core.borrow_mut().watches.overlaps(access) {
         return;
     }
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
-    charge(&mut caller);
-    let stack = frames(&caller);
+    charge(caller);
+    let stack = frames(caller);
     let mut core = shared.core.borrow_mut();
     let stops = core.accessed(Some(me), access, Writer::Guest { stack });
     core.tell_hits(stops);
