@@ -18,6 +18,7 @@ use super::runners::Runners;
 use super::schedule::Scheduler;
 use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
+use crate::contract::active_data;
 
 /// Lines of the console shown with an `expect` that failed.
 const TAIL_LINES: usize = 12;
@@ -267,6 +268,22 @@ impl Core {
         let access = Access::Write { address, len: bytes.len() as u64 };
         self.accessed(runner, access, || Writer::Host { action: action.to_owned() });
         Ok(())
+    }
+
+    /// The host has read guest memory on the guest's behalf.
+    pub(super) fn host_read(&mut self, runner: RunnerId, address: u64, len: u64, action: &str) {
+        self.accessed(Some(runner), Access::Read { address, len }, || Writer::Host { action: action.to_owned() });
+    }
+
+    /// A module was just instantiated: tells of the watches that its active data segments touched.
+    pub(super) fn instantiated(&mut self, runner: RunnerId, module: &[u8], memory_base: u64) {
+        if self.watches.is_empty() {
+            return;
+        }
+        for data in active_data(module, memory_base) {
+            let access = Access::Write { address: data.start, len: data.end - data.start };
+            self.accessed(Some(runner), access, || Writer::Host { action: "data segments".to_owned() });
+        }
     }
 
     /// Memory was just accessed: tells of every watch that it touched, or has the machine stop behind the access.

@@ -382,7 +382,7 @@ fn checked(statements: &[Statement], wide: bool, watch: (u64, u64), options: &Op
 }
 
 proptest! {
-    #![proptest_config(crate::generated::config(100))]
+    #![proptest_config(crate::generated::config(60))]
 
     #[test]
     fn what_is_reported_is_what_happened(

@@ -179,6 +179,29 @@ fn an_exchange_is_one_hit_and_a_copy_two_at_most() {
 }
 
 #[test]
+fn waits_and_the_host_read_too() {
+    let kernel = kernel(
+        r#"(func $waits (drop (memory.atomic.wait32 (i32.const 0x11000) (i32.const 7) (i64.const 1))))
+           (func $_start (export "_start")
+             (call $waits) (drop (call $put (i32.const 0x11002) (i32.const 3))) (call $done))"#,
+    );
+    let run = boot(&kernel, watch(vec![spec(0x11000, 4, WatchKind::Read)]));
+    run.done();
+    let expected = [("waits", 0x11000, vec![0; 4]), ("host: console output", 0x11002, vec![0; 2])];
+    let expected = expected.map(|(who, at, read)| (who.to_owned(), 0, AccessKind::Read, at, read));
+    assert_eq!(hits(&run), expected);
+}
+
+#[test]
+fn active_data_segments_are_writes_of_the_host() {
+    let image = user_image(r#"(data (global.get $__memory_base) "abcd") (func (export "_start") (call $done))"#);
+    let run = boot(&kernel("").init(image), watch(vec![spec(0x80001, 2, WatchKind::Write)]));
+    run.done();
+    let expected = ("host: data segments".to_owned(), 0, AccessKind::Write, 0x80001, b"bc".to_vec());
+    assert_eq!(hits(&run), [expected]);
+}
+
+#[test]
 fn conditions_hold_back_what_they_do_not_let_through() {
     let text = r#"(func $inside (i32.store (i32.const 0x11000) (i32.const 1)))
         (func $outside (i32.store (i32.const 0x11000) (i32.const 2)))

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut, Instance, Store, ThrownException, Trap, Val, WasmBacktrace};
-use wkdb_tracer::{Event, Outcome, RunnerId};
+use wkdb_tracer::{Event, ModuleId, Outcome, RunnerId};
 
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
@@ -134,6 +134,11 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let data = store.data_mut();
     data.kernel = Some(instance);
     data.globals = Some(globals);
+    let me = data.me;
+    let kernel = shared.images.borrow().get(ModuleId::KERNEL).map(|image| image.original.clone());
+    if let Some(kernel) = kernel {
+        shared.core.borrow_mut().instantiated(me, &kernel, 0);
+    }
     wake(store)
 }
 

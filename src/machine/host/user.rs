@@ -213,6 +213,11 @@ pub(super) async fn instantiate(
     let instance = Instance::new_async(&mut *store, image.module(), &externs)
         .await
         .map_err(|e| StartError::Instantiate(format!("{e:#}")))?;
+    {
+        let context = store.as_context();
+        let data = context.data();
+        data.shared.core.borrow_mut().instantiated(data.me, &image.original, data_start);
+    }
     // An image without a stack never has it moved.
     let stack_pointer = match stack_pointer {
         Some(global) => global,

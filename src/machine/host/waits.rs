@@ -129,6 +129,7 @@ async fn wait(
         _ => shared.memory.read_u64(address),
     };
     let found = found.map_err(|_: OutOfBounds| Trap::MemoryOutOfBounds)?;
+    look_at(&mut caller, Access::Read { address, len: width }).await;
     if found != expected {
         return Ok(NOT_EQUAL);
     }
@@ -167,13 +168,18 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
 
 /// An access may have touched a watched range.
 async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
-    let (shared, me) = here(&caller);
+    look_at(&mut caller, access).await;
+}
+
+/// Tells of the watches that an access touched, and stops behind it where one wants that.
+async fn look_at(caller: &mut Caller<'_, RunnerData>, access: Access) {
+    let (shared, me) = here(caller);
     if !shared.core.borrow_mut().watches.overlaps(access) {
         return;
     }
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
-    charge(&mut caller);
-    let stack = frames(&caller);
+    charge(caller);
+    let stack = frames(caller);
     shared.core.borrow_mut().accessed(Some(me), access, || Writer::Guest { stack });
-    pause_behind_hits(&mut caller).await;
+    pause_behind_hits(caller).await;
 }

@@ -141,6 +141,11 @@ impl WatchSet {
         })
     }
 
+    /// Whether nothing is watched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
     /// The map that compiled code looks at.
     pub(super) fn map(&self) -> &WatchMap {
         &self.map
