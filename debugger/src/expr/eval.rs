@@ -13,6 +13,8 @@ use wkdb_tracer::WasmValue;
 pub(super) const MAX_VALUE: u64 = 16 << 20;
 /// How deep anonymous members are searched.
 const MAX_ANONYMOUS: usize = 16;
+/// How many structures are searched for a member.
+const MAX_MEMBER_STEPS: usize = 10_000;
 
 type Result<T> = std::result::Result<T, ExprError>;
 
@@ -334,9 +336,9 @@ impl<'a> Evaluator<'a> {
                 Register::Sp => self.pointer(value, self.symbols.void()),
             });
         }
-        let kinds: [(&str, fn(u32) -> Slot); 3] =
-            [("local", Slot::Local), ("op", Slot::Operand), ("global", Slot::Global)];
-        let slot = kinds.iter().find_map(|(kind, slot)| Some(slot(name.strip_prefix(kind)?.parse().ok()?)));
+        let index = |kind: &str| name.strip_prefix(kind)?.parse().ok();
+        let slot = index("local").map(Slot::Local).or_else(|| index("op").map(Slot::Operand));
+        let slot = slot.or_else(|| index("global").map(Slot::Global));
         // A global also goes by its name, as $__stack_pointer.
         let slot = slot.or_else(|| self.symbols.global_named(name).map(Slot::Global));
         let slot = slot.ok_or_else(|| ExprError::UnknownName {
@@ -444,7 +446,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Finds a member, also in anonymous ones: where it begins, and itself.
-    fn find_member(&self, ty: TypeId, name: &str, depth: usize) -> Option<(u64, Member)> {
+    fn find_member(&self, ty: TypeId, name: &str, depth: usize, steps: &mut usize) -> Option<(u64, Member)> {
+        // A damaged type may hold itself, several times.
+        *steps = steps.checked_sub(1)?;
         let (_, resolved) = self.symbols.resolve(ty);
         let TypeKind::Composite(composite) = &resolved.kind else { return None };
         let variants = composite.variants.iter().flat_map(|variants| &variants.variants);
@@ -454,13 +458,13 @@ impl<'a> Evaluator<'a> {
         }
         let depth = depth.checked_sub(1)?;
         members().filter(|member| member.name.is_none()).find_map(|member| {
-            let (offset, found) = self.find_member(member.ty, name, depth)?;
+            let (offset, found) = self.find_member(member.ty, name, depth, steps)?;
             Some((member.offset.checked_add(offset)?, found))
         })
     }
 
     fn member_or_error(&self, ty: TypeId, name: &str) -> Result<(u64, Member)> {
-        self.find_member(ty, name, MAX_ANONYMOUS).ok_or_else(|| {
+        self.find_member(ty, name, MAX_ANONYMOUS, &mut MAX_MEMBER_STEPS.clone()).ok_or_else(|| {
             let (_, resolved) = self.symbols.resolve(ty);
             match &resolved.kind {
                 TypeKind::Composite(composite) if composite.incomplete => {

@@ -84,6 +84,7 @@ fn members_arrays_and_pointers_are_followed() {
             ("'other.c'::shared_name", "2"),
             ("'zoo.c'::shared_name", "1"),
             ("handle::nr_calls", "0"),
+            ("never_changed", "77"),
             ("*&counter == counter", "1"),
         ] {
             assert_eq!(fake.print(&symbols, text), printed, "{text}");

@@ -67,8 +67,11 @@ pub(in super::super) struct DebugInfo {
     /// The code of the units: range, unit; in order.
     code: OnceCell<Vec<(Range<u64>, u32)>>,
     /// The functions with code of each unit.
-    functions: Vec<OnceCell<Vec<(Range<u64>, Die)>>>,
+    functions: Vec<OnceCell<FunctionRanges>>,
 }
+
+/// The code of functions.
+type FunctionRanges = Vec<(Range<u64>, Die)>;
 
 impl DebugInfo {
     /// Finds the units of a module; `None` if it has no DWARF. What follows a broken header is left out.
