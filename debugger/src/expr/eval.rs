@@ -120,8 +120,10 @@ impl<'a> Evaluator<'a> {
 
     fn eval(&mut self, expr: &Expr) -> Result<Value> {
         Ok(match expr {
-            &Expr::Integer { value, unsigned, longs } => self.literal(value, unsigned, longs),
-            Expr::Float(value) => self.float_value(*value, 8),
+            &Expr::Integer { value, decimal, unsigned, longs } => {
+                self.literal(value, decimal && !unsigned, unsigned, longs)
+            }
+            &Expr::Float(value, single) => self.float_value(value, if single { 4 } else { 8 }),
             Expr::Char(value) => Value::bytes(self.symbols.base_type("char"), [*value]),
             Expr::Text(text) => {
                 let count = text.len() as u64 + 1;
@@ -165,12 +167,12 @@ impl<'a> Evaluator<'a> {
             Expr::SizeofType(ty) => {
                 let ty = self.type_id(ty)?;
                 let size = self.size(ty)?;
-                self.promoted(i128::from(size), self.symbols.address_size(), false)
+                self.size_value(size)
             }
             Expr::Sizeof(of) => {
                 let value = self.eval(of)?;
                 let size = self.size(value.ty)?;
-                self.promoted(i128::from(size), self.symbols.address_size(), false)
+                self.size_value(size)
             }
             Expr::Unary { op, of } => {
                 let value = self.eval(of)?;
@@ -230,7 +232,7 @@ impl<'a> Evaluator<'a> {
             Expr::OffsetOf { ty, path } => {
                 let ty = self.type_id(ty)?;
                 let offset = self.offset_of(ty, path)?;
-                self.promoted(i128::from(offset), self.symbols.address_size(), false)
+                self.size_value(offset)
             }
         })
     }
@@ -240,11 +242,12 @@ impl<'a> Evaluator<'a> {
         Ok(self.scalar(&value)?.is_true())
     }
 
-    fn literal(&self, value: u64, unsigned: bool, longs: u8) -> Value {
+    /// The type of a number is the first of C's that holds it; a decimal one becomes unsigned only if it says so.
+    fn literal(&self, value: u64, signed: bool, unsigned: bool, longs: u8) -> Value {
         let long = if longs == 1 { self.symbols.address_size() } else { 8 };
         let least = if longs == 0 { 4 } else { long };
         let fits = |size: u64, signed: bool| value <= u64::MAX >> (64 - size * 8 + u64::from(signed));
-        let size = if least == 4 && (fits(4, true) || fits(4, false)) { 4 } else { 8 };
+        let size = if least == 4 && (fits(4, true) || (!signed && fits(4, false))) { 4 } else { 8 };
         self.promoted(i128::from(value), size, !unsigned && fits(size, true))
     }
 
