@@ -22,12 +22,14 @@ type Result<T> = std::result::Result<T, ExprError>;
 pub struct Evaluator<'a> {
     pub(super) symbols: &'a Symbols,
     pub(super) target: &'a mut dyn Target,
+    /// Only the type is wanted, as in `sizeof`: nothing is assigned, and what cannot be read is taken for 0.
+    pub(super) type_only: bool,
 }
 
 impl<'a> Evaluator<'a> {
     /// An evaluator of expressions in a frame; its code must be that of the symbols.
     pub fn new(symbols: &'a Symbols, target: &'a mut dyn Target) -> Self {
-        Evaluator { symbols, target }
+        Evaluator { symbols, target, type_only: false }
     }
 
     /// The value of an expression. Assignments in it are carried out.
@@ -39,18 +41,22 @@ impl<'a> Evaluator<'a> {
         self.eval(&expr)
     }
 
-    /// The value of an expression or `None` for the name of a type, with the type.
+    /// The type of an expression, or the one that a text names. Nothing is assigned, and nothing has to be readable.
     ///
     /// # Errors
-    /// As [`Evaluator::evaluate`].
-    pub fn evaluate_or_type(&mut self, text: &str) -> Result<(TypeId, Option<Value>)> {
+    /// It is neither.
+    pub fn type_of(&mut self, text: &str) -> Result<TypeId> {
         match parse_either(text, &|name| self.is_type(name))? {
-            Parsed::Type(ty) => Ok((self.type_id(&ty)?, None)),
-            Parsed::Expr(expr) => {
-                let value = self.eval(&expr)?;
-                Ok((value.ty, Some(value)))
-            }
+            Parsed::Type(ty) => self.type_id(&ty),
+            Parsed::Expr(expr) => self.expr_type(&expr),
         }
+    }
+
+    fn expr_type(&mut self, expr: &Expr) -> Result<TypeId> {
+        let before = std::mem::replace(&mut self.type_only, true);
+        let value = self.eval(expr);
+        self.type_only = before;
+        Ok(value?.ty)
     }
 
     /// Whether an expression is true: a condition.
@@ -99,7 +105,7 @@ impl<'a> Evaluator<'a> {
 
     fn type_id(&mut self, name: &TypeName) -> Result<TypeId> {
         let mut ty = match &name.base {
-            TypeBase::Of(expr) => self.eval(expr)?.ty,
+            TypeBase::Of(expr) => self.expr_type(expr)?,
             TypeBase::Named(name) => self
                 .symbols
                 .type_named(name, None)
@@ -170,8 +176,8 @@ impl<'a> Evaluator<'a> {
                 self.size_value(size)
             }
             Expr::Sizeof(of) => {
-                let value = self.eval(of)?;
-                let size = self.size(value.ty)?;
+                let ty = self.expr_type(of)?;
+                let size = self.size(ty)?;
                 self.size_value(size)
             }
             Expr::Unary { op, of } => {
@@ -206,7 +212,9 @@ impl<'a> Evaluator<'a> {
                     let (left, right) = (self.scalar(&place)?, self.scalar(&value)?);
                     value = self.binary(*op, left, right)?;
                 }
-                self.assign(&place, &value)?;
+                if !self.type_only {
+                    self.assign(&place, &value)?;
+                }
                 place
             }
             Expr::PerCpu { of, cpu, pointer } => {
@@ -311,6 +319,9 @@ impl<'a> Evaluator<'a> {
     /// It is nowhere.
     pub fn variable(&mut self, variable: &Variable) -> Result<Value> {
         let place = self.symbols.place(variable, self.target.pc(), self.target);
+        if self.type_only && place.is_err() {
+            return Ok(Value::memory(variable.ty, 0));
+        }
         let place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
         if let [Piece { at: Whereabouts::Nowhere, .. }] = place.0[..] {
             let cause = crate::symbols::PlaceError::OptimizedOut;
@@ -407,6 +418,9 @@ impl<'a> Evaluator<'a> {
         match self.symbols.resolve(to).1.kind {
             TypeKind::Void => Err(ExprError::Type("a void pointer points to nothing that has a type: cast it".into())),
             TypeKind::Function { .. } => {
+                if self.type_only {
+                    return Ok(Value::memory(to, address));
+                }
                 let place = address.wrapping_sub(self.table_base()?);
                 let function = self.symbols.table_function(place).ok_or_else(|| {
                     Unavailable(format!("no element segment puts a function at {address:#x} of the table"))

@@ -1,7 +1,7 @@
 use wkdb_debugger::expr::Evaluator;
 
 use super::fake::Fake;
-use super::{BIRDS, load};
+use super::{BIRDS, O0, load};
 
 #[test]
 fn classes_namespaces_and_references_are_understood() {
@@ -28,4 +28,25 @@ fn classes_namespaces_and_references_are_understood() {
     let places = symbols.function_places("weigh").unwrap();
     assert_eq!((places.len(), places[0].line), (1, Some(24)));
     assert!(symbols.function_places("birds::Penguin::weigh").is_err(), "only namespaces qualify");
+}
+
+/// clang makes type units for other targets than Wasm; other producers may make them for it.
+#[test]
+fn types_in_units_of_their_own_are_found() {
+    for module in [
+        &include_bytes!("../fixtures/zoo/birds-types-dwarf4.wasm")[..],
+        include_bytes!("../fixtures/zoo/birds-types-dwarf5.wasm"),
+    ] {
+        let symbols = load(module);
+        let mut fake = Fake::new(O0);
+        let at = symbols.data_symbol("pingu").unwrap().address;
+        let penguin = "class Penguin {\n    struct Animal;\n    class Penguin *mate;\n    enum Colour colour;\n}";
+        for text in ["pingu", "class Penguin", "*pingu.mate"] {
+            assert_eq!(Evaluator::new(&symbols, &mut fake).ptype(text).as_deref(), Ok(penguin), "{text}");
+        }
+        assert_eq!(fake.print(&symbols, "&pingu.mate"), format!("(class Penguin **) {:#x} <pingu+4>", at + 4));
+        assert_eq!(fake.print(&symbols, "sizeof(pingu)"), "12");
+        assert_eq!(fake.print(&symbols, "(enum Colour)3"), "White");
+        assert_eq!(symbols.problems(), [""; 0]);
+    }
 }

@@ -7,7 +7,7 @@ use gimli::{
 };
 
 use super::super::module::ModuleNames;
-use super::info::{Borrowed, Die, MAX_CHAIN, headers};
+use super::info::{Borrowed, Die, MAX_CHAIN, headers, type_with_signature};
 
 type Entry<'m> = DebuggingInformationEntry<Borrowed<'m>>;
 
@@ -297,6 +297,7 @@ impl<'m> Reading<'_, 'm> {
         match entry.attr_value(attribute)? {
             AttributeValue::UnitRef(offset) => Some(Die { unit, offset }),
             AttributeValue::DebugInfoRef(offset) => self.find(offset),
+            AttributeValue::DebugTypesRef(signature) => type_with_signature(self.headers, signature),
             _ => None,
         }
     }
@@ -389,6 +390,10 @@ impl<'m> Reading<'_, 'm> {
         let mut elements: u64 = 1;
         for _ in 0..MAX_CHAIN {
             let entry = self.entry(ty)?;
+            if let Some(definition) = self.reference(ty.unit, &entry, gimli::DW_AT_signature) {
+                ty = definition;
+                continue;
+            }
             if let Some(size) = entry.attr_value(gimli::DW_AT_byte_size) {
                 return size.udata_value()?.checked_mul(elements);
             }
