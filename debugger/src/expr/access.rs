@@ -115,8 +115,11 @@ impl Evaluator<'_> {
 
     /// The bits of a small value.
     pub(super) fn bits(&mut self, value: &Value) -> Result<u128> {
-        let bytes: Option<Vec<u8>> = self.load(value)?.into_iter().collect();
-        let bytes = bytes.ok_or(ExprError::PartlyOptimizedOut)?;
+        let bytes: Option<Vec<u8>> = match self.load(value) {
+            Err(ExprError::Unavailable(_)) if self.type_only => Some(Vec::new()),
+            loaded => loaded?.into_iter().collect(),
+        };
+        let bytes = bytes.or(self.type_only.then(Vec::new)).ok_or(ExprError::PartlyOptimizedOut)?;
         let bits = bytes.iter().take(16).rev().fold(0_u128, |bits, &byte| bits << 8 | u128::from(byte));
         Ok(match value.bits {
             Some(field) => bits >> field.first & ((1 << field.len) - 1),

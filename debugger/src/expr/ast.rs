@@ -5,10 +5,11 @@
 pub(super) enum Expr {
     Integer {
         value: u64,
+        decimal: bool,
         unsigned: bool,
         longs: u8,
     },
-    Float(f64),
+    Float(f64, bool),
     Char(u8),
     Text(Vec<u8>),
     Name(String),

@@ -13,6 +13,8 @@ use wkdb_tracer::WasmValue;
 pub(super) const MAX_VALUE: u64 = 16 << 20;
 /// How deep anonymous members are searched.
 const MAX_ANONYMOUS: usize = 16;
+/// How many structures are searched for a member.
+const MAX_MEMBER_STEPS: usize = 10_000;
 
 type Result<T> = std::result::Result<T, ExprError>;
 
@@ -20,12 +22,14 @@ type Result<T> = std::result::Result<T, ExprError>;
 pub struct Evaluator<'a> {
     pub(super) symbols: &'a Symbols,
     pub(super) target: &'a mut dyn Target,
+    /// Only the type is wanted, as in `sizeof`: nothing is assigned, and what cannot be read is taken for 0.
+    pub(super) type_only: bool,
 }
 
 impl<'a> Evaluator<'a> {
     /// An evaluator of expressions in a frame; its code must be that of the symbols.
     pub fn new(symbols: &'a Symbols, target: &'a mut dyn Target) -> Self {
-        Evaluator { symbols, target }
+        Evaluator { symbols, target, type_only: false }
     }
 
     /// The value of an expression. Assignments in it are carried out.
@@ -37,18 +41,22 @@ impl<'a> Evaluator<'a> {
         self.eval(&expr)
     }
 
-    /// The value of an expression or `None` for the name of a type, with the type.
+    /// The type of an expression, or the one that a text names. Nothing is assigned, and nothing has to be readable.
     ///
     /// # Errors
-    /// As [`Evaluator::evaluate`].
-    pub fn evaluate_or_type(&mut self, text: &str) -> Result<(TypeId, Option<Value>)> {
+    /// It is neither.
+    pub fn type_of(&mut self, text: &str) -> Result<TypeId> {
         match parse_either(text, &|name| self.is_type(name))? {
-            Parsed::Type(ty) => Ok((self.type_id(&ty)?, None)),
-            Parsed::Expr(expr) => {
-                let value = self.eval(&expr)?;
-                Ok((value.ty, Some(value)))
-            }
+            Parsed::Type(ty) => self.type_id(&ty),
+            Parsed::Expr(expr) => self.expr_type(&expr),
         }
+    }
+
+    fn expr_type(&mut self, expr: &Expr) -> Result<TypeId> {
+        let before = std::mem::replace(&mut self.type_only, true);
+        let value = self.eval(expr);
+        self.type_only = before;
+        Ok(value?.ty)
     }
 
     /// Whether an expression is true: a condition.
@@ -97,7 +105,7 @@ impl<'a> Evaluator<'a> {
 
     fn type_id(&mut self, name: &TypeName) -> Result<TypeId> {
         let mut ty = match &name.base {
-            TypeBase::Of(expr) => self.eval(expr)?.ty,
+            TypeBase::Of(expr) => self.expr_type(expr)?,
             TypeBase::Named(name) => self
                 .symbols
                 .type_named(name, None)
@@ -118,8 +126,10 @@ impl<'a> Evaluator<'a> {
 
     fn eval(&mut self, expr: &Expr) -> Result<Value> {
         Ok(match expr {
-            &Expr::Integer { value, unsigned, longs } => self.literal(value, unsigned, longs),
-            Expr::Float(value) => self.float_value(*value, 8),
+            &Expr::Integer { value, decimal, unsigned, longs } => {
+                self.literal(value, decimal && !unsigned, unsigned, longs)
+            }
+            &Expr::Float(value, single) => self.float_value(value, if single { 4 } else { 8 }),
             Expr::Char(value) => Value::bytes(self.symbols.base_type("char"), [*value]),
             Expr::Text(text) => {
                 let count = text.len() as u64 + 1;
@@ -163,12 +173,12 @@ impl<'a> Evaluator<'a> {
             Expr::SizeofType(ty) => {
                 let ty = self.type_id(ty)?;
                 let size = self.size(ty)?;
-                self.promoted(i128::from(size), self.symbols.address_size(), false)
+                self.size_value(size)
             }
             Expr::Sizeof(of) => {
-                let value = self.eval(of)?;
-                let size = self.size(value.ty)?;
-                self.promoted(i128::from(size), self.symbols.address_size(), false)
+                let ty = self.expr_type(of)?;
+                let size = self.size(ty)?;
+                self.size_value(size)
             }
             Expr::Unary { op, of } => {
                 let value = self.eval(of)?;
@@ -202,7 +212,9 @@ impl<'a> Evaluator<'a> {
                     let (left, right) = (self.scalar(&place)?, self.scalar(&value)?);
                     value = self.binary(*op, left, right)?;
                 }
-                self.assign(&place, &value)?;
+                if !self.type_only {
+                    self.assign(&place, &value)?;
+                }
                 place
             }
             Expr::PerCpu { of, cpu, pointer } => {
@@ -228,7 +240,7 @@ impl<'a> Evaluator<'a> {
             Expr::OffsetOf { ty, path } => {
                 let ty = self.type_id(ty)?;
                 let offset = self.offset_of(ty, path)?;
-                self.promoted(i128::from(offset), self.symbols.address_size(), false)
+                self.size_value(offset)
             }
         })
     }
@@ -238,11 +250,12 @@ impl<'a> Evaluator<'a> {
         Ok(self.scalar(&value)?.is_true())
     }
 
-    fn literal(&self, value: u64, unsigned: bool, longs: u8) -> Value {
+    /// The type of a number is the first of C's that holds it; a decimal one becomes unsigned only if it says so.
+    fn literal(&self, value: u64, signed: bool, unsigned: bool, longs: u8) -> Value {
         let long = if longs == 1 { self.symbols.address_size() } else { 8 };
         let least = if longs == 0 { 4 } else { long };
         let fits = |size: u64, signed: bool| value <= u64::MAX >> (64 - size * 8 + u64::from(signed));
-        let size = if least == 4 && (fits(4, true) || fits(4, false)) { 4 } else { 8 };
+        let size = if least == 4 && (fits(4, true) || (!signed && fits(4, false))) { 4 } else { 8 };
         self.promoted(i128::from(value), size, !unsigned && fits(size, true))
     }
 
@@ -306,6 +319,9 @@ impl<'a> Evaluator<'a> {
     /// It is nowhere.
     pub fn variable(&mut self, variable: &Variable) -> Result<Value> {
         let place = self.symbols.place(variable, self.target.pc(), self.target);
+        if self.type_only && place.is_err() {
+            return Ok(Value::memory(variable.ty, 0));
+        }
         let place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
         if let [Piece { at: Whereabouts::Nowhere, .. }] = place.0[..] {
             let cause = crate::symbols::PlaceError::OptimizedOut;
@@ -334,9 +350,9 @@ impl<'a> Evaluator<'a> {
                 Register::Sp => self.pointer(value, self.symbols.void()),
             });
         }
-        let kinds: [(&str, fn(u32) -> Slot); 3] =
-            [("local", Slot::Local), ("op", Slot::Operand), ("global", Slot::Global)];
-        let slot = kinds.iter().find_map(|(kind, slot)| Some(slot(name.strip_prefix(kind)?.parse().ok()?)));
+        let index = |kind: &str| name.strip_prefix(kind)?.parse().ok();
+        let slot = index("local").map(Slot::Local).or_else(|| index("op").map(Slot::Operand));
+        let slot = slot.or_else(|| index("global").map(Slot::Global));
         // A global also goes by its name, as $__stack_pointer.
         let slot = slot.or_else(|| self.symbols.global_named(name).map(Slot::Global));
         let slot = slot.ok_or_else(|| ExprError::UnknownName {
@@ -402,6 +418,9 @@ impl<'a> Evaluator<'a> {
         match self.symbols.resolve(to).1.kind {
             TypeKind::Void => Err(ExprError::Type("a void pointer points to nothing that has a type: cast it".into())),
             TypeKind::Function { .. } => {
+                if self.type_only {
+                    return Ok(Value::memory(to, address));
+                }
                 let place = address.wrapping_sub(self.table_base()?);
                 let function = self.symbols.table_function(place).ok_or_else(|| {
                     Unavailable(format!("no element segment puts a function at {address:#x} of the table"))
@@ -444,7 +463,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Finds a member, also in anonymous ones: where it begins, and itself.
-    fn find_member(&self, ty: TypeId, name: &str, depth: usize) -> Option<(u64, Member)> {
+    fn find_member(&self, ty: TypeId, name: &str, depth: usize, steps: &mut usize) -> Option<(u64, Member)> {
+        // A damaged type may hold itself, several times.
+        *steps = steps.checked_sub(1)?;
         let (_, resolved) = self.symbols.resolve(ty);
         let TypeKind::Composite(composite) = &resolved.kind else { return None };
         let variants = composite.variants.iter().flat_map(|variants| &variants.variants);
@@ -454,13 +475,13 @@ impl<'a> Evaluator<'a> {
         }
         let depth = depth.checked_sub(1)?;
         members().filter(|member| member.name.is_none()).find_map(|member| {
-            let (offset, found) = self.find_member(member.ty, name, depth)?;
+            let (offset, found) = self.find_member(member.ty, name, depth, steps)?;
             Some((member.offset.checked_add(offset)?, found))
         })
     }
 
     fn member_or_error(&self, ty: TypeId, name: &str) -> Result<(u64, Member)> {
-        self.find_member(ty, name, MAX_ANONYMOUS).ok_or_else(|| {
+        self.find_member(ty, name, MAX_ANONYMOUS, &mut MAX_MEMBER_STEPS.clone()).ok_or_else(|| {
             let (_, resolved) = self.symbols.resolve(ty);
             match &resolved.kind {
                 TypeKind::Composite(composite) if composite.incomplete => {

@@ -254,6 +254,10 @@ impl Printer<'_, '_> {
                 Some(address) => {
                     let text = self.evaluator.address_text(address);
                     self.text.push_str(&text);
+                    if is_text {
+                        let text = self.evaluator.text_at(address, self.format.max_elements);
+                        self.text.push_str(&format!(" {text}"));
+                    }
                     Ok(())
                 }
                 None => Err(ExprError::Type("an array of unknown length".into())),
@@ -330,7 +334,7 @@ impl Printer<'_, '_> {
         let (_, ty) = symbols.resolve(value.ty);
         let scalar = self.evaluator.scalar(value)?;
         if let Some(letter) = self.format.letter {
-            let text = self.lettered(value, scalar, letter)?;
+            let text = self.lettered(scalar, letter)?;
             self.text.push_str(&text);
             return Ok(());
         }
@@ -373,14 +377,18 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn lettered(&mut self, value: &Value, scalar: Scalar, letter: Letter) -> Result<String, ExprError> {
+    fn lettered(&mut self, scalar: Scalar, letter: Letter) -> Result<String, ExprError> {
         let size = match scalar {
             Scalar::Int { size, .. } | Scalar::Float { size, .. } => size,
             Scalar::Pointer { .. } => self.evaluator.symbols.address_size(),
         };
-        let bits = value.bits.map_or(size.min(16) * 8, |bits| u64::from(bits.len));
-        // The letters show a float's value as a whole number, as gdb has it.
-        let number = scalar.integer();
+        let bits = size.min(16) * 8;
+        // A float is shown as what its bits are as a whole number.
+        let number = match scalar {
+            Scalar::Float { value, size: 4 } => i128::from((value as f32).to_bits()),
+            Scalar::Float { value, .. } => i128::from(value.to_bits()),
+            other => other.integer(),
+        };
         let mask = if bits >= 128 { u128::MAX } else { (1 << bits) - 1 };
         let raw = number.cast_unsigned() & mask;
         Ok(match letter {

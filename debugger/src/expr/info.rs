@@ -93,7 +93,7 @@ impl Evaluator<'_> {
     /// # Errors
     /// It is no expression and no type.
     pub fn whatis(&mut self, text: &str) -> Result<String, ExprError> {
-        let (ty, _) = self.evaluate_or_type(text)?;
+        let ty = self.type_of(text)?;
         Ok(self.type_text(ty))
     }
 
@@ -102,7 +102,7 @@ impl Evaluator<'_> {
     /// # Errors
     /// It is no expression and no type.
     pub fn ptype(&mut self, text: &str) -> Result<String, ExprError> {
-        let (ty, _) = self.evaluate_or_type(text)?;
+        let ty = self.type_of(text)?;
         Ok(c_type::written_out(self.symbols, ty))
     }
 }

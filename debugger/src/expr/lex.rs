@@ -9,10 +9,12 @@ const MAX_LEN: usize = 16 * 1024;
 pub(super) enum Token {
     Integer {
         value: u64,
+        decimal: bool,
         unsigned: bool,
         longs: u8,
     },
-    Float(f64),
+    /// A number with a fraction; whether it is a `float`.
+    Float(f64, bool),
     Char(u8),
     Text(Vec<u8>),
     /// A name, with `file::` or namespaces before it.
@@ -197,7 +199,7 @@ impl<'t> Lexer<'t> {
             return self.error(start, format!("{} is no number", &self.text[start..self.at]));
         }
         match u64::from_str_radix(&digits, radix) {
-            Ok(value) => Ok(Token::Integer { value, unsigned, longs: longs as u8 }),
+            Ok(value) => Ok(Token::Integer { value, decimal: radix == 10, unsigned, longs: longs as u8 }),
             Err(_) => self.error(start, format!("{} is no number of 64 bits", &self.text[start..self.at])),
         }
     }
@@ -215,9 +217,10 @@ impl<'t> Lexer<'t> {
             self.skip(|letter| letter.is_ascii_digit());
         }
         let text = &self.text[start..self.at];
-        if self.rest().starts_with(['f', 'F']) {
-            self.at += 1;
-        }
-        text.parse().map(Token::Float).or_else(|_| self.error(start, format!("{text} is no number")))
+        let single = self.rest().starts_with(['f', 'F']);
+        self.at += usize::from(single);
+        text.parse()
+            .map(|value| Token::Float(value, single))
+            .or_else(|_| self.error(start, format!("{text} is no number")))
     }
 }

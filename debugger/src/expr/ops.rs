@@ -36,6 +36,11 @@ impl Evaluator<'_> {
         Value::integer(self.integer_type(size, signed), truncated(value, width, signed), size)
     }
 
+    /// What `sizeof` is.
+    pub(super) fn size_value(&self, size: u64) -> Value {
+        Value::integer(self.symbols.base_type("unsigned long"), i128::from(size), self.symbols.address_size())
+    }
+
     pub(super) fn float_value(&self, value: f64, size: u64) -> Value {
         match size {
             4 => Value::bytes(self.symbols.base_type("float"), (value as f32).to_le_bytes()),
@@ -52,7 +57,7 @@ impl Evaluator<'_> {
             (Scalar::Pointer { value: a, to }, Scalar::Pointer { value: b, .. }) if op == Binary::Sub => {
                 let step = i128::from(self.symbols.size_of(to).unwrap_or(1).max(1));
                 let distance = (i128::from(a) - i128::from(b)) / step;
-                Ok(self.promoted(distance, self.symbols.address_size(), true))
+                Ok(Value::integer(self.symbols.base_type("long"), distance, self.symbols.address_size()))
             }
             (Scalar::Pointer { value, to }, Scalar::Int { value: by, .. })
                 if matches!(op, Binary::Add | Binary::Sub) =>

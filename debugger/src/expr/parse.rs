@@ -284,8 +284,8 @@ impl<'t> Parser<'t> {
         let Some(token) = self.peek().cloned() else { return self.error("something is missing") };
         self.next += 1;
         Ok(match token {
-            Token::Integer { value, unsigned, longs } => Expr::Integer { value, unsigned, longs },
-            Token::Float(value) => Expr::Float(value),
+            Token::Integer { value, decimal, unsigned, longs } => Expr::Integer { value, decimal, unsigned, longs },
+            Token::Float(value, single) => Expr::Float(value, single),
             Token::Char(value) => Expr::Char(value),
             Token::Text(mut bytes) => {
                 while let Some(Token::Text(more)) = self.peek() {

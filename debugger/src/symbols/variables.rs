@@ -56,18 +56,21 @@ impl Symbols {
             Some((place, plain)) => (Some(place.trim_matches('\'')), plain),
             None => (None, name),
         };
-        let mut found: Vec<_> = self.index().variables_named(plain).collect();
-        found.sort_by_key(|variable| (!variable.external, variable.die));
+        let mut found: Vec<(bool, Die)> =
+            self.index().variables_named(plain).map(|variable| (!variable.external, variable.die)).collect();
+        found.sort_unstable();
+        found.extend(self.index().elsewhere(plain).iter().map(|&die| (true, die)));
         found
             .into_iter()
-            .filter(|variable| {
+            .map(|(_, die)| die)
+            .filter(|&die| {
                 place.is_none_or(|place| {
-                    let function = || info.functions_around(variable.die).iter().any(|name| name == place);
-                    let unit = self.unit_file(variable.die.unit());
+                    let function = || info.functions_around(die).iter().any(|name| name == place);
+                    let unit = self.unit_file(die.unit());
                     unit.is_some_and(|file| file == place || file.ends_with(&format!("/{place}"))) || function()
                 })
             })
-            .filter_map(|variable| dwarf::variable(self, info, variable.die, false))
+            .filter_map(|die| dwarf::variable(self, info, die, false))
             .collect()
     }
 

@@ -3,7 +3,7 @@ use std::time::Instant;
 use wkdb_debugger::symbols::{Symbols, TypeKind};
 use wkdb_tracer::CodeOffset;
 
-use super::{check_functions, demo, work_out_variables};
+use super::{check_functions, demo, print, work_out_variables};
 
 fn linux() -> Symbols {
     Symbols::load(zstd::decode_all(&demo("linux/vmlinux.wasm.zst")[..]).unwrap()).unwrap()
@@ -77,4 +77,27 @@ fn shapes_of_linux_are_known_across_its_units() {
     assert_eq!(symbols.size_of(jiffies.ty), Some(8));
     assert!(symbols.enumerator_named("PIDTYPE_PID", None).is_some());
     assert!(symbols.names_like("init_tsk").contains(&"init_task".to_owned()));
+}
+
+#[test]
+fn expressions_over_linux_know_its_shapes() {
+    let symbols = linux();
+    for text in ["init_task", "*init_task.parent", "per_cpu(runqueues, 1)", "init_mm", "per_cpu(hrtimer_bases, 0)"] {
+        let printed = print(&symbols, text);
+        assert!(printed.starts_with('{') && printed.ends_with('}') && printed.len() > 1000, "{text}: {printed}");
+        assert!(!printed.contains("<error") && !printed.contains("incomplete"), "{text}: {printed}");
+    }
+    let at = symbols.data_symbol("init_task").unwrap().address;
+    for (text, printed) in [
+        ("jiffies_64 == 0x0101010101010101", "1".to_owned()),
+        ("&init_task", format!("(struct task_struct *) {at:#x} <init_task>")),
+        ("container_of(&init_task.tasks, struct task_struct, tasks) == &init_task", "1".into()),
+        ("(u8)init_task.comm[3]", "1 '\\001'".into()),
+        ("sizeof(((struct worker *)0)->desc)", "32".into()),
+        ("((struct worker_pool *)0x1000)->cpu", "16843009".into()),
+        ("per_cpu(runqueues, 1).curr == (void *)0x01010101", "1".into()),
+        ("PIDTYPE_TGID", "PIDTYPE_TGID".into()),
+    ] {
+        assert_eq!(print(&symbols, text), printed, "{text}");
+    }
 }

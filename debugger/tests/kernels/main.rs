@@ -6,6 +6,7 @@ mod minik;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use wkdb_debugger::expr::{Evaluator, Format, Register, Target};
 use wkdb_debugger::symbols::{FrameReader, PlaceError, Slot, Symbols, Unavailable};
 use wkdb_tracer::{CodeOffset, WasmValue};
 
@@ -27,6 +28,32 @@ impl FrameReader for Anything {
     fn memory(&mut self, _: u64, len: u64) -> Result<Vec<u8>, Unavailable> {
         Ok(vec![1; len as usize])
     }
+}
+
+impl Target for Anything {
+    fn pc(&self) -> Option<CodeOffset> {
+        None
+    }
+
+    fn register(&mut self, _: Register) -> Result<u64, Unavailable> {
+        Ok(1)
+    }
+
+    fn write_memory(&mut self, _: u64, _: &[u8]) -> Result<(), Unavailable> {
+        Err(Unavailable("nothing can be written here".into()))
+    }
+
+    fn set_slot(&mut self, _: Slot, _: WasmValue) -> Result<(), Unavailable> {
+        Err(Unavailable("nothing can be written here".into()))
+    }
+}
+
+/// An expression over a memory whose bytes are all 1.
+fn print(symbols: &Symbols, text: &str) -> String {
+    let mut target = Anything;
+    let mut evaluator = Evaluator::new(symbols, &mut target);
+    let value = evaluator.evaluate(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    evaluator.format(&value, &Format::default())
 }
 
 /// Works out where every variable is at instructions of all functions, `step` bytes apart: how many are somewhere, and

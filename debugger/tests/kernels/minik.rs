@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use wkdb_debugger::symbols::{Symbols, TypeKind};
 
-use super::{check_functions, demo, work_out_variables};
+use super::{check_functions, demo, print, work_out_variables};
 
 #[test]
 fn every_variable_of_minik_is_somewhere_or_optimized_out() {
@@ -44,5 +44,7 @@ fn the_shapes_of_minik_are_known() {
     // The same shape from another unit.
     assert_eq!(symbols.resolve(init.ty).1.name.as_deref(), Some("task_struct"));
     assert_eq!(symbols.size_of(init.ty), symbols.size_of(task));
+    let printed = print(&symbols, "init_task");
+    assert!(printed.contains("comm = \"\\001\\001") && !printed.contains("<error"), "{printed}");
     assert_eq!(symbols.file_of(init).as_deref().map(|file| file.ends_with(".c")), Some(true));
 }

@@ -16,7 +16,8 @@ fn c_is_computed_as_c_computes() {
         ("-7 % 4", "-3"),
         ("0xffffffff + 1", "0"),
         ("0xffffffffu + 1", "0"),
-        ("4294967295 + 1", "0"),
+        ("4294967295 + 1", "4294967296"),
+        ("0xffffffff == -1", "1"),
         ("2147483647 + 1", "-2147483648"),
         ("2147483648 + 1", "2147483649"),
         ("4294967296 + 1", "4294967297"),
@@ -84,6 +85,7 @@ fn members_arrays_and_pointers_are_followed() {
             ("'other.c'::shared_name", "2"),
             ("'zoo.c'::shared_name", "1"),
             ("handle::nr_calls", "0"),
+            ("never_changed", "77"),
             ("*&counter == counter", "1"),
         ] {
             assert_eq!(fake.print(&symbols, text), printed, "{text}");

@@ -28,8 +28,11 @@ impl Fake {
             for segment in segments {
                 let segment = segment.unwrap();
                 let DataKind::Active { offset_expr, .. } = segment.kind else { continue };
-                let Operator::I32Const { value } = offset_expr.get_operators_reader().read().unwrap() else { continue };
-                let at = value as usize;
+                let at = match offset_expr.get_operators_reader().read().unwrap() {
+                    Operator::I32Const { value } => value as usize,
+                    Operator::I64Const { value } => value as usize,
+                    _ => continue,
+                };
                 memory[at..at + segment.data.len()].copy_from_slice(segment.data);
             }
         }

@@ -25,7 +25,7 @@ fn structures_print_as_gdb_prints_them() {
         assert!(
             worker.ends_with(&format!(
                 "hidden = {hidden:#x} <the_hidden>, next = 0x0, load = 1.5, ratio = 0.25, bound = true, tail = \
-                 {:#x} <workers+{}>}}",
+                 {:#x} <workers+{}> \"\"}}",
                 at + symbols.data_symbol("workers").unwrap().size.unwrap() / 2 - 3,
                 symbols.data_symbol("workers").unwrap().size.unwrap() / 2 - 3
             )),
@@ -91,9 +91,11 @@ fn letters_choose_how_numbers_are_written() {
         ("97", 'c', "97 'a'"),
         ("8", 'o', "010"),
         ("0x10", 'z', "0x00000010"),
-        ("1.75", 'd', "1"),
+        ("1.75", 'd', "4610560118520545280"),
+        ("1.75f", 'x', "0x3fe00000"),
+        ("1.75", 'f', "1.75"),
         ("workers[0].state", 'd', "5"),
-        ("workers[0].works[0].delta", 'x', "0x1d"),
+        ("workers[0].works[0].delta", 'x', "0xfffffffd"),
         ("workers[0].name", 's', "\"kworker/0\""),
         ("workers[0].name[0]@4", 'd', "{107, 119, 111, 114}"),
     ] {

@@ -29,7 +29,10 @@ fn types_are_written_as_c_writes_them() {
             ("1u", "unsigned int"),
             ("1 + 1.0", "double"),
             ("counter + 1", "unsigned long long"),
-            ("&workers[1] - workers", "int"),
+            ("&workers[1] - workers", "long"),
+            ("sizeof(int)", "unsigned long"),
+            ("2147483648", "long long"),
+            ("0x80000000", "unsigned int"),
             ("struct worker *", "struct worker *"),
             ("unsigned long int", "unsigned long"),
             ("u32[4]", "u32 [4]"),
@@ -68,6 +71,27 @@ fn a_declared_type_is_completed_from_another_unit() {
         let TypeKind::Pointer { to, .. } = symbols.resolve(hidden.ty).1.kind else { panic!() };
         assert_eq!(symbols.size_of(to), Some(12), "zoo.c only declares it");
     }
+}
+
+#[test]
+fn asking_for_a_type_changes_and_reads_nothing() {
+    let symbols = load(O2);
+    let mut fake = Fake::new(O2);
+    let before = fake.memory.clone();
+    for (text, printed) in [("sizeof(counter = 5)", "8"), ("sizeof(*(struct work *)0x7fffffff)", "24")] {
+        assert_eq!(fake.print(&symbols, text), printed, "{text}");
+    }
+    let mut evaluator = Evaluator::new(&symbols, &mut fake);
+    for (text, written) in [
+        ("counter = 5", "u64"),
+        ("((struct worker *)0x7fffffff)->next->next->works[1].entry.next", "struct list_head *"),
+        ("**(work_fn *)0x7fffffff", "void (struct work *)"),
+        ("(typeof(counter = 6))1", "u64"),
+    ] {
+        assert_eq!(evaluator.whatis(text).as_deref(), Ok(written), "{text}");
+    }
+    assert_eq!(evaluator.evaluate("counter").map(|value| evaluator.integer(&value)), Ok(Ok(0xffff_ffff_ffff_fff0)));
+    assert!(fake.memory == before);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use gimli::{
 };
 
 use super::super::module::ModuleNames;
-use super::info::{Borrowed, Die, MAX_CHAIN, headers};
+use super::info::{Borrowed, Die, MAX_CHAIN, headers, type_with_signature};
 
 type Entry<'m> = DebuggingInformationEntry<Borrowed<'m>>;
 
@@ -48,6 +48,8 @@ pub(in super::super) struct NameIndex {
     /// In the order of their units.
     pub(in super::super) variables: Vec<Variable>,
     variable_names: HashMap<String, Vec<u32>>,
+    /// Variables of whole units that have a value, but no fixed address.
+    elsewhere: HashMap<String, Vec<Die>>,
 }
 
 impl NameIndex {
@@ -66,7 +68,7 @@ impl NameIndex {
             sizes: HashMap::new(),
         };
         for (unit, header) in (0..).zip(&headers) {
-            let read = dwarf.unit(header.clone()).and_then(|parsed| reading.unit(unit, &parsed));
+            let read = dwarf.unit(*header).and_then(|parsed| reading.unit(unit, &parsed));
             if let Err(error) = read {
                 problems.push(format!("some names of the {}th unit are unknown: {error}", unit + 1));
             }
@@ -100,6 +102,11 @@ impl NameIndex {
         found.filter_map(|&index| self.variables.get(index as usize))
     }
 
+    /// The variables with a name that have no fixed address, but a value: constants that were folded, thread-local ones.
+    pub(in super::super) fn elsewhere(&self, name: &str) -> &[Die] {
+        self.elsewhere.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// All names of functions.
     pub(in super::super) fn function_names(&self) -> impl Iterator<Item = &str> {
         self.functions.keys().map(String::as_str)
@@ -107,7 +114,7 @@ impl NameIndex {
 
     /// All names of variables.
     pub(in super::super) fn variable_names(&self) -> impl Iterator<Item = &str> {
-        self.variable_names.keys().map(String::as_str)
+        self.variable_names.keys().chain(self.elsewhere.keys()).map(String::as_str)
     }
 
     /// All names of types of a kind.
@@ -165,8 +172,17 @@ impl<'m> Reading<'_, 'm> {
                     }
                 }
                 gimli::DW_TAG_variable => {
+                    let has_value = |entry: &Entry<'m>| {
+                        [gimli::DW_AT_location, gimli::DW_AT_const_value].iter().any(|&name| entry.has_attr(name))
+                    };
                     if let Some(variable) = self.variable(die, unit, &entry)? {
                         self.index.variables.push(variable);
+                    } else if depth == 1 + namespaces.len() as isize
+                        && has_value(&entry)
+                        && !self.is_dropped(unit, &entry)
+                        && let Some(name) = self.name(unit, &entry)
+                    {
+                        self.index.elsewhere.entry(name).or_default().push(die);
                     }
                 }
                 gimli::DW_TAG_subprogram => self.function(die, unit, &entry, &namespaces),
@@ -268,7 +284,7 @@ impl<'m> Reading<'_, 'm> {
 
     fn other_unit(&mut self, unit: u32) -> Option<&Unit<Borrowed<'m>>> {
         let (dwarf, headers) = (self.dwarf, self.headers);
-        let read = || dwarf.unit(headers.get(unit as usize)?.clone()).ok();
+        let read = || dwarf.unit(*headers.get(unit as usize)?).ok();
         self.units.entry(unit).or_insert_with(read).as_ref()
     }
 
@@ -281,6 +297,7 @@ impl<'m> Reading<'_, 'm> {
         match entry.attr_value(attribute)? {
             AttributeValue::UnitRef(offset) => Some(Die { unit, offset }),
             AttributeValue::DebugInfoRef(offset) => self.find(offset),
+            AttributeValue::DebugTypesRef(signature) => type_with_signature(self.headers, signature),
             _ => None,
         }
     }
@@ -320,6 +337,17 @@ impl<'m> Reading<'_, 'm> {
         });
         let size = ty.and_then(|ty| self.size(ty));
         Ok(Some(Variable { name, address, size, external, die }))
+    }
+
+    /// Whether the variable was dropped by the linker: its location begins with an address that means that.
+    fn is_dropped(&self, unit: &Unit<Borrowed<'m>>, entry: &Entry<'m>) -> bool {
+        let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(gimli::DW_AT_location) else { return false };
+        let address = match expression.operations(unit.encoding()).next() {
+            Ok(Some(Operation::Address { address })) => address,
+            Ok(Some(Operation::AddressIndex { index })) => self.dwarf.address(unit, index).unwrap_or(0),
+            _ => return false,
+        };
+        is_dropped(address, unit.encoding().address_size, false)
     }
 
     /// The address, if the variable's location is nothing but one: `addr`, or `memory_base + addr` where code is
@@ -362,6 +390,10 @@ impl<'m> Reading<'_, 'm> {
         let mut elements: u64 = 1;
         for _ in 0..MAX_CHAIN {
             let entry = self.entry(ty)?;
+            if let Some(definition) = self.reference(ty.unit, &entry, gimli::DW_AT_signature) {
+                ty = definition;
+                continue;
+            }
             if let Some(size) = entry.attr_value(gimli::DW_AT_byte_size) {
                 return size.udata_value()?.checked_mul(elements);
             }

@@ -59,6 +59,19 @@ pub(super) fn headers<R: Reader>(dwarf: &Dwarf<R>) -> (Vec<UnitHeader<R>>, Optio
     }
 }
 
+/// The type that a type unit is about.
+pub(super) fn type_with_signature<R: Reader<Offset = usize>>(
+    headers: &[UnitHeader<R>],
+    wanted: DebugTypeSignature,
+) -> Option<Die> {
+    (0..).zip(headers).find_map(|(unit, header)| match header.type_() {
+        UnitType::Type { type_signature, type_offset } if type_signature == wanted => {
+            Some(Die { unit, offset: type_offset })
+        }
+        _ => None,
+    })
+}
+
 /// The units of a module.
 pub(in super::super) struct DebugInfo {
     dwarf: Dwarf<Shared>,
@@ -67,8 +80,11 @@ pub(in super::super) struct DebugInfo {
     /// The code of the units: range, unit; in order.
     code: OnceCell<Vec<(Range<u64>, u32)>>,
     /// The functions with code of each unit.
-    functions: Vec<OnceCell<Vec<(Range<u64>, Die)>>>,
+    functions: Vec<OnceCell<FunctionRanges>>,
 }
+
+/// The code of functions.
+type FunctionRanges = Vec<(Range<u64>, Die)>;
 
 impl DebugInfo {
     /// Finds the units of a module; `None` if it has no DWARF. What follows a broken header is left out.
@@ -119,25 +135,12 @@ impl DebugInfo {
         Some(Die { unit: u32::try_from(index).ok()?, offset })
     }
 
-    fn find_signature(&self, signature: DebugTypeSignature) -> Option<Die> {
-        let position = self.headers.iter().position(|header| self.type_of_unit(header, signature).is_some())?;
-        let offset = self.type_of_unit(&self.headers[position], signature)?;
-        Some(Die { unit: u32::try_from(position).ok()?, offset })
-    }
-
-    fn type_of_unit(&self, header: &UnitHeader<Shared>, wanted: DebugTypeSignature) -> Option<UnitOffset> {
-        match header.type_() {
-            UnitType::Type { type_signature, type_offset } if type_signature == wanted => Some(type_offset),
-            _ => None,
-        }
-    }
-
     /// Where an attribute that names another entry points.
     pub(super) fn reference(&self, unit: u32, entry: &Entry, attribute: DwAt) -> Option<Die> {
         match entry.attr_value(attribute)? {
             AttributeValue::UnitRef(offset) => Some(Die { unit, offset }),
             AttributeValue::DebugInfoRef(offset) => self.find(offset),
-            AttributeValue::DebugTypesRef(signature) => self.find_signature(signature),
+            AttributeValue::DebugTypesRef(signature) => type_with_signature(&self.headers, signature),
             _ => None,
         }
     }
