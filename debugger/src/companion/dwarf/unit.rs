@@ -18,10 +18,14 @@ type Slice<'m> = EndianSlice<'m, LittleEndian>;
 /// Where base types are referred to by location lists, by the version of the lists.
 type ListFixups = Vec<TypeFixup>;
 
+/// Marks the places of base types.
+const BASE_TYPE: u32 = 1 << 31;
+
 /// What is kept from unit to unit, for it would be costly to allocate.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// Places of entries in the output's unit by their places in the input's; 0 where there is none.
+    /// Places of entries in the output's unit by their places in the input's, and whether they are base types; 0 where
+    /// there is none.
     places: Vec<u32>,
     expression: Vec<u8>,
     fixups: Vec<TypeFixup>,
@@ -124,6 +128,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             self.out.info.patch_u32(at, place);
         }
         let len = u32::try_from(self.out.info.len() - self.start - 4).map_err(|_| UnitError::TooLarge)?;
+        if len >= BASE_TYPE {
+            return Err(UnitError::TooLarge);
+        }
         self.out.info.patch_u32(self.start, len);
         u32::try_from(self.out.info.len()).map_err(|_| UnitError::TooLarge)?;
 
@@ -176,6 +183,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
         let mut entries = unit.entries_raw(None)?;
         let mut started = false;
         let mut wide = None;
+        if entries.is_empty() {
+            return Err(UnitError::Broken);
+        }
         while !entries.is_empty() && (entries.next_depth() > 0 || !started) {
             started = true;
             let depth = entries.next_depth();
@@ -184,6 +194,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 self.functions.pop();
             }
             let Some(abbreviation) = entries.read_abbreviation()? else {
+                if depth == 0 {
+                    return Err(UnitError::Broken);
+                }
                 if depth == 1 {
                     wide = self.wide_type();
                 }
@@ -203,11 +216,15 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 Some(plan) => plan,
                 None => Plan::new(abbreviation, encoding.version, encoding.address_size, &mut self.out.abbrev),
             };
+            if depth == 0 && !is_unit(plan.tag) {
+                return Err(UnitError::Broken);
+            }
             if plan.dropped {
                 skip(&mut entries, &plan, depth)?;
             } else {
                 let place = self.out.info.len() - self.start;
-                self.scratch.places[offset.0] = place as u32;
+                let base_type = if plan.tag == gimli::DW_TAG_base_type { BASE_TYPE } else { 0 };
+                self.scratch.places[offset.0] = place as u32 & !BASE_TYPE | base_type;
                 self.out.entries.push(((unit_offset + offset.0) as u32, self.out.info.len() as u32));
                 self.out.info.uleb(code);
                 self.entry(&plan, &mut entries, depth, offset)?;
@@ -461,8 +478,16 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
 
     fn place(&self, offset: u32) -> Result<u32, UnitError> {
         match self.scratch.places.get(offset as usize) {
-            Some(&place) if place != 0 => Ok(place),
+            Some(&place) if place != 0 => Ok(place & !BASE_TYPE),
             _ => Err(UnitError::Reference(offset)),
+        }
+    }
+
+    /// The place of a type that an expression names.
+    fn base_type(&self, offset: u32) -> Result<u32, UnitError> {
+        match self.scratch.places.get(offset as usize) {
+            Some(&place) if place & BASE_TYPE != 0 => Ok(place & !BASE_TYPE),
+            _ => Err(UnitError::BaseType(offset)),
         }
     }
 
@@ -474,7 +499,7 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             self.out.info.patch_u32(at, place);
         }
         let type_place = |to: TypeRef| match to {
-            TypeRef::Input(offset) => self.place(offset),
+            TypeRef::Input(offset) => self.base_type(offset),
             TypeRef::Wide => wide.ok_or(UnitError::Broken),
         };
         let mut patches = Vec::with_capacity(self.types.len() + self.list_types.len());
@@ -502,6 +527,10 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             }
         }
     }
+}
+
+fn is_unit(tag: gimli::DwTag) -> bool {
+    matches!(tag, gimli::DW_TAG_compile_unit | gimli::DW_TAG_partial_unit | gimli::DW_TAG_type_unit)
 }
 
 /// Reads over an entry and all that is in it.
