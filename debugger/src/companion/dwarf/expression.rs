@@ -37,11 +37,6 @@ const DW_OP_CONST_TYPE: u8 = 0xa4;
 const DW_OP_DEREF_TYPE: u8 = 0xa6;
 const DW_OP_CONVERT: u8 = 0xa8;
 const DW_OP_REINTERPRET: u8 = 0xa9;
-/// In DWARF 4 these are extensions.
-const DW_OP_GNU_CONST_TYPE: u8 = 0xf4;
-const DW_OP_GNU_DEREF_TYPE: u8 = 0xf6;
-const DW_OP_GNU_CONVERT: u8 = 0xf7;
-const DW_OP_GNU_REINTERPRET: u8 = 0xf9;
 
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,14 +88,7 @@ impl<'m> Expressions<'_, 'm> {
         fixups: &mut Vec<TypeFixup>,
     ) -> Option<()> {
         let ops = self.operations(expression)?;
-        let mut writer = Writer {
-            target: &self.target,
-            unit: self.unit,
-            v5: self.unit.encoding().version >= 5,
-            out,
-            fixups,
-            ty: None,
-        };
+        let mut writer = Writer { target: &self.target, unit: self.unit, out, fixups, ty: None };
         let mut rest = ops.as_slice();
         if purpose == Purpose::FrameBase
             && let [value, Op { operation: Operation::StackValue, .. }] = rest
@@ -169,7 +157,6 @@ impl Target<'_> {
 struct Writer<'w, 'm> {
     target: &'w Target<'m>,
     unit: &'w Unit<Slice<'m>>,
-    v5: bool,
     out: &'w mut Vec<u8>,
     fixups: &'w mut Vec<TypeFixup>,
     /// The type of the top of the stack, if it has one.
@@ -264,15 +251,15 @@ impl Writer<'_, '_> {
                 self.unify(None);
                 self.out.u8(DW_OP_PLUS);
             }
-            Operation::Convert { base_type } => self.typed(DW_OP_CONVERT, DW_OP_GNU_CONVERT, &[], input(base_type.0)?),
+            Operation::Convert { base_type } => self.typed(DW_OP_CONVERT, &[], input(base_type.0)?),
             Operation::Reinterpret { base_type } => {
-                self.typed(DW_OP_REINTERPRET, DW_OP_GNU_REINTERPRET, &[], input(base_type.0)?);
+                self.typed(DW_OP_REINTERPRET, &[], input(base_type.0)?);
             }
             Operation::Deref { space: false, base_type, size } if base_type.0 != 0 => {
-                self.typed(DW_OP_DEREF_TYPE, DW_OP_GNU_DEREF_TYPE, &[*size], input(base_type.0)?);
+                self.typed(DW_OP_DEREF_TYPE, &[*size], input(base_type.0)?);
             }
             Operation::TypedLiteral { base_type, value } => {
-                self.typed(DW_OP_CONST_TYPE, DW_OP_GNU_CONST_TYPE, &[], input(base_type.0)?);
+                self.typed(DW_OP_CONST_TYPE, &[], input(base_type.0)?);
                 self.out.u8(u8::try_from(value.len()).ok()?);
                 self.out.extend_from_slice(value.slice());
             }
@@ -367,7 +354,7 @@ impl Writer<'_, '_> {
             return 1;
         }
         let before = self.ty;
-        self.typed(DW_OP_DEREF_TYPE, DW_OP_GNU_DEREF_TYPE, &[SLOT_BYTES as u8], TypeRef::Wide);
+        self.typed(DW_OP_DEREF_TYPE, &[SLOT_BYTES as u8], TypeRef::Wide);
         if before.is_some() && before != self.ty {
             self.ty = before;
             self.unify(next);
@@ -388,12 +375,14 @@ impl Writer<'_, '_> {
         if let Some(ty) = self.ty
             && !matches!(next, Some(Operation::Convert { .. }))
         {
-            self.typed(DW_OP_CONVERT, DW_OP_GNU_CONVERT, &[], ty);
+            self.typed(DW_OP_CONVERT, &[], ty);
         }
     }
 
-    fn typed(&mut self, v5: u8, v4: u8, operand: &[u8], ty: TypeRef) {
-        self.out.u8(if self.v5 { v5 } else { v4 });
+    /// Writes an operation that names a type. In DWARF 4 too they are those of DWARF 5: gdb knows these and the former
+    /// extensions, lldb these alone.
+    fn typed(&mut self, code: u8, operand: &[u8], ty: TypeRef) {
+        self.out.u8(code);
         self.out.extend_from_slice(operand);
         if ty == TypeRef::Input(0) {
             self.out.u8(0);

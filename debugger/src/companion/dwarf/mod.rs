@@ -66,6 +66,8 @@ enum UnitError {
     Broken,
     #[error("a reference to {0:#x}, where no entry is")]
     Reference(u32),
+    #[error("an expression with {0:#x} for a type, where no base type is")]
+    BaseType(u32),
     #[error("a reference to another unit's {0:#x}, where no entry is")]
     FarReference(usize),
     #[error("its lists overlap again and again")]

@@ -177,7 +177,7 @@ fn change(name: DwAt, form: DwForm) -> Option<Change> {
         | gimli::DW_AT_sibling => return Some(Change::Drop),
         gimli::DW_AT_high_pc => return Some(Change::HighPc),
         gimli::DW_AT_producer => return Some(Change::Producer),
-        gimli::DW_AT_str_offsets_base => return None,
+        gimli::DW_AT_str_offsets_base => return (form != gimli::DW_FORM_sec_offset).then_some(Change::Drop),
         _ => {}
     }
     match form {
@@ -195,21 +195,20 @@ fn change(name: DwAt, form: DwForm) -> Option<Change> {
         _ if name == gimli::DW_AT_entry_pc => Some(Change::Drop),
         gimli::DW_FORM_exprloc if name == gimli::DW_AT_frame_base => Some(Change::Expression(Purpose::FrameBase)),
         gimli::DW_FORM_exprloc => Some(Change::Expression(Purpose::Location)),
-        gimli::DW_FORM_loclistx => Some(Change::Locations),
-        gimli::DW_FORM_rnglistx => Some(Change::Ranges),
-        gimli::DW_FORM_sec_offset => Some(match name {
-            gimli::DW_AT_stmt_list => Change::Lines,
-            gimli::DW_AT_ranges => Change::Ranges,
-            gimli::DW_AT_location
-            | gimli::DW_AT_frame_base
-            | gimli::DW_AT_string_length
-            | gimli::DW_AT_return_addr
-            | gimli::DW_AT_static_link
-            | gimli::DW_AT_use_location
-            | gimli::DW_AT_vtable_elem_location
-            | gimli::DW_AT_data_member_location => Change::Locations,
-            _ => Change::Drop,
-        }),
+        // Before DWARF 4 these were expressions.
+        gimli::DW_FORM_block | gimli::DW_FORM_block1 | gimli::DW_FORM_block2 | gimli::DW_FORM_block4
+            if name.0 < gimli::DW_AT_lo_user.0 =>
+        {
+            let plain = matches!(name, gimli::DW_AT_const_value | gimli::DW_AT_discr_list);
+            (!plain).then_some(Change::Drop)
+        }
+        gimli::DW_FORM_loclistx => Some(list(name, Change::Locations)),
+        gimli::DW_FORM_rnglistx => Some(list(name, Change::Ranges)),
+        gimli::DW_FORM_sec_offset => Some(section_offset(name).unwrap_or(Change::Drop)),
+        // Old compilers' offsets, and still taken for that.
+        gimli::DW_FORM_data4 | gimli::DW_FORM_data8 if name != gimli::DW_AT_data_member_location => {
+            section_offset(name).or_else(|| is_other_offset(name).then_some(Change::Drop))
+        }
         gimli::DW_FORM_ref1
         | gimli::DW_FORM_ref2
         | gimli::DW_FORM_ref4
@@ -224,6 +223,33 @@ fn change(name: DwAt, form: DwForm) -> Option<Change> {
         | gimli::DW_FORM_GNU_str_index => Some(Change::Drop),
         _ => None,
     }
+}
+
+/// How an offset in another section is changed, if it is one that the output has.
+fn section_offset(name: DwAt) -> Option<Change> {
+    Some(match name {
+        gimli::DW_AT_stmt_list => Change::Lines,
+        gimli::DW_AT_ranges => Change::Ranges,
+        gimli::DW_AT_location
+        | gimli::DW_AT_frame_base
+        | gimli::DW_AT_string_length
+        | gimli::DW_AT_return_addr
+        | gimli::DW_AT_static_link
+        | gimli::DW_AT_use_location
+        | gimli::DW_AT_vtable_elem_location
+        | gimli::DW_AT_data_member_location => Change::Locations,
+        _ => return None,
+    })
+}
+
+/// How an index of a list is changed: an offset in its place is taken for one of the kind that the attribute has.
+fn list(name: DwAt, kind: Change) -> Change {
+    section_offset(name).filter(|&change| change == kind).unwrap_or(Change::Drop)
+}
+
+/// Whether a number would be an offset in a section that the output does not have.
+fn is_other_offset(name: DwAt) -> bool {
+    matches!(name, gimli::DW_AT_start_scope | gimli::DW_AT_segment)
 }
 
 /// The form that a changed attribute has in the output.

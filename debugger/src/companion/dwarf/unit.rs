@@ -1,27 +1,31 @@
 //! Rewrites one unit of `.debug_info`: entry by entry, copying what stays the same, then filling in references.
 
-use gimli::{
-    Attribute, AttributeValue, Dwarf, EndianSlice, EntriesRaw, LittleEndian, Section, Unit, UnitOffset, UnitType,
-};
+mod attributes;
+
+use gimli::{AttributeValue, Dwarf, EndianSlice, EntriesRaw, LittleEndian, Unit, UnitOffset, UnitType};
 
 use super::super::bytes::Put;
 use super::super::wasm::Function;
-use super::expression::{Expressions, Purpose, TypeFixup, TypeRef};
-use super::lists::{Entry, add_aranges};
+use super::expression::{Expressions, TypeFixup, TypeRef};
+use super::lists::add_aranges;
 use super::output::Output;
-use super::plan::{Change, MAX_CODE, Plan, Step, wide_type};
+use super::plan::{MAX_CODE, Plan, Step, wide_type};
 use super::target::Target;
-use super::{UnitError, Variable, lines, variables};
+use super::{UnitError, Variable, variables};
 
 type Slice<'m> = EndianSlice<'m, LittleEndian>;
 
 /// Where base types are referred to by location lists, by the version of the lists.
 type ListFixups = Vec<TypeFixup>;
 
+/// Marks the places of base types.
+const BASE_TYPE: u32 = 1 << 31;
+
 /// What is kept from unit to unit, for it would be costly to allocate.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// Places of entries in the output's unit by their places in the input's; 0 where there is none.
+    /// Places of entries in the output's unit by their places in the input's, and whether they are base types; 0 where
+    /// there is none.
     places: Vec<u32>,
     expression: Vec<u8>,
     fixups: Vec<TypeFixup>,
@@ -124,6 +128,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             self.out.info.patch_u32(at, place);
         }
         let len = u32::try_from(self.out.info.len() - self.start - 4).map_err(|_| UnitError::TooLarge)?;
+        if len >= BASE_TYPE {
+            return Err(UnitError::TooLarge);
+        }
         self.out.info.patch_u32(self.start, len);
         u32::try_from(self.out.info.len()).map_err(|_| UnitError::TooLarge)?;
 
@@ -176,6 +183,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
         let mut entries = unit.entries_raw(None)?;
         let mut started = false;
         let mut wide = None;
+        if entries.is_empty() {
+            return Err(UnitError::Broken);
+        }
         while !entries.is_empty() && (entries.next_depth() > 0 || !started) {
             started = true;
             let depth = entries.next_depth();
@@ -184,6 +194,9 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 self.functions.pop();
             }
             let Some(abbreviation) = entries.read_abbreviation()? else {
+                if depth == 0 {
+                    return Err(UnitError::Broken);
+                }
                 if depth == 1 {
                     wide = self.wide_type();
                 }
@@ -203,11 +216,15 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 Some(plan) => plan,
                 None => Plan::new(abbreviation, encoding.version, encoding.address_size, &mut self.out.abbrev),
             };
+            if depth == 0 && !is_unit(plan.tag) {
+                return Err(UnitError::Broken);
+            }
             if plan.dropped {
                 skip(&mut entries, &plan, depth)?;
             } else {
                 let place = self.out.info.len() - self.start;
-                self.scratch.places[offset.0] = place as u32;
+                let base_type = if plan.tag == gimli::DW_TAG_base_type { BASE_TYPE } else { 0 };
+                self.scratch.places[offset.0] = place as u32 & !BASE_TYPE | base_type;
                 self.out.entries.push(((unit_offset + offset.0) as u32, self.out.info.len() as u32));
                 self.out.info.uleb(code);
                 self.entry(&plan, &mut entries, depth, offset)?;
@@ -266,179 +283,6 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
         Ok(())
     }
 
-    fn attribute(
-        &mut self,
-        plan: &Plan,
-        change: Change,
-        attribute: &Attribute<Slice<'m>>,
-        entering: &mut Entering<'m>,
-    ) -> Result<(), UnitError> {
-        let value = attribute.value();
-        match change {
-            Change::Drop => {}
-            Change::Code => {
-                let address = self.dwarf.attr_address(self.unit, value)?.ok_or(UnitError::Broken)?;
-                if attribute.name() == gimli::DW_AT_low_pc {
-                    entering.low_pc = Some(address);
-                    if plan.tag == gimli::DW_TAG_subprogram {
-                        self.functions.push((entering.depth, self.target.function(address)));
-                    }
-                }
-                // Without a section at 0, that is nowhere.
-                self.out.info.word(self.target.word, self.target.code(address).unwrap_or(0));
-            }
-            // Lists are absolute here, but gdb 13 misses a base, and gdb 18 takes it for an entry point, which must be in
-            // the ranges.
-            Change::Base => {
-                if entering.depth == 0 {
-                    self.base = Some(self.out.info.len());
-                }
-                self.out.info.word(self.target.word, 0);
-            }
-            Change::HighPc => {
-                entering.high_pc = Some((self.out.info.len(), value));
-                self.out.info.u32(0);
-            }
-            Change::Expression(purpose) => {
-                let AttributeValue::Exprloc(expression) = value else { return Err(UnitError::Broken) };
-                if plan.tag == gimli::DW_TAG_variable
-                    && attribute.name() == gimli::DW_AT_location
-                    && let Some(address) = self.expressions.address(expression)
-                {
-                    self.variables.push((entering.offset, address));
-                }
-                let function = self.functions.last().and_then(|&(_, function)| function);
-                self.convert(expression, purpose, function);
-                self.out.info.uleb(self.scratch.expression.len() as u64);
-                let at = self.out.info.len();
-                self.out.info.extend_from_slice(&self.scratch.expression);
-                self.types.extend(self.scratch.fixups.iter().map(|fixup| TypeFixup { at: at + fixup.at, ..*fixup }));
-            }
-            Change::Locations => {
-                let place = self.locations(value)?;
-                self.out.info.u32(place);
-            }
-            Change::Ranges => {
-                let place = self.ranges(value, entering.depth)?;
-                self.out.info.u32(place);
-            }
-            Change::Lines => {
-                let place = self.lines(value)?;
-                self.out.info.u32(place);
-            }
-            Change::Reference => {
-                let AttributeValue::UnitRef(offset) = value else { return Err(UnitError::Broken) };
-                let offset = u32::try_from(offset.0).map_err(|_| UnitError::Broken)?;
-                self.references.push((self.out.info.len(), offset));
-                self.out.info.u32(0);
-            }
-            Change::FarReference => {
-                let AttributeValue::DebugInfoRef(offset) = value else { return Err(UnitError::Broken) };
-                self.out.far_references.push((self.out.info.len(), offset.0));
-                self.out.info.u32(0);
-            }
-            Change::Producer => {
-                let producer = self.dwarf.attr_string(self.unit, value)?;
-                let place = self.out.string(&known_producer(producer.slice()));
-                self.out.info.u32(place);
-            }
-        }
-        Ok(())
-    }
-
-    /// Converts an expression into the scratch: nothing, if there is nothing that it could say.
-    fn convert(
-        &mut self,
-        expression: gimli::Expression<Slice<'m>>,
-        purpose: Purpose,
-        function: Option<&Function>,
-    ) -> bool {
-        let Scratch { expression: bytes, fixups, .. } = &mut *self.scratch;
-        bytes.clear();
-        fixups.clear();
-        let converted = self.expressions.convert(expression, purpose, function, bytes, fixups).is_some();
-        if !converted {
-            bytes.clear();
-            fixups.clear();
-        }
-        converted
-    }
-
-    fn locations(&mut self, value: AttributeValue<Slice<'m>>) -> Result<u32, UnitError> {
-        let v5 = self.unit.encoding().version >= 5;
-        let mut list = self.dwarf.attr_locations(self.unit, value)?.ok_or(UnitError::Broken)?;
-        let place = if v5 { self.out.loclists.begin() } else { self.out.loc.begin() };
-        while let Some(entry) = list.next()? {
-            let everywhere = entry.range.end == u64::MAX;
-            let range = self.target.range(entry.range.begin, entry.range.end);
-            if range.is_none() && !everywhere {
-                continue;
-            }
-            let function = match everywhere {
-                true => self.functions.last().and_then(|&(_, function)| function),
-                false => self.target.function(entry.range.begin),
-            };
-            if !self.convert(entry.data, Purpose::Location, function) || self.scratch.expression.len() > 0xffff {
-                continue;
-            }
-            let bytes = &self.scratch.expression;
-            let entry = match range {
-                Some((start, end)) if !everywhere => Entry::Location(start, end, bytes),
-                _ => Entry::Default(bytes),
-            };
-            let lists = if v5 { &mut self.out.loclists } else { &mut self.out.loc };
-            if let Some(at) = lists.add(entry) {
-                let fixups = self.scratch.fixups.iter().map(|fixup| TypeFixup { at: at + fixup.at, ..*fixup });
-                self.list_types.extend(fixups);
-            }
-            self.check_lists()?;
-        }
-        if v5 {
-            self.out.loclists.end()
-        } else {
-            self.out.loc.end()
-        }
-        Ok(place)
-    }
-
-    fn ranges(&mut self, value: AttributeValue<Slice<'m>>, depth: isize) -> Result<u32, UnitError> {
-        let mut list = self.dwarf.attr_ranges(self.unit, value)?.ok_or(UnitError::Broken)?;
-        let v5 = self.unit.encoding().version >= 5;
-        let place = if v5 { self.out.rnglists.begin() } else { self.out.ranges.begin() };
-        while let Some(range) = list.next()? {
-            let Some((start, end)) = self.target.range(range.begin, range.end) else { continue };
-            let lists = if v5 { &mut self.out.rnglists } else { &mut self.out.ranges };
-            lists.add(Entry::Range(start, end));
-            if depth == 0 {
-                self.unit_ranges.push((start, end));
-            }
-            self.check_lists()?;
-        }
-        if v5 {
-            self.out.rnglists.end()
-        } else {
-            self.out.ranges.end()
-        }
-        Ok(place)
-    }
-
-    fn check_lists(&self) -> Result<(), UnitError> {
-        if self.out.list_bytes() > self.list_limit { Err(UnitError::Lists) } else { Ok(()) }
-    }
-
-    fn lines(&mut self, value: AttributeValue<Slice<'m>>) -> Result<u32, UnitError> {
-        let AttributeValue::DebugLineRef(offset) = value else { return Err(UnitError::Broken) };
-        if let Some(&place) = self.out.line_places.get(&offset.0) {
-            return Ok(place);
-        }
-        let place = self.out.line.len() as u32;
-        let program = self.unit.line_program.as_ref().ok_or(UnitError::Broken)?;
-        let input = self.dwarf.debug_line.reader().slice().get(offset.0..).ok_or(UnitError::Broken)?;
-        lines::write(&mut self.out.line, input, program, &self.target)?;
-        self.out.line_places.insert(offset.0, place);
-        Ok(place)
-    }
-
     /// Ends the unit's abbreviations.
     fn abbreviations_end(&mut self) {
         self.out.abbrev.u8(0);
@@ -461,8 +305,16 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
 
     fn place(&self, offset: u32) -> Result<u32, UnitError> {
         match self.scratch.places.get(offset as usize) {
-            Some(&place) if place != 0 => Ok(place),
+            Some(&place) if place != 0 => Ok(place & !BASE_TYPE),
             _ => Err(UnitError::Reference(offset)),
+        }
+    }
+
+    /// The place of a type that an expression names.
+    fn base_type(&self, offset: u32) -> Result<u32, UnitError> {
+        match self.scratch.places.get(offset as usize) {
+            Some(&place) if place & BASE_TYPE != 0 => Ok(place & !BASE_TYPE),
+            _ => Err(UnitError::BaseType(offset)),
         }
     }
 
@@ -474,7 +326,7 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             self.out.info.patch_u32(at, place);
         }
         let type_place = |to: TypeRef| match to {
-            TypeRef::Input(offset) => self.place(offset),
+            TypeRef::Input(offset) => self.base_type(offset),
             TypeRef::Wide => wide.ok_or(UnitError::Broken),
         };
         let mut patches = Vec::with_capacity(self.types.len() + self.list_types.len());
@@ -504,6 +356,10 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
     }
 }
 
+fn is_unit(tag: gimli::DwTag) -> bool {
+    matches!(tag, gimli::DW_TAG_compile_unit | gimli::DW_TAG_partial_unit | gimli::DW_TAG_type_unit)
+}
+
 /// Reads over an entry and all that is in it.
 fn skip(entries: &mut EntriesRaw<'_, Slice<'_>>, plan: &Plan, depth: isize) -> Result<(), UnitError> {
     entries.skip_attributes(&plan.specs)?;
@@ -513,13 +369,4 @@ fn skip(entries: &mut EntriesRaw<'_, Slice<'_>>, plan: &Plan, depth: isize) -> R
         }
     }
     Ok(())
-}
-
-/// gdb knows clang by the producer's beginning, and else analyses prologues as if they were of its architecture.
-fn known_producer(producer: &[u8]) -> Vec<u8> {
-    const CLANG: &[u8] = b"clang ";
-    match producer.windows(CLANG.len()).position(|window| window == CLANG) {
-        Some(at) => producer[at..].to_vec(),
-        None => [CLANG, producer].concat(),
-    }
 }

@@ -1,6 +1,7 @@
 //! Reads what is written back, with gimli and object in place of a debugger. `tests/companion` has real ones.
 
 mod garbage;
+mod layout;
 mod reading;
 mod same;
 mod symbols;
