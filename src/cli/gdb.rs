@@ -1,12 +1,16 @@
 //! `--gdb`: what the server for gdb and lldb needs from this program.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::Context;
+use tempfile::TempDir;
 use wkdb_debugger::companion::layout::Layout;
-use wkdb_debugger::companion::{COMPANION_VERSION, word_size};
+use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, build_kernel, code_len, word_size};
 use wkdb_debugger::gdb::{BasicCommands, BuildCompanions, Companions, Server, ServerError, ServerParts};
 use wkdb_debugger::inferior::Inferior;
 use wkdb_tracer::ModuleId;
@@ -40,24 +44,67 @@ impl fmt::Display for GdbAddress {
 
 /// Listens.
 pub(super) fn serve(address: GdbAddress, store: Option<CodeStore>) -> Result<Server, ServerError> {
-    let companions = KeptCompanions { store, build: BuildCompanions };
+    let companions = KeptCompanions { store, build: BuildCompanions, temporary: None, paths: HashMap::new() };
     Server::bind(
         address.0,
         ServerParts { companions: Box::new(companions), monitor: Box::new(BasicCommands), names: None },
     )
 }
 
+/// Writes the kernel's symbols to a file: lldb reads none over the connection.
+pub(super) fn write_symbols(kernel: &[u8], path: &Path) -> anyhow::Result<()> {
+    let mut layout = Layout::new(word_size(kernel)?);
+    let id = layout.add_module(code_len(kernel)?)?;
+    let companion = build_kernel(&CompanionModule { id, wasm: kernel }, &layout)?;
+    std::fs::write(path, companion.elf).with_context(|| format!("cannot write symbols to {}", path.display()))
+}
+
 /// How to attach, for a person.
 pub(super) fn invitation(server: &Server) -> std::io::Result<String> {
     let address = server.address()?;
     let place = if address.ip().is_loopback() { format!(":{}", address.port()) } else { address.to_string() };
-    Ok(format!("wkdb: for gdb: gdb -ex 'target remote {place}'; for lldb: lldb -o 'gdb-remote {}'", address.port()))
+    Ok(format!("wkdb: waiting for a debugger: gdb -ex 'target remote {place}'"))
 }
 
-/// Companions of kernels, kept with their code.
+/// Companions as files: of kernels, kept with their code; the others for as long as this runs.
 struct KeptCompanions {
     store: Option<CodeStore>,
     build: BuildCompanions,
+    temporary: Option<TempDir>,
+    paths: HashMap<ModuleId, PathBuf>,
+}
+
+impl KeptCompanions {
+    /// The kernel's: where a user image lies depends on what was loaded before it.
+    fn kernel(&mut self, inferior: &mut dyn Inferior, layout: &Layout, store: &CodeStore) -> Result<Vec<u8>, String> {
+        let wasm = inferior.module(ModuleId::KERNEL).map_err(|error| error.to_string())?;
+        let word = layout.word().bytes() as u8;
+        let key = CodeKey::of(&[b"companion", &COMPANION_VERSION.to_le_bytes(), &[word], &wasm]);
+        if let Some(path) = store.get(&key, Artifact::Companion)
+            && let Ok(kept) = std::fs::read(&path)
+        {
+            self.paths.insert(ModuleId::KERNEL, path);
+            return Ok(kept);
+        }
+        let built = self.build.companion(inferior, layout, ModuleId::KERNEL)?.unwrap_or_default();
+        match store.put(&key, Artifact::Companion, &built) {
+            Ok(path) => drop(self.paths.insert(ModuleId::KERNEL, path)),
+            Err(error) => log::warn!("symbols for gdb are not kept: {error}"),
+        }
+        Ok(built.to_vec())
+    }
+
+    /// Writes a file that nobody needs after this run.
+    fn write(&mut self, module: ModuleId, elf: &[u8]) -> std::io::Result<()> {
+        let directory = match &mut self.temporary {
+            Some(directory) => directory,
+            none => none.insert(tempfile::Builder::new().prefix("wkdb-symbols-").tempdir()?),
+        };
+        let path = directory.path().join(format!("module{}", module.0));
+        std::fs::write(&path, elf)?;
+        self.paths.insert(module, path);
+        Ok(())
+    }
 }
 
 impl Companions for KeptCompanions {
@@ -67,23 +114,24 @@ impl Companions for KeptCompanions {
         layout: &Layout,
         module: ModuleId,
     ) -> Result<Option<Arc<[u8]>>, String> {
-        // Where a user image lies depends on what was loaded before it.
-        let Some(store) = self.store.as_ref().filter(|_| module == ModuleId::KERNEL) else {
-            return self.build.companion(inferior, layout, module);
-        };
-        let wasm = inferior.module(module).map_err(|error| error.to_string())?;
-        let word = word_size(&wasm).map_err(|error| error.to_string())?;
-        let key = CodeKey::of(&[b"companion", &COMPANION_VERSION.to_le_bytes(), &[word.bytes() as u8], &wasm]);
-        if let Some(kept) = store.get(&key, Artifact::Companion).and_then(|path| std::fs::read(path).ok()) {
-            return Ok(Some(kept.into()));
+        if module == ModuleId::KERNEL
+            && let Some(store) = self.store.take()
+        {
+            let kernel = self.kernel(inferior, layout, &store);
+            self.store = Some(store);
+            return kernel.map(|elf| Some(elf.into()));
         }
         let built = self.build.companion(inferior, layout, module)?;
         if let Some(elf) = &built
-            && let Err(error) = store.put(&key, Artifact::Companion, elf)
+            && let Err(error) = self.write(module, elf)
         {
-            log::warn!("symbols for gdb are not kept: {error}");
+            log::warn!("symbols for lldb cannot be written: {error}");
         }
         Ok(built)
+    }
+
+    fn path(&mut self, module: ModuleId) -> Option<PathBuf> {
+        self.paths.get(&module).cloned()
     }
 }
 

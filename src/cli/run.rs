@@ -76,6 +76,9 @@ pub(super) struct RunOptions {
     /// Do not start the guest before a debugger lets it go on.
     #[arg(long, requires = "gdb")]
     pub gdb_wait: bool,
+    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    #[arg(long, value_name = "FILE", requires = "gdb")]
+    pub gdb_symbols: Option<PathBuf>,
     /// Compile store checks in even if nothing is watched: for measurements.
     #[arg(long, hide = true)]
     pub store_checks: bool,
@@ -195,6 +198,9 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
+    if let Some(path) = &options.gdb_symbols {
+        gdb::write_symbols(reporter.kernel_bytes(), path)?;
+    }
     let server = options.gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
 
     let started = std::time::Instant::now();

@@ -1,6 +1,7 @@
 //! The files that a client reads from the server: the companion of each module, made when first asked for.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use wkdb_tracer::ModuleId;
@@ -22,6 +23,12 @@ pub trait Companions {
         layout: &Layout,
         module: ModuleId,
     ) -> Result<Option<Arc<[u8]>>, String>;
+
+    /// A file on this computer with what [`Companions::companion`] last gave for a module: lldb reads no files over the
+    /// connection.
+    fn path(&mut self, _: ModuleId) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// Makes companions from the modules, as they are asked for: a second for a kernel of 30 MB.
@@ -100,6 +107,11 @@ impl Files {
         });
         self.made.insert(module, made.clone());
         made
+    }
+
+    /// Where the companion of a module lies on this computer, if it does.
+    pub(super) fn path(&mut self, module: ModuleId) -> Option<PathBuf> {
+        self.companions.path(module)
     }
 
     /// Opens a companion by its name.

@@ -168,7 +168,8 @@ impl Session {
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
         if let Some(range) = body.strip_prefix(b"qXfer:libraries:read::") {
-            let reply = transfer(self.libraries(face).as_bytes(), range);
+            let list = if self.client == Client::Lldb { lldb::libraries(face) } else { self.libraries(face) };
+            let reply = transfer(list.as_bytes(), range);
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
         None

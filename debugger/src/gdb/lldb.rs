@@ -6,10 +6,12 @@
 use std::fmt::Write as _;
 
 use gdbstub::common::Tid;
+use wkdb_tracer::ModuleId;
 
 use super::front::{Client, Session};
 use super::stop;
 use super::target::Face;
+use super::threads::attribute;
 use super::wire::{hex, number};
 use crate::inferior::{Status, Stop, StopReason};
 
@@ -58,6 +60,35 @@ fn thread_stop(session: &mut Session, tid: Tid, face: &mut Face<'_>) -> Vec<u8> 
     }
     let (title, _) = face.view.title(face.inferior, tid).unwrap_or_default();
     format!("T00thread:{:x};hexname:{};reason:none;", tid.get(), hex(title.as_bytes())).into_bytes()
+}
+
+/// All modules that have symbols, the kernel among them: as files on this computer.
+pub(super) fn libraries(face: &mut Face<'_>) -> String {
+    let mut xml = "<library-list>\n".to_owned();
+    for module in (0..face.view.modules.count()).map(ModuleId) {
+        let layout = face.view.modules.layout();
+        let Some(elf) = face.files.companion(face.inferior, layout, module) else { continue };
+        if let (Some(path), Some(base)) = (face.files.path(module), lowest_address(&elf)) {
+            let name = attribute(&path.to_string_lossy());
+            // Writing to a string does not fail.
+            let _ = writeln!(xml, "<library name=\"{name}\"><section address=\"{base:#x}\"/></library>");
+        }
+    }
+    xml.push_str("</library-list>\n");
+    xml
+}
+
+/// What lldb takes for a file's address: that of its first segment.
+fn lowest_address(elf: &[u8]) -> Option<u64> {
+    let number = |at: usize, len: usize| {
+        let bytes = elf.get(at..at.checked_add(len)?)?;
+        Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    };
+    // Of the header: where the segments' headers are; of the first of these: the virtual address.
+    match number(4, 1)? {
+        1 => number(usize::try_from(number(0x1c, 4)?).ok()? + 8, 4),
+        _ => number(usize::try_from(number(0x20, 8)?).ok()?.checked_add(16)?, 8),
+    }
 }
 
 /// A stop reply with what lldb would otherwise ask for.

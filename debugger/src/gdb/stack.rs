@@ -8,7 +8,7 @@ use wkdb_tracer::{CodeAddress, ModuleId, RunnerId, WasmValue};
 
 use super::modules::Modules;
 use super::registers::Values;
-use crate::companion::layout::{FrameStack, OPERAND_SLOTS, SLOT_BYTES, Slot, WordSize};
+use crate::companion::layout::{FRAMES_WINDOW, FRAMES_WINDOWS, FrameStack, OPERAND_SLOTS, SLOT_BYTES, Slot, WordSize};
 use crate::inferior::{FrameState, Inferior, InferiorError};
 
 /// A task's stack at one moment.
@@ -104,6 +104,18 @@ impl Stack {
         if let Some(place) = range.and_then(|range| self.image.get_mut(range)) {
             place.copy_from_slice(&bytes[..len]);
         }
+    }
+
+    /// Whether one of the frames has an address.
+    pub(super) fn covers(&self, address: u64) -> bool {
+        address.checked_sub(self.low).is_some_and(|index| index < self.image.len() as u64)
+    }
+
+    /// Whether a task's frames begin in the part of the frame region that has this address.
+    pub(super) fn is_window_of(runner: RunnerId, address: u64, word: WordSize) -> bool {
+        let top = FrameStack::new(word, 0, &[]).host_cfa();
+        let window = top.checked_sub(address + 1).map(|below| below / FRAMES_WINDOW);
+        window == Some(u64::from(runner.0) % FRAMES_WINDOWS)
     }
 
     /// Memory of the frame region; what is in no frame is 0.

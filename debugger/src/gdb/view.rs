@@ -180,12 +180,32 @@ impl View {
                 if len == 0 { Err(Fault::NoMemory(address)) } else { Ok(len) }
             }
             Region::Frames => {
+                let tid = self.owner(inferior, tid, address)?;
                 let stack = self.stack(inferior, tid)?.ok_or(Fault::NoMemory(address))?;
                 stack.read(address, out);
                 Ok(wanted)
             }
             Region::Nothing => Err(Fault::NoMemory(address)),
         }
+    }
+
+    /// The thread one of whose frames has an address: the one that is asked about, or else any. To lldb, memory is no
+    /// thread's: it does not say which it means.
+    fn owner(&mut self, inferior: &mut dyn Inferior, asked: Tid, address: u64) -> Result<Tid, InferiorError> {
+        let covers = |view: &mut View, inferior: &mut dyn Inferior, tid| {
+            view.stack(inferior, tid).is_ok_and(|stack| stack.is_some_and(|stack| stack.covers(address)))
+        };
+        if covers(self, inferior, asked) {
+            return Ok(asked);
+        }
+        let word = self.modules.layout().word();
+        for task in self.tasks(inferior)?.iter() {
+            let runner = task.context.runner;
+            if Stack::is_window_of(runner, address, word) && covers(self, inferior, tid(runner)) {
+                return Ok(tid(runner));
+            }
+        }
+        Ok(asked)
     }
 
     fn globals(
@@ -218,6 +238,7 @@ impl View {
                 Ok(inferior.set_global(runner(tid), module, global, new)?)
             }
             Region::Frames => {
+                let tid = self.owner(inferior, tid, address)?;
                 let stack = self.stack(inferior, tid)?.ok_or(Fault::NoMemory(address))?;
                 let (depth, slot) = stack.place(address).ok_or(Fault::NoMemory(address))?;
                 let Slot::Local(local) = slot else {

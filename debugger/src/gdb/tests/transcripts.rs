@@ -130,6 +130,20 @@ fn a_stack_is_memory_that_call_frame_information_can_walk() {
 }
 
 #[test]
+fn frames_of_other_tasks_are_read_without_selecting_them() {
+    let mut talk = Talk::new(Fake::new());
+    talk.ask("Hg2");
+    let cfa = talk.ask("p5");
+    let cfa = u32::from_str_radix(&cfa, 16).unwrap().swap_bytes();
+    let local = format!("m{:x},4", cfa - 24);
+    assert_eq!(talk.ask(&local), "29000000");
+    talk.ask("Hg1");
+    assert_eq!(talk.ask(&local), "29000000");
+    talk.ask("Hg3");
+    assert_eq!(talk.ask(&local), "29000000", "a task without frames");
+}
+
+#[test]
 fn memory_is_read_and_written_and_what_cannot_be_is_said() {
     let mut talk = Talk::new(Fake::new());
     let code = talk.fake.address(0, 0);
