@@ -328,6 +328,9 @@ impl<'a> Evaluator<'a> {
                 Register::Sp => self.pointer(value, self.symbols.void()),
             });
         }
+        if let Some(value) = self.target.named_value(name)? {
+            return Ok(value);
+        }
         let kinds: [(&str, fn(u32) -> Slot); 3] =
             [("local", Slot::Local), ("op", Slot::Operand), ("global", Slot::Global)];
         let slot = kinds.iter().find_map(|(kind, slot)| Some(slot(name.strip_prefix(kind)?.parse().ok()?)));

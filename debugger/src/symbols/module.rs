@@ -95,6 +95,10 @@ impl ModuleNames {
         found.min()
     }
 
+    pub(super) fn global_name(&self, index: u32) -> Option<&str> {
+        self.global_names.get(&index).map(String::as_str)
+    }
+
     /// Whether a body ends right before an offset.
     pub(super) fn is_body_end(&self, offset: u32) -> bool {
         let after = self.bodies.partition_point(|body| body.end < offset);
