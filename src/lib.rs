@@ -10,5 +10,6 @@ pub mod machine;
 pub mod process;
 mod report;
 pub mod script;
+pub mod session;
 pub mod units;
 mod watch_arg;

@@ -7,6 +7,7 @@ use wkdb_tracer::{GuestTime, Tick};
 
 use super::engine::EngineOptions;
 use super::schedule::Policy;
+use crate::code_cache::Variant;
 use crate::condition::Condition;
 
 /// A watched range, in the order of [`MachineConfig::watch`].
@@ -74,6 +75,9 @@ pub struct MachineConfig {
     pub engine: EngineOptions,
     /// Where compiled code is kept, if anywhere.
     pub cache: Option<Cache>,
+    /// A debugger is there: the machine starts stopped, and stops for it where it traps, panics or would end. Once it
+    /// has ended it stays to be looked at, until it is told to quit.
+    pub attach: bool,
 }
 
 impl MachineConfig {
@@ -106,7 +110,13 @@ impl MachineConfig {
             store_checks: false,
             engine: EngineOptions::default(),
             cache: None,
+            attach: false,
         }
+    }
+
+    /// What is compiled into the guest's code.
+    pub fn variant(&self) -> Variant {
+        Variant { stores: self.store_checks || !self.watch.is_empty(), debug: self.engine.debug }
     }
 
     /// The first tick that a condition names.

@@ -1,6 +1,6 @@
 //! The executor: one loop that resumes one fiber after the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -8,20 +8,26 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
+use wkdb_debugger::inferior::StopReason;
+use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
+use super::attended::State;
 use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
+use super::debug::Request;
 use super::host::{self, Shared, life};
 use super::images::Images;
 use super::memory::{GuestMemory, MemoryError};
 use super::table::Table;
 use super::{engine, watch::WatchSet};
-use crate::code_cache::{CodeError, CodeStore, Role, Variant, compile};
+use crate::code_cache::{CodeError, CodeStore, Role, compile};
 use crate::condition::Condition;
 use crate::contract::{ContractError, KernelModule};
 use crate::script::{Script, ScriptError, ScriptRun};
+
+/// Ticks that a runner runs at most before the port is attended to: a small part of a millisecond's multiple.
+const ATTENTION: u64 = 100_000;
 
 /// Bytes of the kernel's `boot_command_line`, with the NUL.
 pub const COMMAND_LINE_SIZE: usize = 512;
@@ -33,6 +39,13 @@ pub enum Command {
     Input(Vec<u8>),
     /// End the run.
     Quit,
+    /// A debugger's question or order: [`Output::Answer`] says what came of it.
+    Ask {
+        /// Comes back with the answer.
+        id: u64,
+        /// What is asked.
+        request: Request,
+    },
 }
 
 /// The one who runs a machine: takes what it tells, gives what it is told.
@@ -102,16 +115,25 @@ pub enum MachineError {
     Engine(String),
 }
 
-type Fiber = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Fiber = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A guest kernel that runs.
 pub struct Machine {
-    shared: Rc<Shared>,
-    fibers: Table<Fiber>,
+    pub(super) shared: Rc<Shared>,
+    pub(super) fibers: Table<Fiber>,
     /// User images whose bytes were given to the port.
-    shown: BTreeSet<ModuleId>,
+    pub(super) shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
-    epoch: Instant,
+    pub(super) epoch: Instant,
+    pub(super) state: State,
+    /// Commands that came and have to wait for their turn.
+    pub(super) queue: VecDeque<Command>,
+    /// It was told to end.
+    pub(super) quitting: bool,
+    /// The debugger was told how the run ends.
+    end_told: bool,
+    /// Who ran last.
+    last: Option<RunnerId>,
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
@@ -151,7 +173,7 @@ impl Machine {
 
         let engine_error = |e: wasmtime::Error| MachineError::Engine(format!("{e:#}"));
         let engine = engine::running(config.engine, &memory).map_err(engine_error)?;
-        let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+        let variant = config.variant();
         let store = config.cache.as_ref().and_then(|cache| CodeStore::open_at(&cache.directory, cache.limit).ok());
         let code_error = |error| MachineError::Code { path: config.kernel.clone(), error };
         let code = compile::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
@@ -166,6 +188,7 @@ impl Machine {
         });
         let console = Console::new(script, wanted);
         let watches = watches(&config, memory.limit())?;
+        let debugging = variant.debug;
         let mut core = Core::new(config, memory.clone(), initrd, console);
         core.watches = watches;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
@@ -179,8 +202,19 @@ impl Machine {
             kernel: instance,
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
+            debugging,
         };
-        Ok(Machine { shared: Rc::new(shared), fibers: Table::default(), shown: BTreeSet::new(), epoch: Instant::now() })
+        Ok(Machine {
+            shared: Rc::new(shared),
+            fibers: Table::default(),
+            shown: BTreeSet::new(),
+            epoch: Instant::now(),
+            state: State::default(),
+            queue: VecDeque::new(),
+            quitting: false,
+            end_told: false,
+            last: None,
+        })
     }
 
     /// The guest's memory.
@@ -201,40 +235,71 @@ impl Machine {
     /// Runs until something ends the run.
     pub fn run(&mut self, port: &mut dyn Port) -> Outcome {
         self.epoch = Instant::now();
+        if self.attached() {
+            self.stop(StopReason::Start, None, port);
+        }
         loop {
             self.settle(port);
-            let stop = self.shared.core.borrow().stop.clone();
-            if let Some(outcome) = stop {
-                let modules = outcome.reports().iter().flat_map(|r| &r.stack).map(|f| f.address.module).collect();
-                self.show_modules(modules, port);
-                return outcome;
+            let ended = self.shared.core.borrow().stop.clone();
+            if let Some(outcome) = ended {
+                if self.attached() && !std::mem::replace(&mut self.end_told, true) {
+                    let panic = self.shared.core.borrow_mut().debug.panic.take();
+                    let end = || StopReason::End(Box::new(outcome));
+                    let reason = panic.map_or_else(end, |message| StopReason::Panic { message });
+                    self.stop(reason, self.last, port);
+                    continue;
+                }
+                return self.end(outcome, port);
             }
-            for command in port.commands(None) {
-                self.obey(command);
+            self.attend(None, port);
+            if let Some(reason) = self.wants_stop() {
+                self.stop(reason, self.last, port);
+                continue;
             }
             self.keep_time();
             self.notice_spin();
             if self.shared.core.borrow().stop.is_some() {
                 continue;
             }
-            let picked = {
-                let mut core = self.shared.core.borrow_mut();
-                let core = &mut *core;
-                let runnable = core.runners.runnable();
-                (!runnable.is_empty()).then(|| core.scheduler.pick(runnable, core.ticks))
-            };
-            match picked {
-                Some((runner, slice)) => self.resume(runner, slice),
-                None => self.idle(port),
+            match self.pick() {
+                Pick::Runner(runner, slice) => self.resume(runner, slice, port),
+                Pick::Blocked(runner) => self.blocked(runner, port),
+                Pick::Nobody => self.idle(port),
+            }
+        }
+    }
+
+    /// Whether the debugger wants the machine to stop where it is.
+    fn wants_stop(&self) -> Option<StopReason> {
+        let core = self.shared.core.borrow();
+        if core.debug.until.is_some_and(|until| core.ticks >= until) {
+            return Some(StopReason::Tick);
+        }
+        core.debug.interrupted.then_some(StopReason::Interrupt)
+    }
+
+    /// Who runs next, for how many ticks.
+    fn pick(&mut self) -> Pick {
+        let mut core = self.shared.core.borrow_mut();
+        let core = &mut *core;
+        let runnable = core.runners.runnable();
+        match core.debug.only {
+            // Not as the schedule would have it: it is as it was once all run again.
+            Some(only) if runnable.contains(&only) => Pick::Runner(only, core.config.slice),
+            Some(only) => Pick::Blocked(only),
+            None if runnable.is_empty() => Pick::Nobody,
+            None => {
+                let (runner, slice) = core.scheduler.pick(runnable, core.ticks);
+                Pick::Runner(runner, slice)
             }
         }
     }
 
     /// Takes over what the last slice left: what it told, runners born and dead.
     fn settle(&mut self, port: &mut dyn Port) {
-        let (born, dead, output) = {
+        let (born, dead) = {
             let mut core = self.shared.core.borrow_mut();
-            (core.take_born(), core.runners.bury(), core.take_output())
+            (core.take_born(), core.runners.bury())
         };
         for (id, entry) in born {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
@@ -243,6 +308,13 @@ impl Machine {
             self.fibers.remove(id);
             self.shared.core.borrow_mut().scheduler.forget(id);
         }
+        self.tell(port);
+    }
+
+    /// Gives the port what there is to tell.
+    pub(super) fn tell(&mut self, port: &mut dyn Port) {
+        self.show_new_modules(port);
+        let output = self.shared.core.borrow_mut().take_output();
         for output in output {
             if let Output::Event(event) = &output {
                 self.show_modules(event.stack().iter().map(|f| f.address.module).collect(), port);
@@ -252,7 +324,7 @@ impl Machine {
     }
 
     /// Gives the bytes of user images before anything is told of their code.
-    fn show_modules(&mut self, modules: BTreeSet<ModuleId>, port: &mut dyn Port) {
+    pub(super) fn show_modules(&mut self, modules: BTreeSet<ModuleId>, port: &mut dyn Port) {
         for module in modules {
             if module != ModuleId::KERNEL
                 && self.shown.insert(module)
@@ -260,14 +332,6 @@ impl Machine {
             {
                 port.output(Output::Module { module, bytes });
             }
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        let mut core = self.shared.core.borrow_mut();
-        match command {
-            Command::Input(bytes) => core.console.type_in(&bytes),
-            Command::Quit => core.stop(Outcome::Quit),
         }
     }
 
@@ -312,21 +376,56 @@ impl Machine {
         self.shared.core.borrow_mut().stop(Outcome::Spin(reports));
     }
 
-    /// Gives `runner` a slice.
-    fn resume(&mut self, runner: RunnerId, slice: u32) {
-        {
-            let mut core = self.shared.core.borrow_mut();
-            core.slice = core.cut(slice);
-        }
-        let Some(fiber) = self.fibers.get_mut(runner) else {
-            self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
-            return;
+    /// Gives `runner` a slice. It may come in parts: the port is attended to in between.
+    fn resume(&mut self, runner: RunnerId, slice: u32, port: &mut dyn Port) {
+        self.last = Some(runner);
+        let end = {
+            let core = self.shared.core.borrow();
+            core.ticks.0 + u64::from(core.cut(slice))
         };
-        if let Poll::Ready(()) = poll(fiber) {
-            self.fibers.remove(runner);
-            self.shared.core.borrow_mut().runners.destroy(runner);
+        loop {
+            self.shared.core.borrow_mut().begin_turn(end);
+            if !self.run_turn(runner, port) {
+                break;
+            }
+            let goes_on = {
+                let core = self.shared.core.borrow();
+                core.ticked && core.ticks.0 < end && core.runners.runnable().contains(&runner)
+            };
+            if !goes_on || self.leaves(runner) {
+                break;
+            }
+            self.attend(None, port);
+            if let Some(reason) = self.wants_stop() {
+                self.stop(reason, Some(runner), port);
+            }
+            if self.leaves(runner) {
+                break;
+            }
         }
         self.notice_hog(runner);
+    }
+
+    /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.
+    fn run_turn(&mut self, runner: RunnerId, port: &mut dyn Port) -> bool {
+        loop {
+            self.shared.core.borrow_mut().ticked = false;
+            let Some(fiber) = self.fibers.get_mut(runner) else {
+                self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
+                return false;
+            };
+            if let Poll::Ready(()) = poll(fiber) {
+                self.fibers.remove(runner);
+                self.shared.core.borrow_mut().runners.destroy(runner);
+                return false;
+            }
+            let pending = self.shared.core.borrow_mut().debug.pending.take();
+            let Some(reason) = pending else { return true };
+            self.stop(reason, Some(runner), port);
+            if self.leaves(runner) {
+                return false;
+            }
+        }
     }
 
     /// Reports a task that has held its CPU for long: in the kernel, or while others wait for it.
@@ -367,12 +466,7 @@ impl Machine {
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
             if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                let commands = port.commands(Some(ahead));
-                let interrupted = !commands.is_empty();
-                for command in commands {
-                    self.obey(command);
-                }
-                if interrupted {
+                if self.attend(Some(ahead), port) {
                     return;
                 }
             }
@@ -383,29 +477,29 @@ impl Machine {
         core.progress();
     }
 
-    /// The present call stack of one runner.
-    fn stack(&mut self, runner: RunnerId) -> Vec<Frame> {
-        let started = self.shared.core.borrow().runners.get(runner).is_some_and(|r| r.started);
-        let Some(fiber) = self.fibers.get_mut(runner).filter(|_| started) else { return Vec::new() };
-        self.shared.core.borrow_mut().stacks_wanted = true;
-        // A question is not a wake-up: the fiber answers and suspends again.
-        let _ = poll(fiber);
-        let mut core = self.shared.core.borrow_mut();
-        core.stacks_wanted = false;
-        core.stacks.get(&runner).cloned().unwrap_or_default()
-    }
-
     /// Every runner and where it is.
     pub fn reports(&mut self) -> Vec<RunnerReport> {
         let ids = self.shared.core.borrow().runners.ids();
+        let mut reports = Vec::with_capacity(ids.len());
         for id in ids {
-            self.stack(id);
+            let stack = self.stack(id);
+            reports.extend(self.shared.core.borrow().report(id, stack));
         }
-        self.shared.core.borrow().reports()
+        reports
     }
 }
 
-fn poll(fiber: &mut Fiber) -> Poll<()> {
+/// Who runs next.
+enum Pick {
+    /// This one, for so many ticks.
+    Runner(RunnerId, u32),
+    /// The only one that may cannot.
+    Blocked(RunnerId),
+    /// Nobody can.
+    Nobody,
+}
+
+pub(super) fn poll(fiber: &mut Fiber) -> Poll<()> {
     fiber.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -417,6 +511,15 @@ impl Core {
             _ => None,
         });
         until.chain(self.config.max_time)
+    }
+
+    /// Gives the runner that is polled next ticks, of a slice that ends at tick `end`.
+    fn begin_turn(&mut self, end: u64) {
+        let left = |at: u64| at.saturating_sub(self.ticks.0);
+        let until = self.debug.until.map_or(u64::MAX, |until| left(until.0));
+        let budget = left(end).min(until).min(ATTENTION);
+        self.budget = budget.max(1) as u32;
+        self.turn += 1;
     }
 
     /// A slice that ends at the tick or the moment at which the run ends, if it would go past it.

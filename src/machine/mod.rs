@@ -12,9 +12,11 @@
 //! - Exactly one fiber runs at a time, and only inside of [`Machine::run`].
 //! - `core`, `runners`, `schedule`, `watch` and `console` know nothing of Wasmtime.
 
+mod attended;
 mod config;
 mod console;
 mod core;
+mod debug;
 pub mod engine;
 mod executor;
 mod host;
@@ -28,5 +30,6 @@ mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
+pub use debug::{Answer, Answered, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use schedule::Policy;
