@@ -2,6 +2,8 @@
 //! port ([`inferior`]) through which everything is asked of the guest.
 
 pub mod commands;
+pub mod companion;
 pub mod expr;
+pub mod gdb;
 pub mod inferior;
 pub mod symbols;

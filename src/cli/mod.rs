@@ -10,10 +10,12 @@ use crate::process;
 mod console;
 mod demo;
 mod exit;
+mod gdb;
 mod info;
 mod prepare;
 mod progress;
 mod run;
+mod session;
 
 pub use exit::{Exit, USAGE};
 

@@ -1,14 +1,14 @@
 //! `wkdb run`: boots a kernel and shows its console.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
+use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
+use super::session::Session;
 use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
 use crate::condition::Condition;
@@ -16,10 +16,9 @@ use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
-use crate::process::MachineProcess;
-use crate::process::protocol::{FromMachine, ToMachine};
 use crate::report::Reporter;
 use crate::script::Script;
+use crate::session::Live;
 use crate::units::parse_guest_span;
 use crate::watch_arg::WatchArg;
 
@@ -70,6 +69,13 @@ pub(super) struct RunOptions {
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
     pub watch: Vec<WatchArg>,
+    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. The guest's code is then
+    /// compiled for debugging, and two to three times slower.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub gdb: Option<GdbAddress>,
+    /// Do not start the guest before a debugger lets it go on.
+    #[arg(long, requires = "gdb")]
+    pub gdb_wait: bool,
     /// Compile store checks in even if nothing is watched: for measurements.
     #[arg(long, hide = true)]
     pub store_checks: bool,
@@ -159,8 +165,10 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     config.max_time = options.max_time;
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
-    config.store_checks = options.store_checks;
-    config.engine = EngineOptions { opt_level: options.opt_level, ..EngineOptions::default() };
+    // A debugger may watch memory.
+    config.store_checks = options.store_checks || options.gdb.is_some();
+    config.engine = EngineOptions { opt_level: options.opt_level, debug: options.gdb.is_some() };
+    config.attach = options.gdb_wait;
     let script = match &options.input {
         Some(path) => {
             let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
@@ -187,6 +195,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
+    let server = options.gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
 
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
@@ -194,14 +203,11 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
     }
-    let mut session = Session {
-        machine: MachineProcess::start(config)?,
-        terminal,
-        reporter,
-        interactive,
-        typed: Vec::new(),
-        open_line: false,
-    };
+    if let Some(server) = &server {
+        terminal.say(&gdb::invitation(server)?);
+    }
+    let mut session = Session::new(Live::start(config)?, terminal, reporter, interactive);
+    session.gdb = server;
     let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals)?;
@@ -235,118 +241,4 @@ fn closing_line(outcome: &Outcome, totals: &Totals, exit: Exit, wall: std::time:
         "cpus": totals.cpus,
         "wall_ms": wall.as_secs_f64() * 1e3,
     })
-}
-
-/// A running machine and the person who looks on.
-struct Session {
-    machine: MachineProcess,
-    terminal: Terminal,
-    reporter: Reporter,
-    /// Standard input is the guest's.
-    interactive: bool,
-    /// What was typed and not sent yet: the machine takes it when it comes to it. More is not read meanwhile; two
-    /// processes that both wait for the other to read would wait for ever.
-    typed: Vec<u8>,
-    /// The console's last line is not ended.
-    open_line: bool,
-}
-
-/// What the supervisor waits for.
-struct Ready {
-    machine: bool,
-    /// The machine takes what was typed without making us wait.
-    room: bool,
-    typed: bool,
-    signal: bool,
-}
-
-impl Session {
-    fn run(&mut self) -> anyhow::Result<(Outcome, Totals)> {
-        let (signals, on_signal) = std::os::unix::net::UnixStream::pair()?;
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
-            signal_hook::low_level::pipe::register(signal, on_signal.try_clone()?)?;
-        }
-        let mut input_open = self.interactive;
-        loop {
-            let ready = self.wait(input_open, &signals)?;
-            if ready.signal {
-                self.machine.send(&ToMachine::Quit)?;
-                let mut byte = [0];
-                let _ = (&signals).read(&mut byte);
-            }
-            if ready.typed {
-                input_open = self.read_input()?;
-            }
-            if ready.room {
-                let typed = std::mem::take(&mut self.typed);
-                self.machine.send(&ToMachine::Input(typed))?;
-            }
-            if ready.machine
-                && let Some(end) = self.hear()?
-            {
-                return Ok(end);
-            }
-        }
-    }
-
-    fn wait(&self, input: bool, signals: &std::os::unix::net::UnixStream) -> anyhow::Result<Ready> {
-        let stdin = io::stdin();
-        let machine = if self.typed.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut fds = vec![PollFd::new(&self.machine, machine), PollFd::new(signals, PollFlags::IN)];
-        if input && self.typed.is_empty() {
-            fds.push(PollFd::new(&stdin, PollFlags::IN));
-        }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for the machine process"),
-        }
-        let events = |n: usize| fds.get(n).map_or(PollFlags::empty(), PollFd::revents);
-        Ok(Ready {
-            machine: !(events(0) - PollFlags::OUT).is_empty(),
-            room: events(0).contains(PollFlags::OUT),
-            signal: !events(1).is_empty(),
-            typed: !events(2).is_empty(),
-        })
-    }
-
-    /// Reads what was typed; false at the end of input.
-    fn read_input(&mut self) -> anyhow::Result<bool> {
-        let mut buf = [0; 1024];
-        let n = rustix::io::read(io::stdin(), &mut buf).context("cannot read standard input")?;
-        let (input, leave) = self.terminal.typed(&buf[..n]);
-        self.typed.extend(input);
-        if leave {
-            self.machine.send(&ToMachine::Quit)?;
-        }
-        Ok(n > 0)
-    }
-
-    /// Deals with what the machine says next; gives how the run ended if it has.
-    fn hear(&mut self) -> anyhow::Result<Option<(Outcome, Totals)>> {
-        match self.machine.receive()? {
-            FromMachine::Failed(error) => anyhow::bail!(error),
-            FromMachine::Console(bytes) => {
-                print(&bytes)?;
-                self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
-            }
-            FromMachine::Event(event) => {
-                if let Some(text) = self.reporter.event(&event) {
-                    self.terminal.say(&text);
-                }
-            }
-            FromMachine::Module(module, bytes) => self.reporter.add_module(module, bytes),
-            // Nobody asked for these here.
-            FromMachine::Stopped(_) | FromMachine::Answer(..) => {}
-            FromMachine::Ended(outcome, totals) => return Ok(Some((*outcome, *totals))),
-        }
-        Ok(None)
-    }
-
-    /// Gives the terminal back and says how it ended.
-    fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
-        let Session { terminal, mut reporter, open_line, .. } = self;
-        let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
-        terminal.say(&reporter.outcome(outcome, totals));
-        ended
-    }
 }

@@ -44,10 +44,12 @@ pub enum Artifact {
     OffsetMap,
     /// A bundled guest's module, unpacked.
     Module,
+    /// The ELF file that a stock debugger reads a kernel's symbols from.
+    Companion,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 3] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module];
+    const ALL: [Artifact; 4] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Artifact {
             Artifact::Code => "cwasm",
             Artifact::OffsetMap => "map",
             Artifact::Module => "wasm",
+            Artifact::Companion => "elf",
         }
     }
 }
