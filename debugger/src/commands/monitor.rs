@@ -1,6 +1,7 @@
 //! The commands behind gdb's `monitor`.
 
 use super::{Command, CommandError, Config, Debugger, Output, Reaction};
+use crate::gdb::MonitorCommands;
 use crate::inferior::{Inferior, Notice};
 
 /// A session's commands for a client that has its own way to run and stop the machine, and its own breakpoints.
@@ -12,14 +13,6 @@ impl Monitor {
     /// A session of its own.
     pub fn new(config: Config) -> Self {
         Monitor { debugger: Debugger::new(config) }
-    }
-
-    /// Runs a command; what went wrong is text too.
-    pub fn run(&mut self, inferior: &mut dyn Inferior, line: &str) -> String {
-        match self.attempt(inferior, line) {
-            Ok(output) => output.to_string(),
-            Err(error) => format!("{error}\n"),
-        }
     }
 
     fn attempt(&mut self, inferior: &mut dyn Inferior, line: &str) -> Result<Output, CommandError> {
@@ -70,6 +63,15 @@ impl Monitor {
                 Ok(Output::new())
             }
             Notice::Console(_) | Notice::Module(_) => Ok(Output::new()),
+        }
+    }
+}
+
+impl MonitorCommands for Monitor {
+    fn run(&mut self, inferior: &mut dyn Inferior, line: &str) -> String {
+        match self.attempt(inferior, line) {
+            Ok(output) => output.to_string(),
+            Err(error) => format!("{error}\n"),
         }
     }
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::sessions::Session;
 use crate::commands::{Command, Config, Monitor};
+use crate::gdb::MonitorCommands as _;
 
 /// Words that commands are made of, right and wrong.
 const WORDS: &[&str] = &[
