@@ -12,6 +12,8 @@ pub const USAGE: u8 = 2;
 pub enum Exit {
     /// As it was asked to: a condition came true, the script came to its end, the person left.
     Ok,
+    /// A command of a debugging session failed.
+    Failed,
     /// The command line makes no sense.
     Usage,
     /// The guest ended the run otherwise.
@@ -36,6 +38,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,
+            Exit::Failed => 1,
             Exit::Usage => USAGE,
             Exit::Guest(code) => code,
         }

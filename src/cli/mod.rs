@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::process;
 
 mod console;
+mod debug;
 mod demo;
 mod exit;
 mod gdb;
@@ -38,6 +39,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Boot the bundled demo guest, with a bug if one is named.
     Demo(Box<demo::Args>),
+    /// Debug a guest: breakpoints, watches, source lines and variables, at a prompt or by a script.
+    Debug(Box<debug::Args>),
     /// Say what a module is: era, imports, memory, debug info, and what the host would refuse.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -69,6 +72,7 @@ pub fn main() -> anyhow::Result<Exit> {
     match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Demo(args) => demo::run(*args),
+        Command::Debug(args) => debug::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -13,6 +13,7 @@ use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
+use crate::demo::Files;
 use crate::demo::linux::LinuxFiles;
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
@@ -108,6 +109,23 @@ pub(super) struct Guest {
     pub kernel: PathBuf,
     /// Its initramfs.
     pub initrd: Option<PathBuf>,
+    /// Where it is bundled: its files, which are gone when this is dropped.
+    pub bundled: Option<Bundled>,
+}
+
+/// The files of a bundled guest.
+pub(super) enum Bundled {
+    /// minik.
+    Minik { _files: Files },
+    /// Linux.
+    Linux { _files: LinuxFiles },
+}
+
+impl Guest {
+    /// A guest of one's own.
+    pub(super) fn of_files(kernel: PathBuf, initrd: Option<PathBuf>) -> Self {
+        Guest { kernel, initrd, bundled: None }
+    }
 }
 
 /// Runs the subcommand.
@@ -116,15 +134,21 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     if args.kernel.as_os_str() == "linux" && args.initrd.is_none() && !args.kernel.exists() {
         return boot_linux(args.options);
     }
-    boot(Guest { kernel: args.kernel, initrd: args.initrd }, args.options)
+    boot(Guest::of_files(args.kernel, args.initrd), args.options)
 }
 
-/// Boots the bundled Linux, with four CPUs unless told otherwise.
+/// Boots the bundled Linux.
 pub(super) fn boot_linux(mut options: RunOptions) -> anyhow::Result<Exit> {
+    boot(linux_guest(&mut options)?, options)
+}
+
+/// The bundled Linux, with four CPUs unless told otherwise.
+pub(super) fn linux_guest(options: &mut RunOptions) -> anyhow::Result<Guest> {
     options.cpus = options.cpus.or(Some(4));
     let files = LinuxFiles::write(CodeStore::open().ok().as_ref())
         .context("cannot write the bundled Linux to a temporary directory")?;
-    boot(Guest { kernel: files.kernel(), initrd: Some(files.initramfs()) }, options)
+    let (kernel, initrd) = (files.kernel(), Some(files.initramfs()));
+    Ok(Guest { kernel, initrd, bundled: Some(Bundled::Linux { _files: files }) })
 }
 
 /// The kernel command line that the options make.
@@ -148,8 +172,19 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {what} {}", path.display()))
 }
 
-/// Boots a guest and stays with it to its end.
-pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+/// A machine that can be started.
+pub(super) struct Prepared {
+    /// The machine.
+    pub config: MachineConfig,
+    /// What tells of it; it has the kernel.
+    pub reporter: Reporter,
+    /// Its compiled code.
+    pub code: CodeDir,
+}
+
+/// Gets everything ready to boot a guest: its configuration, and its code compiled. With `attached`, for a debugger that
+/// is there from the start.
+pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> anyhow::Result<Prepared> {
     let kernel = read("the kernel", &guest.kernel)?;
     let module = KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
@@ -157,8 +192,9 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         // Said now, not by the machine process later.
         read("the initramfs", path)?;
     }
+    let debugged = attached || options.gdb.is_some();
     let mut config = MachineConfig::new(&guest.kernel);
-    config.initrd = guest.initrd;
+    config.initrd = guest.initrd.clone();
     config.command_line = command_line(&options)?;
     config.seed = options.seed.unwrap_or(0);
     config.policy = options.sched;
@@ -169,9 +205,9 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     // A debugger may watch memory.
-    config.store_checks = options.store_checks || options.gdb.is_some();
-    config.engine = EngineOptions { opt_level: options.opt_level, debug: options.gdb.is_some() };
-    config.attach = options.gdb_wait;
+    config.store_checks = options.store_checks || debugged;
+    config.engine = EngineOptions { opt_level: options.opt_level, debug: debugged };
+    config.attach = attached || options.gdb_wait;
     let script = match &options.input {
         Some(path) => {
             let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
@@ -198,10 +234,17 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
-    if let Some(path) = &options.gdb_symbols {
+    Ok(Prepared { config, reporter, code })
+}
+
+/// Boots a guest and stays with it to its end.
+pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+    let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
+    let Prepared { config, reporter, code: _code } = prepare(&guest, options, false)?;
+    if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = options.gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
+    let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
 
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
@@ -217,7 +260,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals)?;
-    if options.json {
+    if json {
         print(format!("{}\n", closing_line(&outcome, &totals, exit, started.elapsed())))?;
     }
     Ok(exit)

@@ -254,7 +254,8 @@ impl Machine {
     /// Whether the debugger wants the machine to stop where it is.
     fn wants_stop(&self) -> Option<StopReason> {
         let core = self.shared.core.borrow();
-        if core.debug.until.is_some_and(|until| core.ticks >= until) {
+        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
+        if by_time || core.debug.until.is_some_and(|until| core.ticks >= until) {
             return Some(StopReason::Tick);
         }
         core.debug.interrupted.then_some(StopReason::Interrupt)
@@ -438,7 +439,7 @@ impl Machine {
         let (next, pace) = {
             let core = self.shared.core.borrow();
             let next = [core.runners.next_deadline(), core.console.next_wakeup()].into_iter().flatten().min();
-            (next.map(|next| core.limits().fold(next, GuestTime::min)), core.config.pace)
+            (next.map(|next| core.limits().chain(core.debug.until_time).fold(next, GuestTime::min)), core.config.pace)
         };
         let Some(next) = next else {
             let reports = self.reports();
@@ -499,7 +500,9 @@ impl Core {
     fn begin_turn(&mut self, end: u64) {
         let left = |at: u64| at.saturating_sub(self.ticks.0);
         let until = self.debug.until.map_or(u64::MAX, |until| left(until.0));
-        let budget = left(end).min(until).min(ATTENTION);
+        let ns_per_tick = u64::from(self.config.ns_per_tick.max(1));
+        let by_time = self.debug.until_time.map(|until| until.0.saturating_sub(self.now.0).div_ceil(ns_per_tick));
+        let budget = left(end).min(until).min(by_time.unwrap_or(u64::MAX)).min(ATTENTION);
         self.budget = budget.max(1) as u32;
         self.turn += 1;
     }

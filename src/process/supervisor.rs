@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -50,6 +51,8 @@ impl MachineProcess {
         if std::env::var_os(variable).is_none() {
             command.env(variable, value);
         }
+        // Ctrl-C at the terminal is for the supervisor, which decides what it means.
+        command.process_group(0);
         let child =
             command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn()?;
         let mut process = MachineProcess { child, socket };

@@ -350,6 +350,9 @@ impl<'a> Evaluator<'a> {
                 Register::Sp => self.pointer(value, self.symbols.void()),
             });
         }
+        if let Some(value) = self.target.named_value(name)? {
+            return Ok(value);
+        }
         let index = |kind: &str| name.strip_prefix(kind)?.parse().ok();
         let slot = index("local").map(Slot::Local).or_else(|| index("op").map(Slot::Operand));
         let slot = slot.or_else(|| index("global").map(Slot::Global));

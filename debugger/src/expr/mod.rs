@@ -21,6 +21,7 @@ mod info;
 mod lex;
 mod ops;
 mod parse;
+mod session;
 mod value;
 
 use thiserror::Error;
@@ -32,6 +33,7 @@ pub use eval::Evaluator;
 pub use examine::Examine;
 pub use format::{Format, Letter};
 pub use inferior::FrameTarget;
+pub use session::check;
 pub use value::Value;
 
 /// A word of the machine's state that has a name of its own.
@@ -62,6 +64,14 @@ pub trait Target: FrameReader {
     /// # Errors
     /// There is no frame or task.
     fn register(&mut self, register: Register) -> Result<u64, Unavailable>;
+
+    /// The value that a name behind `$` stands for in the debugger's session: `$1`, `$pool`.
+    ///
+    /// # Errors
+    /// There is one, but not for this frame; the text says why.
+    fn named_value(&mut self, _name: &str) -> Result<Option<Value>, Unavailable> {
+        Ok(None)
+    }
 
     /// Changes guest memory.
     ///

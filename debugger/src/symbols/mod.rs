@@ -241,6 +241,20 @@ impl Symbols {
         self.names.global_named(name)
     }
 
+    /// The name of a Wasm global by its index.
+    pub fn global_name(&self, index: u32) -> Option<&str> {
+        self.names.global_name(index)
+    }
+
+    /// The names of all variables with static storage that begin so, sorted.
+    pub fn variable_names(&self, prefix: &str) -> Vec<String> {
+        let names = self.index().variable_names().chain(self.data().names());
+        let mut names: Vec<&str> = names.filter(|name| name.starts_with(prefix)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Whether the module has DWARF that can be used.
     pub fn has_dwarf(&self) -> bool {
         self.lines().is_some()

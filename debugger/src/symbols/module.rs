@@ -106,6 +106,10 @@ impl ModuleNames {
         u32::try_from(instructions.original_position() - self.code_start).ok().map(CodeOffset)
     }
 
+    pub(super) fn global_name(&self, index: u32) -> Option<&str> {
+        self.global_names.get(&index).map(String::as_str)
+    }
+
     /// Whether a body ends right before an offset.
     pub(super) fn is_body_end(&self, offset: u32) -> bool {
         let after = self.bodies.partition_point(|body| body.end < offset);

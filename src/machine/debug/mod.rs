@@ -15,7 +15,7 @@ mod code;
 mod request;
 
 use wkdb_debugger::inferior::{Resume, Step, StopReason, WatchId, Who};
-use wkdb_tracer::{RunnerId, Tick, WatchHit};
+use wkdb_tracer::{GuestTime, RunnerId, Tick, WatchHit};
 
 pub(super) use breakpoints::Breakpoints;
 pub(super) use code::{CodeIndex, FunctionCode, Kind};
@@ -39,6 +39,8 @@ pub(super) struct Debug {
     pub(super) only: Option<RunnerId>,
     /// The machine is to stop here at the latest.
     pub(super) until: Option<Tick>,
+    /// The machine is to stop at this moment, or at the first one behind it.
+    pub(super) until_time: Option<GuestTime>,
     /// The machine is to stop soon.
     pub(super) interrupted: bool,
     /// Why the runner that just suspended wants the machine to stop.
@@ -61,7 +63,8 @@ impl Debug {
 
     /// The machine stops: what it was told to stop at is done with.
     pub(super) fn stopped(&mut self, reason: &StopReason) {
-        (self.step, self.only, self.until, self.interrupted) = (None, None, None, false);
+        (self.step, self.only, self.interrupted) = (None, None, false);
+        (self.until, self.until_time) = (None, None);
         if let StopReason::Breakpoint(met) = reason
             && self.breakpoints.remove_temporary(met)
         {
@@ -80,6 +83,7 @@ impl Debug {
         self.step_number += 1;
         self.step = resume.step;
         self.until = resume.until_tick;
+        self.until_time = resume.until_time;
         self.only = match resume.who {
             Who::All => None,
             Who::Only(runner) => Some(runner),
