@@ -195,6 +195,8 @@ pub enum Outcome {
     Quit,
     /// The guest did something after which the host cannot go on.
     Broken(String),
+    /// The recording that was replayed was cut off here.
+    RecordingEnds,
 }
 
 impl Outcome {
@@ -217,6 +219,7 @@ impl Outcome {
             Outcome::Script { .. } => "script",
             Outcome::Quit => "quit",
             Outcome::Broken(_) => "broken",
+            Outcome::RecordingEnds => "recording-ends",
         }
     }
 }
