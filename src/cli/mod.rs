@@ -7,12 +7,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::process;
 
+mod bisect;
 mod console;
 mod demo;
 mod exit;
 mod info;
 mod prepare;
 mod progress;
+mod record;
+mod recording_info;
+mod replay;
 mod run;
 
 pub use exit::{Exit, USAGE};
@@ -36,7 +40,9 @@ enum Command {
     Run(Box<run::Args>),
     /// Boot the bundled demo guest, with a bug if one is named.
     Demo(Box<demo::Args>),
-    /// Say what a module is: era, imports, memory, debug info, and what the host would refuse.
+    /// Run a recording again, exactly, and check that it is the same run.
+    Replay(Box<replay::Args>),
+    /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
     Completions {
@@ -67,6 +73,7 @@ pub fn main() -> anyhow::Result<Exit> {
     match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Demo(args) => demo::run(*args),
+        Command::Replay(args) => replay::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -9,6 +9,7 @@ use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
 use super::prepare::CodeDir;
+use super::record::{RecordOptions, Recording};
 use super::{Exit, UsageError, print};
 use crate::code_cache::{CodeStore, Variant};
 use crate::condition::Condition;
@@ -79,6 +80,8 @@ pub(super) struct RunOptions {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub record: RecordOptions,
 }
 
 /// Arguments of `wkdb run`.
@@ -144,12 +147,13 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let kernel = read("the kernel", &guest.kernel)?;
     let module = KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
+    let mut initrd = None;
     if let Some(path) = &guest.initrd {
         // Said now, not by the machine process later.
-        read("the initramfs", path)?;
+        initrd = Some(read("the initramfs", path)?);
     }
     let mut config = MachineConfig::new(&guest.kernel);
-    config.initrd = guest.initrd;
+    config.initrd.clone_from(&guest.initrd);
     config.command_line = command_line(&options)?;
     config.seed = options.seed.unwrap_or(0);
     config.policy = options.sched;
@@ -188,6 +192,8 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
 
+    let files = options.record.files(&guest, reporter.kernel_bytes(), initrd);
+    let recording = options.record.start(files, &mut config, code.store())?;
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
     let terminal = Terminal::open(interactive)?;
@@ -198,11 +204,18 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         machine: MachineProcess::start(config)?,
         terminal,
         reporter,
+        recording,
         interactive,
         typed: Vec::new(),
         open_line: false,
     };
-    let (outcome, totals) = session.run()?;
+    let (outcome, totals) = match session.run() {
+        Ok(end) => end,
+        Err(error) => {
+            session.abandon();
+            return Err(error);
+        }
+    };
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals)?;
     if options.json {
@@ -242,6 +255,7 @@ struct Session {
     machine: MachineProcess,
     terminal: Terminal,
     reporter: Reporter,
+    recording: Recording,
     /// Standard input is the guest's.
     interactive: bool,
     /// What was typed and not sent yet: the machine takes it when it comes to it. More is not read meanwhile; two
@@ -323,7 +337,18 @@ impl Session {
 
     /// Deals with what the machine says next; gives how the run ended if it has.
     fn hear(&mut self) -> anyhow::Result<Option<(Outcome, Totals)>> {
-        match self.machine.receive()? {
+        let message = match self.machine.receive() {
+            Ok(message) => message,
+            Err(error) => {
+                self.recording.machine_is_gone();
+                return Err(error.into());
+            }
+        };
+        self.recording.hear(&message);
+        if let Some(problem) = self.recording.problem() {
+            self.terminal.say(&problem);
+        }
+        match message {
             FromMachine::Failed(error) => anyhow::bail!(error),
             FromMachine::Console(bytes) => {
                 print(&bytes)?;
@@ -335,6 +360,7 @@ impl Session {
                 }
             }
             FromMachine::Module(module, bytes) => self.reporter.add_module(module, bytes),
+            FromMachine::At(_) | FromMachine::Took(_) => {}
             FromMachine::Ended(outcome, totals) => return Ok(Some((*outcome, *totals))),
         }
         Ok(None)
@@ -342,9 +368,20 @@ impl Session {
 
     /// Gives the terminal back and says how it ended.
     fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
-        let Session { terminal, mut reporter, open_line, .. } = self;
+        let Session { terminal, mut reporter, open_line, recording, .. } = self;
         let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
         terminal.say(&reporter.outcome(outcome, totals));
+        if let Some(text) = recording.finish(Some((outcome, totals))) {
+            terminal.say(&text);
+        }
         ended
+    }
+
+    /// The run failed: what was recorded of it may still say why.
+    fn abandon(self) {
+        let Session { terminal, recording, .. } = self;
+        if let Some(text) = recording.finish(None) {
+            terminal.say(&text);
+        }
     }
 }

@@ -44,10 +44,12 @@ pub enum Artifact {
     OffsetMap,
     /// A bundled guest's module, unpacked.
     Module,
+    /// A file of a guest's, packed for recordings.
+    Packed,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 3] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module];
+    const ALL: [Artifact; 4] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Packed];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Artifact {
             Artifact::Code => "cwasm",
             Artifact::OffsetMap => "map",
             Artifact::Module => "wasm",
+            Artifact::Packed => "packed",
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_tracer::{GuestTime, Tick};
 
 use super::engine::EngineOptions;
+use super::journal::JournalConfig;
 use super::schedule::Policy;
 use crate::condition::Condition;
 
@@ -74,6 +75,8 @@ pub struct MachineConfig {
     pub engine: EngineOptions,
     /// Where compiled code is kept, if anywhere.
     pub cache: Option<Cache>,
+    /// What is told and taken for recordings, if the run is recorded or is the replay of one.
+    pub journal: Option<JournalConfig>,
 }
 
 impl MachineConfig {
@@ -106,6 +109,7 @@ impl MachineConfig {
             store_checks: false,
             engine: EngineOptions::default(),
             cache: None,
+            journal: None,
         }
     }
 

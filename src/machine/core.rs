@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use wkdb_tracer::recording;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
     Writer,
@@ -36,6 +37,10 @@ pub enum Output {
         /// It, as the guest loaded it.
         bytes: Vec<u8>,
     },
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(recording::Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(recording::Entry),
 }
 
 /// What a new runner is to do.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use wkdb_tracer::recording::{Entry as Recorded, Intervention, OpenError};
 use wkdb_tracer::{Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::config::{MachineConfig, Pace, WatchRange};
@@ -15,6 +16,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::host::{self, Shared, life};
 use super::images::Images;
+use super::journal::{Journal, JournalConfig};
 use super::memory::{GuestMemory, MemoryError};
 use super::table::Table;
 use super::{engine, watch::WatchSet};
@@ -97,6 +99,14 @@ pub enum MachineError {
         /// The most bytes that the guest's memory can have.
         limit: u64,
     },
+    /// The recording cannot be replayed.
+    #[error("{}: {error}", path.display())]
+    Recording {
+        /// It.
+        path: PathBuf,
+        /// Why not.
+        error: OpenError,
+    },
     /// Wasmtime does not work here.
     #[error("Wasmtime cannot be set up: {0}")]
     Engine(String),
@@ -112,10 +122,19 @@ pub struct Machine {
     shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
     epoch: Instant,
+    /// Of a run that is recorded or replayed.
+    journal: Option<Journal>,
+    /// Commands that interrupted an idle wait: their turn is between slices.
+    waiting: Vec<Command>,
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
     std::fs::read(path).map_err(|error| MachineError::Read { what, path: path.to_owned(), error })
+}
+
+fn journal(config: &JournalConfig) -> Result<Journal, MachineError> {
+    let path = config.replay.clone().unwrap_or_default();
+    Journal::new(config).map_err(|error| MachineError::Recording { path, error })
 }
 
 fn watches(config: &MachineConfig, limit: u64) -> Result<WatchSet, MachineError> {
@@ -165,6 +184,7 @@ impl Machine {
             _ => None,
         });
         let console = Console::new(script, wanted);
+        let journal = config.journal.as_ref().map(journal).transpose()?;
         let watches = watches(&config, memory.limit())?;
         let mut core = Core::new(config, memory.clone(), initrd, console);
         core.watches = watches;
@@ -180,7 +200,14 @@ impl Machine {
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
         };
-        Ok(Machine { shared: Rc::new(shared), fibers: Table::default(), shown: BTreeSet::new(), epoch: Instant::now() })
+        Ok(Machine {
+            shared: Rc::new(shared),
+            fibers: Table::default(),
+            shown: BTreeSet::new(),
+            epoch: Instant::now(),
+            journal,
+            waiting: Vec::new(),
+        })
     }
 
     /// The guest's memory.
@@ -209,8 +236,10 @@ impl Machine {
                 self.show_modules(modules, port);
                 return outcome;
             }
-            for command in port.commands(None) {
-                self.obey(command);
+            self.keep_journal(port);
+            let waiting = std::mem::take(&mut self.waiting);
+            for command in waiting.into_iter().chain(port.commands(None)) {
+                self.obey(command, port);
             }
             self.keep_time();
             self.notice_spin();
@@ -236,6 +265,11 @@ impl Machine {
             let mut core = self.shared.core.borrow_mut();
             (core.take_born(), core.runners.bury(), core.take_output())
         };
+        if let Some(journal) = &mut self.journal
+            && let Some(position) = journal.before(&self.shared.core.borrow(), &output)
+        {
+            port.output(position);
+        }
         for (id, entry) in born {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
         }
@@ -263,11 +297,24 @@ impl Machine {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    /// Does what is due for a recording here.
+    fn keep_journal(&mut self, port: &mut dyn Port) {
+        if let Some(journal) = &mut self.journal {
+            let told = journal.keep(&mut self.shared.core.borrow_mut());
+            told.into_iter().for_each(|output| port.output(output));
+        }
+    }
+
+    /// Takes over what came from outside.
+    fn obey(&mut self, command: Command, port: &mut dyn Port) {
+        let entry = match command {
+            Command::Input(bytes) => Recorded::Input(bytes),
+            Command::Quit => Recorded::Intervention(Intervention::Quit),
+        };
         let mut core = self.shared.core.borrow_mut();
-        match command {
-            Command::Input(bytes) => core.console.type_in(&bytes),
-            Command::Quit => core.stop(Outcome::Quit),
+        match &mut self.journal {
+            Some(journal) => journal.take(&mut core, entry).into_iter().for_each(|output| port.output(output)),
+            None => core.take_over(&entry),
         }
     }
 
@@ -356,7 +403,9 @@ impl Machine {
     fn idle(&mut self, port: &mut dyn Port) {
         let (next, pace) = {
             let core = self.shared.core.borrow();
-            let next = [core.runners.next_deadline(), core.console.next_wakeup()].into_iter().flatten().min();
+            let replayed = self.journal.as_ref().and_then(|journal| journal.next_time(&core));
+            let next = [core.runners.next_deadline(), core.console.next_wakeup(), replayed];
+            let next = next.into_iter().flatten().min();
             (next.map(|next| core.limits().fold(next, GuestTime::min)), core.config.pace)
         };
         let Some(next) = next else {
@@ -367,18 +416,13 @@ impl Machine {
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
             if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                let commands = port.commands(Some(ahead));
-                let interrupted = !commands.is_empty();
-                for command in commands {
-                    self.obey(command);
-                }
-                if interrupted {
-                    return;
-                }
+                self.waiting = port.commands(Some(ahead));
             }
         }
+        // What interrupts the wait comes at this moment; nothing is due before it.
+        let now = if self.waiting.is_empty() { next } else { next.min(self.epoch.elapsed().into()) };
         let mut core = self.shared.core.borrow_mut();
-        core.now = core.now.max(next);
+        core.now = core.now.max(now);
         // A machine that spins never comes here.
         core.progress();
     }

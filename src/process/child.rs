@@ -77,6 +77,8 @@ impl Port for SocketPort {
             Output::Console(bytes) => FromMachine::Console(bytes),
             Output::Event(event) => FromMachine::Event(Box::new(event)),
             Output::Module { module, bytes } => FromMachine::Module(module, bytes),
+            Output::At(position) => FromMachine::At(position),
+            Output::Took(entry) => FromMachine::Took(entry),
         };
         let sent = send(&mut self.writer, &message);
         self.attempt(sent);

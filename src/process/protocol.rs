@@ -4,12 +4,13 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wkdb_tracer::recording::{Entry, Position};
 use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 
 use crate::machine::MachineConfig;
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;
@@ -41,6 +42,10 @@ pub enum FromMachine {
     Event(Box<Event>),
     /// The bytes of a user image that the next message speaks of.
     Module(ModuleId, Vec<u8>),
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(Entry),
     /// The run has ended. The last message.
     Ended(Box<Outcome>, Box<Totals>),
 }

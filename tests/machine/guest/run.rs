@@ -37,6 +37,7 @@ impl Port for Recorder {
             Output::Console(bytes) => self.console.extend(bytes),
             Output::Event(event) => self.events.push(event),
             Output::Module { module, bytes } => self.modules.push((module, bytes)),
+            Output::At(_) | Output::Took(_) => {}
         }
     }
 

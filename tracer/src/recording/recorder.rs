@@ -39,27 +39,21 @@ pub struct Recorder<S: Sink + 'static> {
 }
 
 impl<S: Sink + 'static> Recorder<S> {
-    /// Takes entries for `writer` from now on. `begin` is what the thread does first: putting files into the
-    /// recording may take a while.
+    /// Takes entries from now on. `begin` is what the thread does first: putting files into the recording may take a
+    /// while.
     ///
     /// # Errors
     ///
     /// Where there can be no thread.
-    pub fn start(
-        writer: Writer<S>,
-        begin: impl FnOnce(&mut Writer<S>) -> io::Result<()> + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(begin: impl FnOnce() -> io::Result<Writer<S>> + Send + 'static) -> io::Result<Self> {
         let (entries, receiver) = sync_channel(UNDER_WAY);
         let problem = Problem::default();
         let theirs = problem.clone();
-        let write = move || {
-            let mut writer = writer;
-            match begin(&mut writer).and_then(|()| work(&mut writer, &receiver)) {
-                Ok(()) => Some(writer),
-                Err(error) => {
-                    *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    None
-                }
+        let write = move || match begin().and_then(|writer| work(writer, &receiver)) {
+            Ok(writer) => Some(writer),
+            Err(error) => {
+                *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                None
             }
         };
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(write)?;
@@ -110,7 +104,7 @@ impl<S: Sink + 'static> Drop for Recorder<S> {
 }
 
 /// Writes what comes, until no more is to come.
-fn work<S: Sink>(writer: &mut Writer<S>, entries: &Receiver<(Position, Entry)>) -> io::Result<()> {
+fn work<S: Sink>(mut writer: Writer<S>, entries: &Receiver<(Position, Entry)>) -> io::Result<Writer<S>> {
     let mut due: Option<Instant> = None;
     let mut synced = Instant::now();
     loop {
@@ -121,7 +115,10 @@ fn work<S: Sink>(writer: &mut Writer<S>, entries: &Receiver<(Position, Entry)>) 
         match received {
             Ok((position, entry)) => writer.entry(position, &entry)?,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return writer.flush(),
+            Err(RecvTimeoutError::Disconnected) => {
+                writer.flush()?;
+                return Ok(writer);
+            }
         }
         let now = Instant::now();
         if due.is_some_and(|due| due <= now) {

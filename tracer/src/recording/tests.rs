@@ -243,7 +243,7 @@ impl Sink for Small {
 fn a_full_disk_is_told_once_and_leaves_whole_blocks() {
     let disk = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let writer = Writer::new(Small { room: 3000, bytes: disk.clone() }, &header()).unwrap();
-    let mut recorder = Recorder::start(writer, |_| Ok(())).unwrap();
+    let mut recorder = Recorder::start(|| Ok(writer)).unwrap();
     let mut random = 1u64;
     let mut problem = None;
     for n in 0..200_000 {
@@ -265,7 +265,7 @@ fn a_full_disk_is_told_once_and_leaves_whole_blocks() {
 fn what_is_recorded_is_in_the_file_a_second_later() {
     let disk = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let writer = Writer::new(Small { room: 1 << 20, bytes: disk.clone() }, &header()).unwrap();
-    let mut recorder = Recorder::start(writer, |_| Ok(())).unwrap();
+    let mut recorder = Recorder::start(|| Ok(writer)).unwrap();
     for (position, entry) in sample() {
         recorder.entry(position, entry);
     }

@@ -71,7 +71,7 @@ pub enum Difference {
 pub struct Divergence {
     /// Where the replay was.
     pub at: Position,
-    /// The last place where a check found it right; the beginning if none did.
+    /// The last place where a check found it right, memory and all; the beginning if none did.
     pub good: Position,
     /// What differs.
     pub difference: Difference,
@@ -236,7 +236,9 @@ impl<I: Iterator<Item = Result<(Position, Entry), ReadError>>> Verifier<I> {
         }
         self.verified.checks += 1;
         self.verified.memory_checks += u64::from(memory.is_some());
-        self.good = self.at;
+        if memory.is_some() {
+            self.good = self.at;
+        }
         Ok(())
     }
 
