@@ -25,7 +25,8 @@ pub(super) struct RecordOptions {
     /// Leave the guest's files out of the recording: it has their hashes, and a replay needs the files.
     #[arg(long)]
     no_embed: bool,
-    /// Where a run that ends badly leaves its recording. Default: $WKDB_RECORD_DIR, or the present directory.
+    /// Where a run that ends badly leaves its recording. Default: $WKDB_RECORD_DIR, or the present directory; nowhere
+    /// if that variable is empty.
     #[arg(long, value_name = "DIR", conflicts_with = "record")]
     record_dir: Option<PathBuf>,
     /// Do not leave a recording when the run ends badly.
@@ -44,6 +45,13 @@ impl RecordOptions {
         files
     }
 
+    /// Where a run that ends badly leaves its recording, if anywhere.
+    fn directory(&self) -> Option<PathBuf> {
+        let set = || std::env::var_os(DIR_VARIABLE).map(PathBuf::from);
+        let directory = self.record_dir.clone().or_else(set).unwrap_or_else(|| ".".into());
+        (!self.no_record && !directory.as_os_str().is_empty()).then_some(directory)
+    }
+
     /// Begins to record, and has the machine tell what a recording needs.
     pub(super) fn start(
         &self,
@@ -53,11 +61,10 @@ impl RecordOptions {
     ) -> Result<Recording, SaveError> {
         let target = match &self.record {
             Some(path) => Target::File(path.clone()),
-            None if self.no_record => return Ok(Recording { recorder: None, asked_for: false, gone: false }),
-            None => {
-                let set = || std::env::var_os(DIR_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-                Target::IfBad(self.record_dir.clone().or_else(set).unwrap_or_else(|| ".".into()))
-            }
+            None => match self.directory() {
+                Some(directory) => Target::IfBad(directory),
+                None => return Ok(Recording { recorder: None, asked_for: false, gone: false }),
+            },
         };
         config.journal = Some(JournalConfig::record());
         let source = Source { files, embed: !self.no_embed, store: Some(store.clone()) };

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
@@ -36,8 +37,9 @@ impl MachineProcess {
         if std::env::var_os(variable).is_none() {
             command.env(variable, value);
         }
-        let child =
-            command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn()?;
+        command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
+        // A group of its own: Ctrl-C is for the supervisor, which tells the machine to end and hears how it was.
+        let child = command.process_group(0).spawn()?;
         let mut process = MachineProcess { child, socket };
         process.send(&ToMachine::Start { version: VERSION, config: Box::new(config) })?;
         Ok(process)

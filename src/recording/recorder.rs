@@ -135,8 +135,9 @@ impl RunRecorder {
             Target::File(path) => {
                 let create = |error| SaveError::Create { path: path.clone(), error };
                 let file = File::create(&path).map_err(create)?;
+                // At once, so that whenever this program is killed there is something to open.
+                let mut writer = header(&theirs, &machine).and_then(|h| Writer::new(file, &h)).map_err(create)?;
                 let begin = move || {
-                    let mut writer = Writer::new(file, &header(&theirs, &machine)?)?;
                     put_files(&mut writer, &theirs)?;
                     Ok(writer)
                 };
@@ -279,7 +280,9 @@ fn save(mut writer: Writer<Spool>, source: &Source, end: Option<&End>, directory
     io::copy(&mut spool, &mut file)?;
     file.as_file().sync_data()?;
     let kernel = source.files.iter().find(|file| file.role == FileRole::Kernel);
-    let name = kernel.map_or(role_name(FileRole::Kernel), |file| file.name.split('.').next().unwrap_or_default());
+    let name = kernel.map_or(role_name(FileRole::Kernel), |file| {
+        file.name.split('.').find(|part| !part.is_empty()).unwrap_or("run")
+    });
     let stamp = stamp(now());
     for number in 1.. {
         let again = if number == 1 { String::new() } else { format!("-{number}") };
