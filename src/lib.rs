@@ -11,5 +11,6 @@ pub mod process;
 pub mod recording;
 mod report;
 pub mod script;
+pub mod session;
 pub mod units;
 mod watch_arg;

@@ -1,6 +1,8 @@
 //! The command line: a subcommand a file, each with its own `run`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -71,8 +73,8 @@ fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
 /// What went wrong on our side; how a guest ended is an [`Exit`].
 pub fn main() -> anyhow::Result<Exit> {
     // A file that may not grow any more (ulimit -f) is an error like a full disk, not the end of the program.
-    let ignored = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Default::default());
-    ignored.context("cannot handle signals")?;
+    let noticed = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed).context("cannot handle signals")?;
     match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Demo(args) => demo::run(*args),

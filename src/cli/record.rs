@@ -91,7 +91,11 @@ impl Recording {
             FromMachine::Took(entry) => recorder.entry(entry.clone()),
             FromMachine::Console(bytes) => recorder.entry(Entry::Console(bytes.clone())),
             FromMachine::Event(event) => recorder.event(event),
-            FromMachine::Failed(_) | FromMachine::Module(..) | FromMachine::Ended(..) => {}
+            FromMachine::Failed(_)
+            | FromMachine::Module(..)
+            | FromMachine::Ended(..)
+            | FromMachine::Stopped(_)
+            | FromMachine::Answer(..) => {}
         }
     }
 

@@ -10,7 +10,6 @@ use wkdb_tracer::{Outcome, Totals};
 use super::bisect;
 use super::prepare::CodeDir;
 use super::{Exit, print};
-use crate::code_cache::Variant;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::machine::engine::OptLevelChoice;
@@ -123,8 +122,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 /// Compiles the kernel for the replay, unless that was done before.
 pub(super) fn compile(config: &mut MachineConfig, kernel: &[u8]) -> anyhow::Result<CodeDir> {
     let module = KernelModule::parse(kernel).context("the guest's kernel cannot be booted")?;
-    let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
-    let code = CodeDir::with_code(kernel, module.outline.defined_functions, variant, config.engine)?;
+    let code = CodeDir::with_code(kernel, module.outline.defined_functions, config.variant(), config.engine)?;
     config.cache = Some(code.cache());
     Ok(code)
 }
@@ -194,6 +192,8 @@ impl<'a> Replay<'a> {
                     self.reporter.add_module(module, bytes);
                     Ok(())
                 }
+                // Nobody debugs here.
+                FromMachine::Stopped(_) | FromMachine::Answer(..) => Ok(()),
                 FromMachine::Ended(outcome, totals) => return Ok(self.ended(*outcome, *totals)),
             };
             if let Err(divergence) = compared {

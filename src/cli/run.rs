@@ -11,7 +11,7 @@ use super::console::Terminal;
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, Recording};
 use super::{Exit, UsageError, print};
-use crate::code_cache::{CodeStore, Variant};
+use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
@@ -164,7 +164,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
-    config.engine = EngineOptions { opt_level: options.opt_level };
+    config.engine = EngineOptions { opt_level: options.opt_level, ..EngineOptions::default() };
     let script = match &options.input {
         Some(path) => {
             let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
@@ -188,7 +188,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     for watch in &options.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+    let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
 
@@ -361,6 +361,8 @@ impl Session {
             }
             FromMachine::Module(module, bytes) => self.reporter.add_module(module, bytes),
             FromMachine::At(_) | FromMachine::Took(_) => {}
+            // Nobody asked for these here.
+            FromMachine::Stopped(_) | FromMachine::Answer(..) => {}
             FromMachine::Ended(outcome, totals) => return Ok(Some((*outcome, *totals))),
         }
         Ok(None)

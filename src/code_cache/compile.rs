@@ -38,6 +38,8 @@ pub enum Role {
 pub struct Variant {
     /// Checks after stores.
     pub stores: bool,
+    /// For an engine with [`EngineOptions::debug`](crate::machine::engine::EngineOptions): the host may stop the guest at any instruction.
+    pub debug: bool,
 }
 
 /// Why a module could not be made to run.
@@ -161,7 +163,7 @@ fn compile(
 pub fn options(role: Role, variant: Variant) -> instrument::Options {
     instrument::Options {
         ticks: true,
-        tick_counter: TickCounter::Local,
+        tick_counter: if variant.debug { TickCounter::Global } else { TickCounter::Local },
         host_waits: true,
         host_memory: match role {
             Role::Kernel => HostMemory::Define,

@@ -141,7 +141,7 @@ pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 3;
+pub const REWRITER_VERSION: u32 = 4;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -102,7 +102,8 @@ impl<'m> Rewriter<'m, '_> {
         }
         let map = code.map(|code| code.map).unwrap_or_default();
         // It fits: it is below MAX_FILE.
-        let map = map.finish(code_start as u32, self.host.function_shift, self.host.global_shift);
+        let (functions, globals) = (self.host.function_shift, self.host.global_shift);
+        let map = map.finish(code_start as u32, functions, globals, self.kept.globals);
         Ok(Rewritten { wasm: self.out, map })
     }
 

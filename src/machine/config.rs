@@ -8,6 +8,7 @@ use wkdb_tracer::{GuestTime, Tick};
 use super::engine::EngineOptions;
 use super::journal::JournalConfig;
 use super::schedule::Policy;
+use crate::code_cache::Variant;
 use crate::condition::Condition;
 
 /// A watched range, in the order of [`MachineConfig::watch`].
@@ -77,6 +78,9 @@ pub struct MachineConfig {
     pub cache: Option<Cache>,
     /// What is told and taken for recordings, if the run is recorded or is the replay of one.
     pub journal: Option<JournalConfig>,
+    /// A debugger is there: the machine starts stopped, and stops for it where it traps, panics or would end. Once it
+    /// has ended it stays to be looked at, until it is told to quit.
+    pub attach: bool,
 }
 
 impl MachineConfig {
@@ -110,7 +114,13 @@ impl MachineConfig {
             engine: EngineOptions::default(),
             cache: None,
             journal: None,
+            attach: false,
         }
+    }
+
+    /// What is compiled into the guest's code.
+    pub fn variant(&self) -> Variant {
+        Variant { stores: self.store_checks || !self.watch.is_empty(), debug: self.engine.debug }
     }
 
     /// The first tick that a condition names.

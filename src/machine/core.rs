@@ -2,10 +2,9 @@
 //!
 //! It knows nothing of Wasmtime. Host functions borrow it for as long as they do not suspend.
 
-use std::collections::BTreeMap;
-
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use wkdb_debugger::inferior::{Stop, WatchId, WatchSpec};
 use wkdb_tracer::recording;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
@@ -14,6 +13,7 @@ use wkdb_tracer::{
 
 use super::config::MachineConfig;
 use super::console::Console;
+use super::debug::{Answered, Debug};
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
@@ -41,6 +41,17 @@ pub enum Output {
     At(recording::Position),
     /// Of a run that is recorded: what came from outside, or a check.
     Took(recording::Entry),
+    /// The machine stopped, and waits for commands.
+    Stopped(Stop),
+    /// To [`Command::Ask`](super::Command::Ask).
+    Answer {
+        /// The request's.
+        id: u64,
+        /// What came of it.
+        answer: Answered,
+    },
+    /// The run is over; the machine waits for commands until it is told to quit. Only with a debugger.
+    Ended(Outcome, Totals),
 }
 
 /// What a new runner is to do.
@@ -70,8 +81,13 @@ pub(super) struct Core {
     pub(super) watches: WatchSet,
     pub(super) now: GuestTime,
     pub(super) ticks: Tick,
-    /// The slice of the runner that is being resumed.
-    pub(super) slice: u32,
+    /// Counts the times at which a runner was given ticks.
+    pub(super) turn: u64,
+    /// How many it was given.
+    pub(super) budget: u32,
+    /// The runner that was polled last suspended because its ticks were used up.
+    pub(super) ticked: bool,
+    pub(super) debug: Debug,
     pub(super) random: ChaCha8Rng,
     /// Why the machine stops, once it does.
     pub(super) stop: Option<Outcome>,
@@ -83,9 +99,6 @@ pub(super) struct Core {
     cpus_started: u32,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
-    /// Whose call stack was asked for, and the answers.
-    pub(super) stacks_wanted: bool,
-    pub(super) stacks: BTreeMap<RunnerId, Vec<Frame>>,
 }
 
 impl Core {
@@ -95,6 +108,7 @@ impl Core {
         random.set_stream(1);
         Core {
             scheduler: Scheduler::new(config.policy, config.seed, config.slice),
+            debug: Debug::new(config.attach),
             config,
             memory,
             initrd,
@@ -103,7 +117,9 @@ impl Core {
             watches: WatchSet::default(),
             now: GuestTime(0),
             ticks: Tick(0),
-            slice: 0,
+            turn: 0,
+            budget: 1,
+            ticked: false,
             random,
             stop: None,
             progress: GuestTime(0),
@@ -112,8 +128,6 @@ impl Core {
             cpus_started: 1,
             output: Vec::new(),
             born: Vec::new(),
-            stacks_wanted: false,
-            stacks: BTreeMap::new(),
         }
     }
 
@@ -268,8 +282,8 @@ impl Core {
         let context = runner.map(|r| self.context(r));
         let writer = writer();
         for touched in touched {
-            self.output.push(Output::Event(Event::Watch(WatchHit {
-                watch: touched.watch,
+            let hit = WatchHit {
+                watch: touched.watch.0,
                 address: touched.address,
                 old: touched.old,
                 new: touched.new,
@@ -277,22 +291,36 @@ impl Core {
                 store_len: len,
                 writer: writer.clone(),
                 context: context.clone(),
-            })));
+            };
+            match touched.stop {
+                true => self.debug.hits.push((touched.watch, hit)),
+                false => self.output.push(Output::Event(Event::Watch(hit))),
+            }
         }
     }
 
-    /// Every runner, with the call stacks last gathered.
-    pub(super) fn reports(&self) -> Vec<RunnerReport> {
-        let report = |id: RunnerId| {
-            let runner = self.runners.get(id)?;
-            Some(RunnerReport {
-                context: self.context(id),
-                state: runner.state,
-                holds_cpu: self.runners.holder(runner.cpu) == Some(id),
-                stack: self.stacks.get(&id).cloned().unwrap_or_default(),
-            })
-        };
-        self.runners.ids().into_iter().filter_map(report).collect()
+    /// A runner and where it is: its call stack is `stack`.
+    pub(super) fn report(&self, id: RunnerId, stack: Vec<Frame>) -> Option<RunnerReport> {
+        let runner = self.runners.get(id)?;
+        let holds_cpu = self.runners.holder(runner.cpu) == Some(id);
+        Some(RunnerReport { context: self.context(id), state: runner.state, holds_cpu, stack })
+    }
+
+    /// Watches memory; gives the watch's name.
+    pub(super) fn insert_watch(&mut self, spec: &WatchSpec) -> WatchId {
+        let len = self.memory.size().saturating_sub(spec.address).min(spec.len);
+        let mut contents = self.memory.read_vec(spec.address, len).unwrap_or_default();
+        // What the memory does not have yet is zero when it has it.
+        contents.resize(spec.len as usize, 0);
+        self.watches.insert(spec, contents)
+    }
+
+    /// Memory was changed in a way that watches do not see.
+    pub(super) fn refresh_watches(&mut self, address: u64, len: u64) {
+        let memory = &self.memory;
+        let read =
+            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
+        self.watches.touched(address..address.saturating_add(len), read);
     }
 
     /// What the run amounts to so far.

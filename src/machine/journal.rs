@@ -58,6 +58,13 @@ enum Step {
     Stop,
 }
 
+impl Step {
+    /// Whether its place is in the middle of a slice.
+    fn is_in_slice(&self) -> bool {
+        matches!(self, Step::Outside(Entry::Intervention(Intervention::QuitInSlice)))
+    }
+}
+
 /// A recording from which a run is taken.
 struct Replay {
     entries: Entries<BufReader<File>>,
@@ -94,9 +101,10 @@ impl Replay {
     }
 
     /// The next step, if its place is here or behind.
-    fn due(&mut self, here: Position) -> Option<Step> {
-        let (at, _) = self.next.as_ref()?;
-        if (at.slices, at.time) > (here.slices, here.time) {
+    fn due(&mut self, here: Position, in_slice: bool) -> Option<Step> {
+        let (at, step) = self.next.as_ref()?;
+        // The end of a slice may be at the same tick as a place in the middle of it.
+        if (at.slices, at.time) > (here.slices, here.time) || in_slice && !step.is_in_slice() {
             return None;
         }
         let (_, step) = self.next.take()?;
@@ -151,6 +159,12 @@ impl Journal {
         (at.slices <= core.scheduler.slices()).then_some(at.time)
     }
 
+    /// At which tick of the slice that begins or goes on now the recorded run was ended, if it was.
+    pub(super) fn quits_in_slice(&self, core: &Core) -> Option<Tick> {
+        let (at, step) = self.replay.as_ref()?.next.as_ref()?;
+        (step.is_in_slice() && at.slices == core.scheduler.slices()).then_some(at.tick)
+    }
+
     /// `output` happened in the slice that ends here: gives the position to tell before it, unless it was told.
     pub(super) fn before(&mut self, core: &Core, output: &[Output]) -> Option<Output> {
         self.schedule.notable |=
@@ -163,11 +177,11 @@ impl Journal {
         (self.told.replace(here) != Some(here)).then_some(Output::At(here))
     }
 
-    /// Does what is due between two slices: takes over what the recording has for this place, makes checks. Gives what
-    /// is to be told.
-    pub(super) fn keep(&mut self, core: &mut Core) -> Vec<Output> {
+    /// Does what is due here, between two slices or in the middle of one: takes over what the recording has for this
+    /// place, makes checks. Gives what is to be told.
+    pub(super) fn keep(&mut self, core: &mut Core, in_slice: bool) -> Vec<Output> {
         let mut told = Vec::new();
-        while let Some(step) = self.replay.as_mut().and_then(|replay| replay.due(core.position())) {
+        while let Some(step) = self.replay.as_mut().and_then(|replay| replay.due(core.position(), in_slice)) {
             told.extend(self.position(core));
             match step {
                 Step::Outside(entry) => {
@@ -177,6 +191,9 @@ impl Journal {
                 Step::Check { memory } => told.push(Output::Took(Entry::Check(core.check(memory)))),
                 Step::Stop => core.stop(Outcome::RecordingEnds),
             }
+        }
+        if in_slice {
+            return told;
         }
         while self.checks_at.pop_if(|at| *at <= core.scheduler.slices()).is_some() {
             told.extend(self.position(core));
@@ -193,7 +210,7 @@ impl Journal {
 
     /// Something came from outside: does it and tells it. In a replay it is dropped: a replay is what was recorded.
     pub(super) fn take(&mut self, core: &mut Core, entry: Entry) -> Vec<Output> {
-        if self.is_replay() && entry != Entry::Intervention(Intervention::Quit) {
+        if self.is_replay() && !matches!(entry, Entry::Intervention(Intervention::Quit | Intervention::QuitInSlice)) {
             return Vec::new();
         }
         core.take_over(&entry);
@@ -243,7 +260,7 @@ impl Core {
     pub(super) fn take_over(&mut self, entry: &Entry) {
         match entry {
             Entry::Input(bytes) => self.console.type_in(bytes),
-            Entry::Intervention(Intervention::Quit) => self.stop(Outcome::Quit),
+            Entry::Intervention(Intervention::Quit | Intervention::QuitInSlice) => self.stop(Outcome::Quit),
             Entry::Intervention(Intervention::WriteMemory { address, bytes }) => {
                 // As when it was recorded, a write outside of memory does nothing.
                 if self.memory.write(*address, bytes).is_ok() {

@@ -17,9 +17,11 @@
 /// another version are refused.
 pub const SEMANTICS: u32 = 1;
 
+mod attended;
 mod config;
 mod console;
 mod core;
+mod debug;
 pub mod engine;
 mod executor;
 mod host;
@@ -34,6 +36,7 @@ mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
+pub use debug::{Answer, Answered, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use journal::JournalConfig;
 pub use schedule::Policy;

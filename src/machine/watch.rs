@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
+use wkdb_debugger::inferior::{WatchId, WatchSpec};
+
 /// The longest single store: a v128.
 const MAX_STORE: u64 = 16;
 
 struct Watch {
+    id: WatchId,
+    stop: bool,
     range: Range<u64>,
     /// What the range held after the last store seen. Every store is seen, so this is what it held before the next.
     shadow: Vec<u8>,
@@ -15,13 +19,17 @@ struct Watch {
 #[derive(Default)]
 pub(super) struct WatchSet {
     watches: Vec<Watch>,
+    /// How many there ever were: the next one's name.
+    named: u32,
 }
 
 /// The part of a store that a watch covers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Touched {
-    /// Index of the watch.
-    pub(super) watch: u32,
+    /// Which watch.
+    pub(super) watch: WatchId,
+    /// Whether it is to stop the machine.
+    pub(super) stop: bool,
     /// First byte of the overlap.
     pub(super) address: u64,
     /// The overlap before the store.
@@ -34,7 +42,24 @@ impl WatchSet {
     /// Watches `range`, which holds `contents` now.
     pub(super) fn add(&mut self, range: Range<u64>, contents: Vec<u8>) {
         debug_assert_eq!(range.end - range.start, contents.len() as u64);
-        self.watches.push(Watch { range, shadow: contents });
+        self.push(range, contents, false);
+    }
+
+    /// Watches what `spec` says, which holds `contents` now.
+    pub(super) fn insert(&mut self, spec: &WatchSpec, contents: Vec<u8>) -> WatchId {
+        self.push(spec.address..spec.address + spec.len, contents, spec.stop)
+    }
+
+    fn push(&mut self, range: Range<u64>, contents: Vec<u8>, stop: bool) -> WatchId {
+        let id = WatchId(self.named);
+        self.named += 1;
+        self.watches.push(Watch { id, stop, range, shadow: contents });
+        id
+    }
+
+    /// Takes a watch away, if it is there.
+    pub(super) fn remove(&mut self, id: WatchId) {
+        self.watches.retain(|watch| watch.id != id);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,7 +83,7 @@ impl WatchSet {
     /// The watches that a store to `stored` touched. `read` gives the present contents of a range.
     pub(super) fn touched(&mut self, stored: Range<u64>, mut read: impl FnMut(Range<u64>) -> Vec<u8>) -> Vec<Touched> {
         let mut touched = Vec::new();
-        for (number, watch) in self.watches.iter_mut().enumerate() {
+        for watch in &mut self.watches {
             let overlap = watch.range.start.max(stored.start)..watch.range.end.min(stored.end);
             if overlap.is_empty() {
                 continue;
@@ -67,7 +92,7 @@ impl WatchSet {
             let in_shadow = (overlap.start - watch.range.start) as usize..(overlap.end - watch.range.start) as usize;
             let old = watch.shadow[in_shadow.clone()].to_vec();
             watch.shadow[in_shadow].copy_from_slice(&new);
-            touched.push(Touched { watch: number as u32, address: overlap.start, old, new });
+            touched.push(Touched { watch: watch.id, stop: watch.stop, address: overlap.start, old, new });
         }
         touched
     }
@@ -88,11 +113,11 @@ mod tests {
         let read = |r: Range<u64>| memory[r.start as usize..r.end as usize].to_vec();
         assert_eq!(
             set.touched(18..26, read),
-            [Touched { watch: 0, address: 20, old: vec![0; 4], new: vec![3, 4, 5, 6] }]
+            [Touched { watch: WatchId(0), stop: false, address: 20, old: vec![0; 4], new: vec![3, 4, 5, 6] }]
         );
         assert_eq!(
             set.touched(23..24, read),
-            [Touched { watch: 0, address: 23, old: vec![6], new: vec![6] }],
+            [Touched { watch: WatchId(0), stop: false, address: 23, old: vec![6], new: vec![6] }],
             "a store of the same value is a store"
         );
         assert_eq!(set.touched(24..30, read), []);

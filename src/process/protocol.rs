@@ -4,10 +4,11 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wkdb_debugger::inferior::Stop;
 use wkdb_tracer::recording::{Entry, Position};
 use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 
-use crate::machine::MachineConfig;
+use crate::machine::{Answered, MachineConfig, Request};
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
 pub const VERSION: u32 = 2;
@@ -29,6 +30,8 @@ pub enum ToMachine {
     Input(Vec<u8>),
     /// End the run.
     Quit,
+    /// A debugger's question or order.
+    Ask(u64, Request),
 }
 
 /// From the machine process.
@@ -46,8 +49,12 @@ pub enum FromMachine {
     At(Position),
     /// Of a run that is recorded: what came from outside, or a check.
     Took(Entry),
-    /// The run has ended. The last message.
+    /// The run has ended. The last message, but for answers to a debugger.
     Ended(Box<Outcome>, Box<Totals>),
+    /// The machine stopped for the debugger.
+    Stopped(Box<Stop>),
+    /// To the [`ToMachine::Ask`] with this number.
+    Answer(u64, Answered),
 }
 
 /// Writes one message.

@@ -5,6 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
 use crate::machine::MachineConfig;
@@ -71,6 +74,21 @@ impl MachineProcess {
                 Err(self.gone())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the machine says something, or is gone, within `wait`.
+    ///
+    /// # Errors
+    ///
+    /// Where the socket fails.
+    pub fn has_message(&self, wait: Duration) -> io::Result<bool> {
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

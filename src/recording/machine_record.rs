@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_tracer::GuestTime;
 
 use crate::condition::Condition;
-use crate::machine::engine::EngineOptions;
+use crate::machine::engine::OptLevelChoice;
 use crate::machine::{MachineConfig, Pace, Policy};
 
 /// Everything of a [`MachineConfig`] that decides the run, and with what kind of code it was made.
@@ -42,7 +42,7 @@ pub struct MachineRecord {
     /// Whether the code had store checks. A replay may have it otherwise.
     pub store_checks: bool,
     /// How the code was compiled. A replay may have it otherwise.
-    pub engine: EngineOptions,
+    pub opt_level: OptLevelChoice,
 }
 
 impl MachineRecord {
@@ -61,7 +61,7 @@ impl MachineRecord {
             max_time: config.max_time,
             stall_ns: config.stall_ns,
             store_checks: config.store_checks || !config.watch.is_empty(),
-            engine: config.engine,
+            opt_level: config.engine.opt_level,
         }
     }
 
@@ -85,7 +85,7 @@ impl MachineRecord {
         config.max_time = self.max_time;
         config.stall_ns = self.stall_ns;
         config.store_checks = self.store_checks;
-        config.engine = self.engine;
+        config.engine.opt_level = self.opt_level;
         Ok(config)
     }
 }

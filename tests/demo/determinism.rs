@@ -49,7 +49,7 @@ fn what_only_observes_changes_nothing() {
         let checked = totals(|c| (c.policy, c.store_checks) = (policy, true));
         let slow_code = totals(|c| {
             c.policy = policy;
-            c.engine = EngineOptions { opt_level: OptLevelChoice::None };
+            c.engine = EngineOptions { opt_level: OptLevelChoice::None, ..EngineOptions::default() };
         });
         let watched = stress(|c| {
             c.policy = policy;

@@ -72,7 +72,7 @@ fn corresponds(old: &Operator<'_>, new: &Operator<'_>, map: &OffsetMap) -> bool 
         }
         (Operator::GlobalGet { global_index: old }, Operator::GlobalGet { global_index: new })
         | (Operator::GlobalSet { global_index: old }, Operator::GlobalSet { global_index: new }) => {
-            map.rewritten_global(*old) == *new
+            map.rewritten_global(*old) == Some(*new)
         }
         // The host call's offset operand comes first.
         (

@@ -1,5 +1,6 @@
 //! The machine against its contract: small kernels in WAT that do one thing each.
 
+mod debugger;
 mod determinism;
 mod ends;
 mod guest;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
+use wkdb::machine::engine::OptLevelChoice;
 use wkdb::machine::{JournalConfig, MachineConfig, Policy, WatchRange};
 use wkdb_tracer::Outcome;
+use wkdb_tracer::recording::{Entry, Intervention, Recording};
 
 use crate::run::{Guest, Typist, config, record, verify};
 
@@ -35,8 +36,7 @@ fn typist(random: &mut Random) -> Typist {
 
 fn variant(config: &mut MachineConfig, number: u64) {
     config.store_checks = number & 1 != 0;
-    config.engine =
-        EngineOptions { opt_level: [OptLevelChoice::Speed, OptLevelChoice::None][(number >> 1 & 1) as usize] };
+    config.engine.opt_level = [OptLevelChoice::Speed, OptLevelChoice::None][(number >> 1 & 1) as usize];
     if number % 5 == 4 {
         config.watch = vec![WatchRange { address: 0x11000, len: 0x400 }];
     }
@@ -101,6 +101,25 @@ fn twenty_runs_of_linux_replay_in_other_variants() {
             .unwrap_or_else(|divergence| panic!("seed {seed}: {divergence}"));
         assert!(verified.end && verified.memory_checks >= 2, "{verified:?}");
     });
+}
+
+#[test]
+fn leaving_in_the_middle_of_a_slice_is_replayed_to_the_tick() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.wkr");
+    let mut in_slice = 0;
+    for leaves in (0..12).map(|n| 300 + 150 * n) {
+        // Two CPUs spin for ever; each slice has fifty looks at the port.
+        let mut spins = config(Guest::Minik, "bug=deadlock", None);
+        (spins.seed, spins.slice) = (1, 5_000_000);
+        record(spins, Typist { leaves: Some(leaves), ..Typist::default() }, &path);
+        let mut recording = Recording::open(std::fs::File::open(&path).unwrap()).unwrap();
+        let last = recording.entries().map(|entry| entry.unwrap().1).last();
+        in_slice += u32::from(last == Some(Entry::Intervention(Intervention::QuitInSlice)));
+        let verified = verify(&path, Guest::Minik, |config| config.store_checks = true);
+        assert!(verified.unwrap_or_else(|divergence| panic!("{leaves}: {divergence}")).end);
+    }
+    assert!(in_slice > 0, "nobody left in the middle of a slice");
 }
 
 #[test]

@@ -56,5 +56,5 @@ fn fifty_recorders_killed_at_random_moments() {
             });
         }
     });
-    assert!(console.into_inner() > 1_000_000, "hardly anything was recorded");
+    assert!(console.into_inner() > 100_000, "hardly anything was recorded");
 }

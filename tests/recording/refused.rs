@@ -106,7 +106,12 @@ fn a_divergence_has_its_own_exit_code_and_says_what_differs_where() {
     assert_eq!(ended.code, Some(9), "{ended:?}");
     let json = ended.json();
     assert_eq!((&json["same"], &json["exit_code"]), (&false.into(), &9.into()));
-    assert!(json["divergence"]["what"].as_str().unwrap().contains("when it was recorded"), "{json}");
+    assert!(
+        json["divergence"]["what"].as_str().unwrap().contains(
+            "a panic of swapper/0 (runner0) at tick 11, guest time 3.000000 was recorded, now there is a panic"
+        ),
+        "{json}"
+    );
     for words in ["the replay is not the run that was recorded\n  at tick ", "guest time ", "wkdb replay --bisect "] {
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     }

@@ -75,7 +75,7 @@ impl Port for Recording {
             Output::Took(entry) => self.recorder.entry(entry),
             Output::Console(bytes) => self.recorder.entry(Entry::Console(bytes)),
             Output::Event(event) => self.recorder.event(&event),
-            Output::Module { .. } => {}
+            _ => {}
         }
     }
 
@@ -127,8 +127,8 @@ impl Port for Comparing {
             Output::At(position) => return self.at = position,
             Output::Took(entry) => entry,
             Output::Console(bytes) => Entry::Console(bytes),
-            Output::Event(Event::Watch(_)) | Output::Module { .. } => return,
-            Output::Event(event) => Entry::Event(Box::new(event)),
+            Output::Event(event) if !matches!(event, Event::Watch(_)) => Entry::Event(Box::new(event)),
+            _ => return,
         };
         if self.found.is_none() {
             self.found = self.verifier.entry(self.at, &entry).err();

@@ -6,6 +6,7 @@ use wasmtime::{
     AsContextMut, Caller, Extern, ExternType, Func, Global, GlobalType, Instance, Mutability, Ref, Table, TableType,
     Trap, Val,
 };
+use wkdb_tracer::ModuleId;
 
 use super::super::images::Image;
 use super::super::one_thread::OneThread;
@@ -40,7 +41,9 @@ pub(in crate::machine) struct Prepared {
 /// The image that a runner runs in user mode.
 pub(super) struct UserInstance {
     pub(super) instance: Instance,
-    stack_pointer: Global,
+    /// The image.
+    pub(super) module: ModuleId,
+    pub(super) stack_pointer: Global,
     /// How many signal handlers are active.
     handlers: u32,
 }
@@ -215,7 +218,10 @@ pub(super) async fn instantiate(
         Some(global) => global,
         None => Global::new(&mut *store, GlobalType::new(wasmtime::ValType::I32, Mutability::Var), Val::I32(0))?,
     };
-    store.as_context_mut().data_mut().user = Some(UserInstance { instance, stack_pointer, handlers: 0 });
+    store.as_context_mut().data_mut().user =
+        Some(UserInstance { instance, module: image.id, stack_pointer, handlers: 0 });
+    store.as_context_mut().data_mut().debug_functions.clear();
+    super::breaks::sync_modules(store)?;
     if instance.get_func(&mut *store, super::START).is_some() {
         call(store, instance, super::START, &[]).await?;
     }

@@ -5,7 +5,7 @@ use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::{RunnerData, charge, frames, here, suspend};
+use super::{RunnerData, charge, frames, here, pause_behind_hits, suspend};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -65,20 +65,26 @@ fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) 
         "memory_grow" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, delta: A| {
             wasmtime::Result::Ok(A::grown(memory_grow(guest, delta.into())?))
         }),
-        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, offset: A, size: u32| {
-            guest_stored(guest, address.into().wrapping_add(offset.into()), size.into());
+        "stored" => linker.func_wrap_async(MODULE, name, |guest, (address, offset, size)| {
+            let (address, offset): (A, A) = (address, offset);
+            let size: u32 = size;
+            Box::new(guest_stored(guest, address.into().wrapping_add(offset.into()), size.into()))
         }),
-        "bulk_stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, length: A| {
-            guest_stored(guest, address.into(), length.into());
+        "bulk_stored" => linker.func_wrap_async(MODULE, name, |guest, (address, length)| {
+            let (address, length): (A, A) = (address, length);
+            Box::new(guest_stored(guest, address.into(), length.into()))
         }),
         other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
     }?;
     Ok(())
 }
 
-/// The slice is used up: others run.
+/// The ticks that it was given are used up: others run, or it is given more.
 async fn tick(mut caller: Caller<'_, RunnerData>) -> wasmtime::Result<()> {
+    caller.data().shared.core.borrow_mut().ticked = true;
+    caller.data_mut().debug.ready = true;
     suspend(&mut caller).await?;
+    caller.data_mut().debug.ready = false;
     Ok(())
 }
 
@@ -148,7 +154,7 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
 }
 
 /// `stored(addr, offset, size)` and `bulk_stored(addr, len)`: a store may have touched a watched range.
-fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
+async fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
     let (shared, me) = here(&caller);
     if !shared.core.borrow().watches.overlaps(address..address.saturating_add(len)) {
         return;
@@ -157,4 +163,5 @@ fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
     charge(&mut caller);
     let stack = frames(&caller);
     shared.core.borrow_mut().stored(Some(me), address, len, || Writer::Guest { stack });
+    pause_behind_hits(&mut caller).await;
 }

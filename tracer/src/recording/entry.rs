@@ -39,9 +39,12 @@ pub struct Check {
 }
 
 /// Something from outside, other than console input, that changes a run.
+///
+/// A debugger's interventions have their place in the format, so that recordings of debugged runs need no new version
+/// of it. This version of the machine records none; it can replay a write into memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intervention {
-    /// The run was ended.
+    /// The run was ended, between slices.
     Quit,
     /// A debugger lets only this runner run; none: all again.
     Only(Option<RunnerId>),
@@ -52,6 +55,8 @@ pub enum Intervention {
         /// What was written.
         bytes: Vec<u8>,
     },
+    /// The run was ended in the middle of a slice, at the position's tick.
+    QuitInSlice,
 }
 
 /// Something that happened.

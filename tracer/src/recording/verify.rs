@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::entry::{Check, Entry, Position};
 use super::error::ReadError;
-use crate::{Event, Outcome, Totals};
+use crate::{Context, Event, Outcome, Totals};
 
 /// How a replay differs from the recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,14 @@ impl fmt::Display for Difference {
                 let (recorded, replayed) = (text(recorded), text(replayed));
                 write!(f, "byte {offset} of the console's output: {recorded:?} was recorded, now it is {replayed:?}")
             }
-            Difference::Event { recorded, replayed } => write!(f, "recorded: {recorded:?}; now: {replayed:?}"),
+            Difference::Event { recorded, replayed } => {
+                let (was, is) = (summary(recorded), summary(replayed));
+                write!(f, "{was} was recorded, now there is {is}")?;
+                match was == is {
+                    true => write!(f, " with other particulars: {recorded:?}, now {replayed:?}"),
+                    false => Ok(()),
+                }
+            }
             Difference::Kind { recorded, replayed } => {
                 let (recorded, replayed) = (recorded.unwrap_or("nothing"), replayed.unwrap_or("nothing"));
                 write!(f, "{recorded} was recorded, now there is {replayed}")
@@ -101,6 +108,27 @@ impl fmt::Display for Difference {
                 write!(f, "at the end, {of}: {recorded} recorded, now {replayed}")
             }
         }
+    }
+}
+
+/// What an event is, whose, and when.
+fn summary(event: &Event) -> String {
+    let (what, context) = match event {
+        Event::Trap { context, .. } => ("a trap", Some(context)),
+        Event::Panic { context, .. } => ("a panic", Some(context)),
+        Event::Watch(hit) => ("a store into watched memory", hit.context.as_ref()),
+        Event::TaskBorn { context } => ("the birth", Some(context)),
+        Event::TaskGone { context } => ("the end", Some(context)),
+        Event::CpuStarted { context } => ("the start of the CPU", Some(context)),
+        Event::CpuStopped { context } => ("the stop of the CPU", Some(context)),
+        Event::Hog { context, .. } => ("a CPU held for long", Some(context)),
+        Event::Complaint { context, .. } => ("a complaint", context.as_ref()),
+    };
+    match context {
+        Some(Context { runner, comm, tick, time, .. }) => {
+            format!("{what} of {comm} ({runner}) at tick {tick}, guest time {time}")
+        }
+        None => what.to_owned(),
     }
 }
 
@@ -174,7 +202,16 @@ impl<I: Iterator<Item = Result<(Position, Entry), ReadError>>> Verifier<I> {
     }
 
     fn at_recorded(&self, of: &'static str, recorded: Position) -> Result<(), Divergence> {
-        match recorded == self.at {
+        self.position(of, recorded, recorded == self.at)
+    }
+
+    /// What happens in a slice is told when it ends, or while a debugger looks on before it does.
+    fn in_recorded_slice(&self, of: &'static str, recorded: Position) -> Result<(), Divergence> {
+        self.position(of, recorded, recorded.slices == self.at.slices)
+    }
+
+    fn position(&self, of: &'static str, recorded: Position, equal: bool) -> Result<(), Divergence> {
+        match equal {
             true => Ok(()),
             false => Err(self.differ(Difference::Position { of, recorded })),
         }
@@ -199,10 +236,13 @@ impl<I: Iterator<Item = Result<(Position, Entry), ReadError>>> Verifier<I> {
             (Entry::Event(recorded), Entry::Event(replayed)) if recorded != replayed => {
                 Err(self.differ(Difference::Event { recorded: recorded.clone(), replayed: replayed.clone() }))
             }
-            (recorded, replayed) if recorded == replayed => {
-                self.verified.events += u64::from(matches!(replayed, Entry::Event(_)));
-                self.at_recorded(replayed.kind(), position)
-            }
+            (recorded, replayed) if recorded == replayed => match matches!(replayed, Entry::Event(_)) {
+                true => {
+                    self.verified.events += 1;
+                    self.in_recorded_slice("this event", position)
+                }
+                false => self.at_recorded("what came from outside", position),
+            },
             (recorded, replayed) => Err(self.kind(Some(recorded.kind()), replayed)),
         }
     }
@@ -261,7 +301,7 @@ impl<I: Iterator<Item = Result<(Position, Entry), ReadError>>> Verifier<I> {
                     replayed: shown(bytes),
                 }));
             }
-            self.at_recorded("this console output", position)?;
+            self.in_recorded_slice("this console output", position)?;
             self.verified.console += common as u64;
             bytes = &bytes[common..];
             if common < recorded.len() {

@@ -1,0 +1,11 @@
+//! The supervisor's side of a machine under a debugger.
+//!
+//! ```text
+//! gdb server, REPL, UI ─▶ Inferior ─▶ Live ─▶ Link ─▶ machine process
+//!                                      ▲                    │
+//!                    notices, answers ─┴────────────────────┘
+//! ```
+
+mod live;
+
+pub use live::{Link, Live};
