@@ -8,6 +8,7 @@ pub mod demo;
 pub mod instrument;
 pub mod machine;
 pub mod process;
+pub mod recording;
 mod report;
 pub mod script;
 pub mod session;

@@ -40,7 +40,7 @@ impl Reporter {
     }
 
     /// The kernel.
-    pub(crate) fn kernel_bytes(&self) -> &[u8] {
+    pub(crate) fn kernel_bytes(&self) -> &Arc<[u8]> {
         &self.kernel
     }
 
@@ -200,6 +200,7 @@ impl Reporter {
             }
             Outcome::Quit => "left".to_owned(),
             Outcome::Broken(reason) => format!("the run cannot go on: {reason}"),
+            Outcome::RecordingEnds => "the recording was cut off here".to_owned(),
         };
         format!(
             "wkdb: {}\nwkdb: tick {}, guest time {}, {} tasks, {} CPUs, seed {}",

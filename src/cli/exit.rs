@@ -18,13 +18,15 @@ pub enum Exit {
     Usage,
     /// The guest ended the run otherwise.
     Guest(u8),
+    /// A replay is not the run that was recorded.
+    Diverged,
 }
 
 impl Exit {
     /// The exit code of a run that ended so.
     pub fn of(outcome: &Outcome) -> Exit {
         match outcome {
-            Outcome::Until(_) | Outcome::Quit => Exit::Ok,
+            Outcome::Until(_) | Outcome::Quit | Outcome::RecordingEnds => Exit::Ok,
             Outcome::Panic => Exit::Guest(3),
             Outcome::Deadlock(_) => Exit::Guest(4),
             Outcome::Spin(_) => Exit::Guest(5),
@@ -41,6 +43,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Usage => USAGE,
             Exit::Guest(code) => code,
+            Exit::Diverged => 9,
         }
     }
 }

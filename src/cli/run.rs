@@ -8,6 +8,7 @@ use wkdb_tracer::{GuestTime, Outcome, Totals};
 use super::console::Terminal;
 use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
+use super::record::{RecordOptions, SharedRecording};
 use super::session::Session;
 use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
@@ -19,7 +20,6 @@ use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
 use crate::report::Reporter;
 use crate::script::Script;
-use crate::session::Live;
 use crate::units::parse_guest_span;
 use crate::watch_arg::WatchArg;
 
@@ -89,6 +89,8 @@ pub(super) struct RunOptions {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub record: RecordOptions,
 }
 
 /// Arguments of `wkdb run`.
@@ -180,6 +182,8 @@ pub(super) struct Prepared {
     pub reporter: Reporter,
     /// Its compiled code.
     pub code: CodeDir,
+    /// Its initramfs.
+    pub initrd: Option<Vec<u8>>,
 }
 
 /// Gets everything ready to boot a guest: its configuration, and its code compiled. With `attached`, for a debugger that
@@ -188,13 +192,14 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     let kernel = read("the kernel", &guest.kernel)?;
     let module = KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
+    let mut initrd = None;
     if let Some(path) = &guest.initrd {
         // Said now, not by the machine process later.
-        read("the initramfs", path)?;
+        initrd = Some(read("the initramfs", path)?);
     }
     let debugged = attached || options.gdb.is_some();
     let mut config = MachineConfig::new(&guest.kernel);
-    config.initrd = guest.initrd.clone();
+    config.initrd.clone_from(&guest.initrd);
     config.command_line = command_line(&options)?;
     config.seed = options.seed.unwrap_or(0);
     config.policy = options.sched;
@@ -234,18 +239,21 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
-    Ok(Prepared { config, reporter, code })
+    Ok(Prepared { config, reporter, code, initrd })
 }
 
 /// Boots a guest and stays with it to its end.
 pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
-    let Prepared { config, reporter, code: _code } = prepare(&guest, options, false)?;
+    let record = options.record.clone();
+    let Prepared { mut config, reporter, code, initrd } = prepare(&guest, options, false)?;
     if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
     let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
 
+    let files = record.files(&guest, reporter.kernel_bytes(), initrd);
+    let recording = record.start(files, &mut config, code.store())?;
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
     let terminal = Terminal::open(interactive)?;
@@ -255,9 +263,16 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if let Some(server) = &server {
         terminal.say(&gdb::invitation(server)?);
     }
-    let mut session = Session::new(Live::start(config)?, terminal, reporter, interactive);
+    let recording = SharedRecording::new(recording);
+    let mut session = Session::new(recording.live(config)?, terminal, reporter, recording, interactive);
     session.gdb = server;
-    let (outcome, totals) = session.run()?;
+    let (outcome, totals) = match session.run() {
+        Ok(end) => end,
+        Err(error) => {
+            session.abandon();
+            return Err(error);
+        }
+    };
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals)?;
     if json {

@@ -13,14 +13,16 @@ use wkdb_tracer::{Outcome, Totals};
 
 use super::console::Terminal;
 use super::print;
+use super::record::SharedRecording;
 use crate::report::Reporter;
-use crate::session::Live;
+use crate::session::{Live, Tapped};
 
 /// See the module.
 pub(super) struct Session {
-    pub(super) machine: Live,
+    pub(super) machine: Live<Tapped>,
     pub(super) terminal: Terminal,
     pub(super) reporter: Reporter,
+    recording: SharedRecording,
     /// Waits for gdb or lldb.
     pub(super) gdb: Option<Server>,
     /// Standard input is the guest's.
@@ -46,8 +48,24 @@ struct Ready {
 }
 
 impl Session {
-    pub(super) fn new(machine: Live, terminal: Terminal, reporter: Reporter, interactive: bool) -> Session {
-        Session { machine, terminal, reporter, gdb: None, interactive, typed: Vec::new(), open_line: false, end: None }
+    pub(super) fn new(
+        machine: Live<Tapped>,
+        terminal: Terminal,
+        reporter: Reporter,
+        recording: SharedRecording,
+        interactive: bool,
+    ) -> Session {
+        Session {
+            machine,
+            terminal,
+            reporter,
+            recording,
+            gdb: None,
+            interactive,
+            typed: Vec::new(),
+            open_line: false,
+            end: None,
+        }
     }
 
     /// Stays with the machine to its end.
@@ -133,8 +151,15 @@ impl Session {
                 self.gdb = None;
                 return Ok(());
             }
-            notices => notices.map_err(failed)?,
+            Err(error) => {
+                self.recording.machine_is_gone();
+                return Err(failed(error));
+            }
+            Ok(notices) => notices,
         };
+        if let Some(problem) = self.recording.problem() {
+            self.terminal.say(&problem);
+        }
         for notice in notices {
             let mut stopped = None;
             match &notice {
@@ -218,10 +243,21 @@ impl Session {
 
     /// Gives the terminal back and says how it ended.
     pub(super) fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
-        let Session { terminal, mut reporter, open_line, .. } = self;
+        let Session { terminal, mut reporter, open_line, recording, .. } = self;
         let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
         terminal.say(&reporter.outcome(outcome, totals));
+        if let Some(text) = recording.finish(Some((outcome, totals))) {
+            terminal.say(&text);
+        }
         ended
+    }
+
+    /// The run failed: what was recorded of it may still say why.
+    pub(super) fn abandon(self) {
+        let Session { terminal, recording, .. } = self;
+        if let Some(text) = recording.finish(None) {
+            terminal.say(&text);
+        }
     }
 }
 

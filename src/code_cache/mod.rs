@@ -46,10 +46,13 @@ pub enum Artifact {
     Module,
     /// The ELF file that a stock debugger reads a kernel's symbols from.
     Companion,
+    /// A file of a guest's, packed for recordings.
+    Packed,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 4] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion];
+    const ALL: [Artifact; 5] =
+        [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion, Artifact::Packed];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Artifact {
             Artifact::OffsetMap => "map",
             Artifact::Module => "wasm",
             Artifact::Companion => "elf",
+            Artifact::Packed => "packed",
         }
     }
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use wkdb_debugger::inferior::{
     BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, WatchSpec, Who,
 };
+use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
 use super::core::Output;
@@ -97,15 +98,40 @@ impl Machine {
 
     fn obey(&mut self, command: Command, port: &mut dyn Port) {
         match command {
-            Command::Input(bytes) => self.shared.core.borrow_mut().console.type_in(&bytes),
+            Command::Input(bytes) => self.typed.push(bytes),
             Command::Quit => {
                 self.quitting = true;
-                self.shared.core.borrow_mut().stop(Outcome::Quit);
+                let quit = if self.in_slice { Intervention::QuitInSlice } else { Intervention::Quit };
+                self.take_over(Entry::Intervention(quit), port);
             }
             Command::Ask { id, request } => {
                 let answer = self.answer(request);
                 port.output(Output::Answer { id, answer });
             }
+        }
+    }
+
+    /// Gives the guest what was typed: between slices, so that a replay can do it at the same place.
+    pub(super) fn take_typed(&mut self, port: &mut dyn Port) {
+        for bytes in std::mem::take(&mut self.typed) {
+            self.take_over(Entry::Input(bytes), port);
+        }
+    }
+
+    /// Takes over what came from outside.
+    fn take_over(&mut self, entry: Entry, port: &mut dyn Port) {
+        let mut core = self.shared.core.borrow_mut();
+        match &mut self.journal {
+            Some(journal) => journal.take(&mut core, entry).into_iter().for_each(|output| port.output(output)),
+            None => core.take_over(&entry),
+        }
+    }
+
+    /// Does what is due for a recording here.
+    pub(super) fn keep_journal(&mut self, port: &mut dyn Port) {
+        if let Some(journal) = &mut self.journal {
+            let told = journal.keep(&mut self.shared.core.borrow_mut(), self.in_slice);
+            told.into_iter().for_each(|output| port.output(output));
         }
     }
 

@@ -7,6 +7,7 @@ use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Tick};
 
 use super::engine::EngineOptions;
+use super::journal::JournalConfig;
 use super::schedule::Policy;
 use crate::code_cache::Variant;
 use crate::condition::Condition;
@@ -88,6 +89,8 @@ pub struct MachineConfig {
     pub engine: EngineOptions,
     /// Where compiled code is kept, if anywhere.
     pub cache: Option<Cache>,
+    /// What is told and taken for recordings, if the run is recorded or is the replay of one.
+    pub journal: Option<JournalConfig>,
     /// A debugger is there: the machine starts stopped, and stops for it where it traps, panics or would end. Once it
     /// has ended it stays to be looked at, until it is told to quit.
     pub attach: bool,
@@ -125,6 +128,7 @@ impl MachineConfig {
             load_checks: false,
             engine: EngineOptions::default(),
             cache: None,
+            journal: None,
             attach: false,
         }
     }

@@ -5,6 +5,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wkdb_debugger::inferior::Stop;
+use wkdb_tracer::recording;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
     Writer,
@@ -37,6 +38,10 @@ pub enum Output {
         /// It, as the guest loaded it.
         bytes: Vec<u8>,
     },
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(recording::Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(recording::Entry),
     /// The machine stopped, and waits for commands.
     Stopped(Stop),
     /// To [`Command::Ask`](super::Command::Ask).

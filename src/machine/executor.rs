@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::StopReason;
+use wkdb_tracer::recording::OpenError;
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::attended::State;
@@ -19,6 +20,7 @@ use super::debug::Request;
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
+use super::journal::{Journal, JournalConfig};
 use super::memory::{GuestMemory, MemoryError};
 use super::table::Table;
 use super::watch::{WatchError, WatchSet};
@@ -99,6 +101,14 @@ pub enum MachineError {
     /// Something cannot be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// The recording cannot be replayed.
+    #[error("{}: {error}", path.display())]
+    Recording {
+        /// It.
+        path: PathBuf,
+        /// Why not.
+        error: OpenError,
+    },
     /// Wasmtime does not work here.
     #[error("Wasmtime cannot be set up: {0}")]
     Engine(String),
@@ -117,16 +127,27 @@ pub struct Machine {
     pub(super) state: State,
     /// Commands that came and have to wait for their turn.
     pub(super) queue: VecDeque<Command>,
+    /// What was typed: its turn is between slices.
+    pub(super) typed: Vec<Vec<u8>>,
+    /// A runner is in the middle of its slice.
+    pub(super) in_slice: bool,
     /// It was told to end.
     pub(super) quitting: bool,
     /// The debugger was told how the run ends.
     end_told: bool,
     /// Who ran last.
     last: Option<RunnerId>,
+    /// Of a run that is recorded or replayed.
+    pub(super) journal: Option<Journal>,
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
     std::fs::read(path).map_err(|error| MachineError::Read { what, path: path.to_owned(), error })
+}
+
+fn journal(config: &JournalConfig) -> Result<Journal, MachineError> {
+    let path = config.replay.clone().unwrap_or_default();
+    Journal::new(config).map_err(|error| MachineError::Recording { path, error })
 }
 
 fn watches(config: &MachineConfig, memory: &GuestMemory) -> Result<WatchSet, MachineError> {
@@ -171,6 +192,7 @@ impl Machine {
             _ => None,
         });
         let console = Console::new(script, wanted);
+        let journal = config.journal.as_ref().map(journal).transpose()?;
         let debugging = variant.debug;
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
@@ -193,9 +215,12 @@ impl Machine {
             epoch: Instant::now(),
             state: State::default(),
             queue: VecDeque::new(),
+            typed: Vec::new(),
+            in_slice: false,
             quitting: false,
             end_told: false,
             last: None,
+            journal,
         })
     }
 
@@ -233,7 +258,9 @@ impl Machine {
                 }
                 return self.end(outcome, port);
             }
+            self.keep_journal(port);
             self.attend(None, port);
+            self.take_typed(port);
             if let Some(reason) = self.wants_stop() {
                 self.stop(reason, self.last, port);
                 continue;
@@ -298,6 +325,11 @@ impl Machine {
     pub(super) fn tell(&mut self, port: &mut dyn Port) {
         self.show_new_modules(port);
         let output = self.shared.core.borrow_mut().take_output();
+        if let Some(journal) = &mut self.journal
+            && let Some(position) = journal.before(&self.shared.core.borrow(), &output)
+        {
+            port.output(position);
+        }
         for output in output {
             if let Output::Event(event) = &output {
                 self.show_modules(event.stack().iter().map(|f| f.address.module).collect(), port);
@@ -362,12 +394,13 @@ impl Machine {
     /// Gives `runner` a slice. It may come in parts: the port is attended to in between.
     fn resume(&mut self, runner: RunnerId, slice: u32, port: &mut dyn Port) {
         self.last = Some(runner);
+        self.in_slice = true;
         let end = {
             let core = self.shared.core.borrow();
             core.ticks.0 + u64::from(core.cut(slice))
         };
         loop {
-            self.shared.core.borrow_mut().begin_turn(end);
+            self.begin_turn(end);
             if !self.run_turn(runner, port) {
                 break;
             }
@@ -378,6 +411,7 @@ impl Machine {
             if !goes_on || self.leaves(runner) {
                 break;
             }
+            self.keep_journal(port);
             self.attend(None, port);
             if let Some(reason) = self.wants_stop() {
                 self.stop(reason, Some(runner), port);
@@ -386,7 +420,15 @@ impl Machine {
                 break;
             }
         }
+        self.in_slice = false;
         self.notice_hog(runner);
+    }
+
+    /// Begins a part of a slice that ends at tick `end`.
+    fn begin_turn(&mut self, end: u64) {
+        let mut core = self.shared.core.borrow_mut();
+        let quit = self.journal.as_ref().and_then(|journal| journal.quits_in_slice(&core));
+        core.begin_turn(quit.map_or(end, |quit| end.min(quit.0)));
     }
 
     /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.
@@ -438,7 +480,9 @@ impl Machine {
     fn idle(&mut self, port: &mut dyn Port) {
         let (next, pace) = {
             let core = self.shared.core.borrow();
-            let next = [core.runners.next_deadline(), core.console.next_wakeup()].into_iter().flatten().min();
+            let replayed = self.journal.as_ref().and_then(|journal| journal.next_time(&core));
+            let next = [core.runners.next_deadline(), core.console.next_wakeup(), replayed];
+            let next = next.into_iter().flatten().min();
             (next.map(|next| core.limits().chain(core.debug.until_time).fold(next, GuestTime::min)), core.config.pace)
         };
         let Some(next) = next else {
@@ -449,13 +493,13 @@ impl Machine {
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
             if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                if self.attend(Some(ahead), port) {
-                    return;
-                }
+                self.queue.extend(port.commands(Some(ahead)));
             }
         }
+        // What interrupts the wait comes at this moment; nothing is due before it.
+        let now = if self.queue.is_empty() { next } else { next.min(self.epoch.elapsed().into()) };
         let mut core = self.shared.core.borrow_mut();
-        core.now = core.now.max(next);
+        core.now = core.now.max(now);
         // A machine that spins never comes here.
         core.progress();
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::Stop;
+use wkdb_tracer::recording::{Entry, Position};
 use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 
 use crate::machine::{Answered, MachineConfig, Request};
@@ -44,6 +45,10 @@ pub enum FromMachine {
     Event(Box<Event>),
     /// The bytes of a user image that the next message speaks of.
     Module(ModuleId, Vec<u8>),
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(Entry),
     /// The run has ended. The last message, but for answers to a debugger.
     Ended(Box<Outcome>, Box<Totals>),
     /// The machine stopped for the debugger.

@@ -51,7 +51,7 @@ impl MachineProcess {
         if std::env::var_os(variable).is_none() {
             command.env(variable, value);
         }
-        // Ctrl-C at the terminal is for the supervisor, which decides what it means.
+        // Ctrl-C at the terminal is for the supervisor, which decides what it means and hears how the machine ended.
         command.process_group(0);
         let child =
             command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn()?;

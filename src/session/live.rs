@@ -72,7 +72,7 @@ impl Live {
     }
 }
 
-impl AsFd for Live {
+impl<L: Link + AsFd> AsFd for Live<L> {
     /// Readable when [`Inferior::notices`] has something to say, if the last call of it found nothing more and no
     /// request was made since: see [`Live::has_notices`].
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -144,6 +144,8 @@ impl<L: Link> Live<L> {
                 self.gone = Some(error.clone());
                 return Err(InferiorError::Gone(error));
             }
+            // Of a run that is recorded; nobody records here.
+            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Some(FromMachine::Console(Vec::new()))),
             Some(FromMachine::Console(bytes)) => Notice::Console(bytes),
             Some(FromMachine::Event(event)) => Notice::Event(event),
             Some(FromMachine::Module(module, bytes)) => {

@@ -7,5 +7,7 @@
 //! ```
 
 mod live;
+mod tapped;
 
 pub use live::{Link, Live};
+pub use tapped::Tapped;

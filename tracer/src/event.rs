@@ -206,6 +206,8 @@ pub enum Outcome {
     Quit,
     /// The guest did something after which the host cannot go on.
     Broken(String),
+    /// The recording that was replayed was cut off here.
+    RecordingEnds,
 }
 
 impl Outcome {
@@ -228,6 +230,7 @@ impl Outcome {
             Outcome::Script { .. } => "script",
             Outcome::Quit => "quit",
             Outcome::Broken(_) => "broken",
+            Outcome::RecordingEnds => "recording-ends",
         }
     }
 }

@@ -213,5 +213,6 @@ pub(super) fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Script { reason, .. } => format!("The input script failed: {reason}"),
         Outcome::Quit => "The run has ended.".to_owned(),
         Outcome::Broken(reason) => format!("The run cannot go on: {reason}"),
+        Outcome::RecordingEnds => "The recording ends here: it was cut off.".to_owned(),
     }
 }

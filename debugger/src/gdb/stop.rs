@@ -87,7 +87,7 @@ pub(super) fn explanation(reason: &StopReason) -> Option<String> {
 /// How the run ended: as an exit code, the one that `wkdb` has for it, or killed by a signal.
 pub(super) fn exit_reply(outcome: &Outcome) -> String {
     let code = match outcome {
-        Outcome::Until(_) | Outcome::Quit => 0,
+        Outcome::Until(_) | Outcome::Quit | Outcome::RecordingEnds => 0,
         Outcome::Panic => return format!("X{:02x}", Signal::SIGABRT.0),
         Outcome::Deadlock(_) => 4,
         Outcome::Spin(_) => 5,

@@ -6,6 +6,7 @@
 mod guest;
 mod kernel;
 mod process;
+mod recording;
 mod resident;
 mod rewriting;
 
@@ -184,6 +185,7 @@ fn main() -> Result<(), Failure> {
     let bench = Bench::new()?;
     println!("| what | goal | measured |\n| --- | --- | --- |");
     bench.demo()?;
+    recording::measure(&bench)?;
     bench.large(Era::V6_4, "large kernel, 6.4 exports")?;
     bench.large(Era::V7_0, "large kernel, 7.0 exports")?;
     rewriting::measure()
