@@ -165,6 +165,7 @@ step "bundle"
 mkdir -p "$bundle"
 for file in vmlinux.wasm initramfs.cpio gdb-scripts.tar; do
   nice -n 19 zstd -q -f --ultra -22 --long=27 $file -o "$bundle/$file.zst"
+  chmod 644 "$bundle/$file.zst"
 done
 cd "$here/../.."
 find scripts/linux-guest -type f ! -name '*.md' | sort | xargs sha256sum >"$bundle/SOURCES.sha256"
