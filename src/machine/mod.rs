@@ -33,3 +33,4 @@ pub use core::Output;
 pub use debug::{Answer, Answered, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use schedule::Policy;
+pub use watch::WatchError;
