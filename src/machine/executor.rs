@@ -473,10 +473,10 @@ impl Machine {
         };
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
-            if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                if self.attend(Some(ahead), port) {
-                    return;
-                }
+            if let Some(ahead) = ahead.filter(|a| !a.is_zero())
+                && self.attend(Some(ahead), port)
+            {
+                return;
             }
         }
         let mut core = self.shared.core.borrow_mut();
