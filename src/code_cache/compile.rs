@@ -40,8 +40,7 @@ pub struct Variant {
     pub stores: bool,
     /// Checks after loads as well as stores.
     pub loads: bool,
-    /// For an engine with [`EngineOptions::debug`](crate::machine::engine::EngineOptions): the host may stop the guest
-    /// at any instruction.
+    /// For a debugger, with an engine that is for one: the host may stop the guest at any instruction.
     pub debug: bool,
 }
 

@@ -14,9 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use wkdb_debugger::inferior::{
-    BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, WatchSpec, Who,
-};
+use wkdb_debugger::inferior::{BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, Who};
 use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
@@ -196,7 +194,9 @@ impl Machine {
             Request::ReadMemory { address, len } => self.read_memory(address, len),
             Request::WriteMemory { address, bytes } => {
                 self.must_be_stopped()?;
-                self.write_memory(address, &bytes)
+                let len = bytes.len() as u64;
+                let written = self.write_memory(address, &bytes);
+                written.map(|()| Answer::Done).map_err(|_| InferiorError::NoMemory { address, len })
             }
             Request::InsertBreakpoint(spec) => {
                 self.must_be_stopped()?;
@@ -212,11 +212,15 @@ impl Machine {
             }
             Request::InsertWatch(spec) => {
                 self.must_be_stopped()?;
-                self.insert_watch(spec)
+                let (address, len) = (spec.address, spec.len);
+                self.insert_watch(spec).map(Answer::Watch).map_err(|error| match error {
+                    WatchError::Outside { .. } => InferiorError::NoMemory { address, len },
+                    other => InferiorError::Refused(other.to_string()),
+                })
             }
             Request::RemoveWatch(id) => {
                 self.must_be_stopped()?;
-                self.shared.core.borrow_mut().watches.remove(id);
+                self.remove_watch(id);
                 Ok(Answer::Done)
             }
             Request::Resume(resume) => self.go_on(resume),
@@ -257,14 +261,6 @@ impl Machine {
         Ok(Answer::Bytes(bytes))
     }
 
-    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Answered {
-        let len = bytes.len() as u64;
-        let mut core = self.shared.core.borrow_mut();
-        core.memory.write(address, bytes).map_err(|_| InferiorError::NoMemory { address, len })?;
-        core.watches.refresh(&(address..address + len));
-        Ok(Answer::Done)
-    }
-
     fn insert_breakpoint(&mut self, spec: BreakpointSpec) -> Answered {
         if !self.shared.debugging {
             return Err(not_compiled());
@@ -278,15 +274,6 @@ impl Machine {
         core.debug.version += 1;
         let address = CodeAddress { offset, ..spec.address };
         Ok(Answer::Breakpoint(core.debug.breakpoints.insert(BreakpointSpec { address, ..spec })))
-    }
-
-    fn insert_watch(&mut self, spec: WatchSpec) -> Answered {
-        let (address, len) = (spec.address, spec.len);
-        let refused = |error| match error {
-            WatchError::Empty(_) | WatchError::Outside { .. } => InferiorError::NoMemory { address, len },
-            WatchError::Compared { .. } | WatchError::NoChecks(_) => InferiorError::Refused(error.to_string()),
-        };
-        self.shared.core.borrow_mut().watches.insert(spec).map(Answer::Watch).map_err(refused)
     }
 
     fn go_on(&mut self, resume: Resume) -> Answered {

@@ -137,8 +137,7 @@ impl MachineConfig {
     pub fn variant(&self) -> Variant {
         let watched = !self.watch.is_empty() || !self.watch_specs.is_empty();
         let reads = self.watch_specs.iter().any(|spec| spec.kind != WatchKind::Write);
-        let (stores, loads) = (self.store_checks || watched, self.load_checks || reads);
-        Variant { stores, loads, debug: self.engine.debug }
+        Variant { stores: self.store_checks || watched, loads: self.load_checks || reads, debug: self.engine.debug }
     }
 
     /// The first tick that a condition names.

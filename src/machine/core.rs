@@ -271,13 +271,14 @@ impl Core {
     ) -> Result<(), OutOfBounds> {
         self.memory.write(address, bytes)?;
         let access = Access::Write { address, len: bytes.len() as u64 };
-        self.accessed(runner, access, || Writer::Host { action: action.to_owned() });
+        self.accessed(runner, access, Writer::Host { action: action.to_owned() });
         Ok(())
     }
 
     /// The host has read guest memory on the guest's behalf.
     pub(super) fn host_read(&mut self, runner: RunnerId, address: u64, len: u64, action: &str) {
-        self.accessed(Some(runner), Access::Read { address, len }, || Writer::Host { action: action.to_owned() });
+        let access = Access::Read { address, len };
+        self.accessed(Some(runner), access, Writer::Host { action: action.to_owned() });
     }
 
     /// A module was just instantiated: tells of the watches that its active data segments touched.
@@ -287,16 +288,16 @@ impl Core {
         }
         for data in active_data(module, memory_base) {
             let access = Access::Write { address: data.start, len: data.end - data.start };
-            self.accessed(Some(runner), access, || Writer::Host { action: "data segments".to_owned() });
+            self.accessed(Some(runner), access, Writer::Host { action: "data segments".to_owned() });
         }
     }
 
-    /// Memory was just accessed: tells of every watch that it touched, or has the machine stop behind the access.
-    pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: impl FnOnce() -> Writer) {
+    /// Memory was just accessed: tells of every watch that it touched. The hits of watches that want the machine to stop
+    /// are not told of: they stop it when the runner comes to where it can.
+    pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: Writer) {
         if !self.watches.overlaps(access) {
             return;
         }
-        let writer = writer();
         let context = runner.map(|r| self.context(r));
         let place = match &writer {
             Writer::Guest { stack } => stack.first().map(|frame| frame.address),
@@ -315,7 +316,8 @@ impl Core {
                 writer: writer.clone(),
                 context: context.clone(),
             };
-            match touched.stop {
+            // With nobody there to let it go on, nothing stops.
+            match touched.stop && self.debug.attached {
                 true => self.debug.hits.push((touched.watch, hit)),
                 false => self.tell(Event::Watch(hit)),
             }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wkdb_debugger::inferior::StopReason;
+use wkdb_debugger::inferior::{StopReason, WatchId, WatchSpec};
 use wkdb_tracer::recording::OpenError;
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
@@ -21,7 +21,7 @@ use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
 use super::journal::{Journal, JournalConfig};
-use super::memory::{GuestMemory, MemoryError};
+use super::memory::{GuestMemory, MemoryError, OutOfBounds};
 use super::table::Table;
 use super::watch::{WatchError, WatchSet};
 use crate::code_cache::{CodeError, CodeStore, Role, compile};
@@ -227,6 +227,32 @@ impl Machine {
     /// The guest's memory.
     pub fn memory(&self) -> &GuestMemory {
         &self.shared.memory
+    }
+
+    /// Watches a range of memory. Code sees it at its next access.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no memory, or the code was compiled without the checks that it needs.
+    pub fn insert_watch(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        self.shared.core.borrow_mut().watches.insert(spec)
+    }
+
+    /// Takes a watch away; false if there is none of that name.
+    pub fn remove_watch(&mut self, id: WatchId) -> bool {
+        self.shared.core.borrow_mut().watches.remove(id)
+    }
+
+    /// Writes guest memory behind the guest's back: no watch sees it.
+    ///
+    /// # Errors
+    ///
+    /// Where not all of it is memory; then nothing is written.
+    pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        self.shared.memory.write(address, bytes)?;
+        let changed = address..address.saturating_add(bytes.len() as u64);
+        self.shared.core.borrow_mut().watches.refresh(&changed);
+        Ok(())
     }
 
     /// The original bytes of a module of the guest's.

@@ -265,7 +265,7 @@ impl Core {
             Entry::Intervention(Intervention::WriteMemory { address, bytes }) => {
                 // As when it was recorded, a write outside of memory does nothing.
                 if self.memory.write(*address, bytes).is_ok() {
-                    let writer = || Writer::Host { action: "a debugger, as recorded".into() };
+                    let writer = Writer::Host { action: "a debugger, as recorded".into() };
                     self.accessed(None, Access::Write { address: *address, len: bytes.len() as u64 }, writer);
                 }
             }

@@ -68,9 +68,21 @@ fn handles(store: &mut impl AsContextMut<Data = RunnerData>) -> Vec<FrameHandle>
     all
 }
 
-/// How many frames a store has.
-pub(super) fn depth(store: &mut impl AsContextMut<Data = RunnerData>) -> usize {
-    handles(store).len()
+/// How many frames of the guest's own functions a store has.
+pub(super) fn depth(store: &mut impl AsContextMut<Data = RunnerData>, images: &Images) -> usize {
+    let frames = handles(store);
+    frames.iter().filter(|frame| is_original(store, images, frame).is_some()).count()
+}
+
+/// Something if a frame is of a function that the original module has: the rewriting adds some.
+fn is_original(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    images: &Images,
+    frame: &FrameHandle,
+) -> Option<CodeOffset> {
+    let (_, pc) = frame.wasm_function_index_and_pc(&mut *store).ok()??;
+    let image = images.of(frame.module(store.as_context_mut()).ok()??)?;
+    image.map()?.original(pc.raw().checked_sub(1)?)
 }
 
 /// All frames of a store and where they are, innermost first.
@@ -216,7 +228,7 @@ pub(super) fn show_behind(store: &mut impl AsContextMut<Data = RunnerData>) {
     let code = images.get(at.module).and_then(|image| image.function_code(at.offset));
     let Some(offset) = code.and_then(|code| code.behind(at.offset)) else { return };
     let shown = CodeAddress { offset, ..at };
-    let depth = depth(store);
+    let depth = depth(store, &images);
     let tick = shared.core.borrow().ticks;
     let mut context = store.as_context_mut();
     let known = &mut context.data_mut().debug;
@@ -237,7 +249,7 @@ async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
     let Some((frame, address)) = position(store, &shared) else { return };
     if let Some((told, depth, tick)) = store.data_mut().debug.told.take()
         && (told, tick) == (address, shared.core.borrow().ticks)
-        && depth == self::depth(store)
+        && depth == self::depth(store, &shared.images.borrow())
     {
         return;
     }

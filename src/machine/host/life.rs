@@ -139,6 +139,7 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     if let Some(kernel) = kernel {
         shared.core.borrow_mut().instantiated(me, &kernel, 0);
     }
+    pause_at_hits(store).await;
     wake(store)
 }
 

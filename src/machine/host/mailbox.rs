@@ -88,8 +88,8 @@ pub(super) async fn pause_behind_hits(store: &mut (impl AsContextMut<Data = Runn
     }
 }
 
-/// Gives the store what it keeps a copy of and has changed while it slept: the memory's size, the breakpoints;
-/// and, in a new turn, its ticks.
+/// Gives the store what it keeps a copy of and has changed while it slept: the memory's size, the
+/// breakpoints; and, in a new turn, its ticks.
 pub(super) fn wake(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<()> {
     let data = store.as_context().data();
     let (turn, budget) = {
@@ -108,13 +108,13 @@ pub(super) fn wake(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime
             memory.grow(&mut *store, pages - known)?;
         }
     }
-    if let Some(globals) = globals {
-        if turn != known_turn {
-            globals.ticks.set(&mut *store, Val::I32(budget))?;
-            let mut context = store.as_context_mut();
-            let data = context.data_mut();
-            (data.turn, data.granted) = (turn, budget);
-        }
+    if let Some(globals) = globals
+        && turn != known_turn
+    {
+        globals.ticks.set(&mut *store, Val::I32(budget))?;
+        let mut context = store.as_context_mut();
+        let data = context.data_mut();
+        (data.turn, data.granted) = (turn, budget);
     }
     breaks::sync(store)
 }

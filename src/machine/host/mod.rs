@@ -261,7 +261,7 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
         }
         // By far the most called: at its own type, which the contract fixes.
         ImportKind::ClockMonotonic => linker.func_wrap("env", name, device::clock).map(|_| ()),
-        ImportKind::HvcPut => define_sync(linker, "env", name, ty, device::hvc_put),
+        ImportKind::HvcPut => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_put(c, p))),
         ImportKind::HvcGet => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_get(c, p))),
         ImportKind::RandomGetBytes => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::random(c, p))),
         ImportKind::AbsentSyscall => define_sync(linker, "env", name, ty, device::absent_syscall),

@@ -110,7 +110,7 @@ pub(super) fn arrived(
     if start == 0 {
         return Ok(true);
     }
-    let depth = depth(store);
+    let depth = depth(store, &shared.images.borrow());
     Ok(match kind {
         StepKind::Instruction => true,
         StepKind::Out => depth < start,

@@ -218,6 +218,7 @@ pub(super) async fn instantiate(
         let data = context.data();
         data.shared.core.borrow_mut().instantiated(data.me, &image.original, data_start);
     }
+    super::pause_at_hits(store).await;
     // An image without a stack never has it moved.
     let stack_pointer = match stack_pointer {
         Some(global) => global,

@@ -12,7 +12,7 @@ fn memory() -> GuestMemory {
 }
 
 fn set(memory: &GuestMemory) -> WatchSet {
-    WatchSet::new(memory.clone(), Variant { stores: true, loads: true, debug: false }).unwrap()
+    WatchSet::new(memory.clone(), Variant { stores: true, loads: true, ..Variant::default() }).unwrap()
 }
 
 fn spec(address: u64, len: u64, kind: WatchKind) -> WatchSpec {
