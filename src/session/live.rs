@@ -115,6 +115,11 @@ impl<L: Link> Live<L> {
         self.send(&ToMachine::Quit)
     }
 
+    /// The way to the machine.
+    pub fn link(&self) -> &L {
+        &self.link
+    }
+
     fn lost(&mut self, error: &io::Error) -> InferiorError {
         let text = self.gone.get_or_insert_with(|| error.to_string());
         InferiorError::Gone(text.clone())

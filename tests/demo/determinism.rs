@@ -55,6 +55,13 @@ fn what_only_observes_changes_nothing() {
             c.policy = policy;
             c.watch = vec![WatchRange { address: 0x11000, len: 0x400 }];
         });
+        for stores in [false, true] {
+            let debugged = totals(|c| {
+                (c.policy, c.store_checks) = (policy, stores);
+                c.engine.debug = true;
+            });
+            assert_eq!(plain, debugged, "{policy:?} for a debugger, store checks: {stores}");
+        }
         assert!(watched.events.iter().any(|e| matches!(e, wkdb_tracer::Event::Watch(_))), "nothing was watched");
         assert_eq!(plain, checked, "{policy:?} with store checks");
         assert_eq!(plain, slow_code, "{policy:?} without optimisation");

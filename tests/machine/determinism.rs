@@ -252,6 +252,13 @@ proptest! {
             });
             prop_assert!(watched.3 >= 2 * cpus.len());
             prop_assert_eq!((&first.0, &first.1, &first.2), (&watched.0, &watched.1, &watched.2), "watched, {:?}", policy);
+            for stores in [false, true] {
+                let debugged = run(&kernel, |config| {
+                    base(config);
+                    (config.engine.debug, config.store_checks) = (true, stores);
+                });
+                prop_assert_eq!(&first, &debugged, "for a debugger, store checks: {}, {:?}", stores, policy);
+            }
             // Few slices of few ticks can be drawn alike.
             if slice > 16 && first.0.slices > 4 {
                 let other = run(&kernel, |config| {

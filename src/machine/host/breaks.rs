@@ -17,6 +17,9 @@ use super::life::guest_fault;
 use super::step::{self, Plan};
 use super::{RunnerData, Shared, Unwind, charge, pause};
 
+/// Functions in which steps leave their breakpoints for the next step, at most.
+const MAX_STEPPED: usize = 64;
+
 /// What a store knows of the debugger.
 #[derive(Default)]
 pub(super) struct StoreDebug {
@@ -24,8 +27,10 @@ pub(super) struct StoreDebug {
     version: u64,
     /// The step that the code is ready for.
     step_number: u64,
-    /// Where breakpoints are set.
+    /// Where breakpoints are set one by one.
     armed: BTreeSet<CodeAddress>,
+    /// Functions that have one at every instruction: those that steps came to, one after the other.
+    stepped: BTreeSet<(ModuleId, u32)>,
     pub(super) plan: Plan,
     /// Where the runner said that it is, if that is not what its code says: behind the instruction that is under way.
     pub(super) shown: Option<CodeAddress>,
@@ -134,7 +139,7 @@ pub(super) fn sync(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime
     };
     let mut context = store.as_context_mut();
     let known = &mut context.data_mut().debug;
-    if same_version && stepping && plan.places == known.plan.places {
+    if same_version && stepping && plan.waits_as(&known.plan) {
         known.plan = plan;
         return Ok(());
     }
@@ -155,25 +160,41 @@ pub(super) fn arm(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sha
     let mut context = store.as_context_mut();
     let me = context.data().me;
     let known = &mut context.data_mut().debug;
+    let function = known.plan.function;
+    let outgrown = function.is_none() || known.stepped.len() >= MAX_STEPPED;
+    let left = if outgrown { std::mem::take(&mut known.stepped) } else { BTreeSet::new() };
+    let entered = function.filter(|&function| known.stepped.insert(function));
+    let images = shared.images.borrow();
+    // What has one at every instruction needs no more: a step into a function and out of it changes nothing then.
+    let covered = |place: &CodeAddress| {
+        let function = images.get(place.module).and_then(|image| image.code().function_at(place.offset));
+        function.is_some_and(|function| known.stepped.contains(&(place.module, function)))
+    };
     let wanted: BTreeSet<CodeAddress> = {
         let core = shared.core.borrow();
         let places = core.debug.breakpoints.places(me).chain(known.plan.places.iter().copied());
-        places.filter(|place| modules.contains(&place.module)).collect()
+        places.filter(|place| modules.contains(&place.module) && !covered(place)).collect()
     };
     let armed = std::mem::replace(&mut known.armed, wanted.clone());
-    if armed == wanted {
+    if armed == wanted && left.is_empty() && entered.is_none() {
         return Ok(());
     }
-    let images = shared.images.borrow();
+    let Some(mut edit) = context.edit_breakpoints() else { return Ok(()) };
     let code = |address: &CodeAddress| {
         let image = images.get(address.module)?;
         Some((image.module(), ModulePC::new(image.map()?.rewritten(address.offset)?)))
     };
-    let Some(mut edit) = context.edit_breakpoints() else { return Ok(()) };
+    let whole = |&(module, function): &(ModuleId, u32)| step::instructions(&images, module, function);
     for (module, pc) in armed.difference(&wanted).filter_map(code) {
         edit.remove_breakpoint(module, pc)?;
     }
+    for (module, pc) in left.iter().flat_map(whole).filter_map(|address| code(&address)) {
+        edit.remove_breakpoint(module, pc)?;
+    }
     for (module, pc) in wanted.difference(&armed).filter_map(code) {
+        edit.add_breakpoint(module, pc)?;
+    }
+    for (module, pc) in entered.iter().flat_map(whole).filter_map(|address| code(&address)) {
         edit.add_breakpoint(module, pc)?;
     }
     Ok(())
