@@ -141,6 +141,9 @@ fn frames_of_other_tasks_are_read_without_selecting_them() {
     assert_eq!(talk.ask(&local), "29000000");
     talk.ask("Hg3");
     assert_eq!(talk.ask(&local), "29000000", "a task without frames");
+    // A line of a cache, which begins where no frame is.
+    let line = talk.ask(&format!("m{:x},200", (cfa - 24) & !0x1ff));
+    assert!(line.contains("29000000"), "{line}");
 }
 
 #[test]
