@@ -322,6 +322,22 @@ fn stops_and_ends_are_told_as_signals_and_exits() {
 }
 
 #[test]
+fn a_module_that_was_loaded_is_told_before_the_stop() {
+    let mut fake = Fake::new();
+    fake.script.extend([StopReason::Step, StopReason::Step]);
+    let mut talk = Talk::new(fake);
+    talk.ask("qXfer:libraries:read::0,100");
+    talk.fake.modules = 2;
+    assert_eq!(talk.ask("vCont;c"), "T05thread:1;library:;");
+    assert_eq!(talk.fake.resumed.len(), 1);
+    // The client goes on, but the machine has stopped for another reason.
+    assert!(talk.ask("vCont;c").starts_with("T05thread:1;05:"));
+    assert_eq!(talk.fake.resumed.len(), 1);
+    assert!(talk.ask("vCont;c").starts_with("T05thread:1;05:"));
+    assert_eq!(talk.fake.resumed.len(), 2);
+}
+
+#[test]
 fn ctrl_c_stops_a_running_machine_and_nothing_else() {
     let mut talk = Talk::new(Fake::new());
     assert_eq!(talk.send(b"\x03"), "", "it is stopped");
