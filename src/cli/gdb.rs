@@ -11,7 +11,7 @@ use anyhow::Context;
 use tempfile::TempDir;
 use wkdb_debugger::companion::layout::Layout;
 use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, build_kernel, code_len, word_size};
-use wkdb_debugger::gdb::{BasicCommands, BuildCompanions, Companions, Server, ServerError, ServerParts};
+use wkdb_debugger::gdb::{BasicCommands, BuildCompanions, Companions, KernelNames, Server, ServerError, ServerParts};
 use wkdb_debugger::inferior::Inferior;
 use wkdb_tracer::ModuleId;
 
@@ -47,7 +47,11 @@ pub(super) fn serve(address: GdbAddress, store: Option<CodeStore>) -> Result<Ser
     let companions = KeptCompanions { store, build: BuildCompanions, temporary: None, paths: HashMap::new() };
     Server::bind(
         address.0,
-        ServerParts { companions: Box::new(companions), monitor: Box::new(BasicCommands), names: None },
+        ServerParts {
+            companions: Box::new(companions),
+            monitor: Box::new(BasicCommands),
+            names: Some(Box::new(KernelNames::default())),
+        },
     )
 }
 

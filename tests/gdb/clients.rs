@@ -193,6 +193,7 @@ fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
                 "step",
                 "stepi",
                 "info threads",
+                "delete",
                 "watch jiffies_64",
                 "continue",
                 "continue",

@@ -51,6 +51,8 @@ pub(super) struct Link {
     attaching: bool,
     /// What has to be sent.
     pub(super) out: Vec<u8>,
+    /// The machine has stopped, but the client was told only of new modules: the stop is its next reply.
+    withheld: bool,
     /// The last reply, for a client that did not get it.
     last: Vec<u8>,
 }
@@ -71,6 +73,7 @@ impl Link {
             queue: VecDeque::new(),
             attaching,
             out: Vec::new(),
+            withheld: false,
             last: Vec::new(),
         })
     }
@@ -138,6 +141,13 @@ impl Link {
     }
 
     fn run(&mut self, resume: &Resume, shared: &mut Shared, inferior: &mut dyn Inferior) -> Result<(), InferiorError> {
+        if std::mem::take(&mut self.withheld)
+            && let Status::Stopped(stop) = inferior.status().clone()
+        {
+            self.session.waiting = true;
+            self.stopped(&stop, shared, inferior);
+            return Ok(());
+        }
         let mut resume = resume.clone();
         if self.steps_off_breakpoint(&resume, shared, inferior) {
             resume.who = Who::All;
@@ -165,6 +175,15 @@ impl Link {
     pub(super) fn stopped(&mut self, stop: &Stop, shared: &mut Shared, inferior: &mut dyn Inferior) {
         if self.session.waiting {
             self.session.waiting = false;
+            if let Err(error) = shared.view.refresh(inferior) {
+                log::warn!("gdb is told less: {error}");
+            }
+            if self.session.client == Client::Gdb && self.session.has_new_modules(&shared.view) {
+                // It reads the list, sets breakpoints in there that it could not set before, and goes on.
+                self.withheld = true;
+                let thread = stop::thread(stop, &mut shared.view, inferior);
+                return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
+            }
             if self.session.client == Client::Gdb {
                 for problem in shared.files.take_problems() {
                     self.say(&format!("no symbols: {problem}"));
@@ -172,9 +191,6 @@ impl Link {
                 if let Some(text) = stop::explanation(&stop.reason) {
                     self.say(&text);
                 }
-            }
-            if let Err(error) = shared.view.refresh(inferior) {
-                log::warn!("gdb is told less: {error}");
             }
             let mut points = std::mem::take(&mut self.session.points);
             let reply = self.session.stopped(stop, &mut shared.face(inferior, &mut points));

@@ -22,6 +22,7 @@ mod link;
 mod lldb;
 mod modules;
 mod monitor;
+mod names;
 mod points;
 mod registers;
 mod server;
@@ -38,6 +39,7 @@ mod tests;
 
 pub use files::{BuildCompanions, Companions};
 pub use monitor::{BasicCommands, MonitorCommands};
+pub use names::KernelNames;
 pub use server::{Server, ServerError, ServerEvent, ServerParts};
 pub use threads::{TaskName, TaskNames};
 

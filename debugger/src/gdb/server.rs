@@ -55,6 +55,9 @@ pub enum ServerEvent {
 /// How much may wait to be sent before nothing more is read.
 const MAX_UNSENT: usize = 1 << 24;
 
+/// How many clients wait to be told that there is another.
+const MAX_REFUSED: usize = 8;
+
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
@@ -67,6 +70,8 @@ pub struct Server {
     listener: TcpListener,
     connection: Option<Connection>,
     shared: Shared,
+    /// Clients that came while there was another, until they have been told.
+    refused: Vec<TcpStream>,
     /// Set by clients that left while the machine ran.
     leftovers: Points,
     /// The machine has stopped, or will stop, only so that a client that is gone can be cleaned up after.
@@ -88,6 +93,7 @@ impl Server {
         Ok(Server {
             listener,
             connection: None,
+            refused: Vec::new(),
             shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
             leftovers: Points::default(),
             release: false,
@@ -111,7 +117,8 @@ impl Server {
     pub fn fds(&self) -> Vec<(BorrowedFd<'_>, bool)> {
         let client = self.connection.as_ref();
         let client = client.map(|client| (client.stream.as_fd(), !client.link.out.is_empty()));
-        std::iter::once((self.listener.as_fd(), false)).chain(client).collect()
+        let refused = self.refused.iter().map(|stream| (stream.as_fd(), false));
+        std::iter::once((self.listener.as_fd(), false)).chain(client).chain(refused).collect()
     }
 
     /// Takes and answers what has come. Never waits.
@@ -121,6 +128,7 @@ impl Server {
         self.accept(inferior, &mut events);
         // A client often sends its first packet at once.
         self.serve(inferior, &mut events);
+        self.refused.retain_mut(|stream| !is_told(stream));
         events
     }
 
@@ -155,7 +163,9 @@ impl Server {
         // Whatever else accepting may fail with is about a client that is gone again.
         while let Ok((stream, peer)) = self.listener.accept() {
             if self.connection.is_some() {
-                refuse(&stream);
+                if stream.set_nonblocking(true).is_ok() && self.refused.len() < MAX_REFUSED {
+                    self.refused.push(stream);
+                }
                 events.push(ServerEvent::Refused(peer));
                 continue;
             }
@@ -270,12 +280,20 @@ impl Server {
     }
 }
 
-/// Tells a client that there is one already, in a way that gdb shows: as the answer to its first packet.
-fn refuse(mut stream: &TcpStream) {
-    let words = packet(b"E.another debugger is attached: it has to detach first");
-    let _ = stream.set_nonblocking(true);
-    let _ = stream.write(&[b"+", words.as_slice()].concat());
-    let _ = stream.shutdown(std::net::Shutdown::Write);
-    // What is unread when a socket closes resets the connection, and the words would be lost.
-    let _ = stream.read(&mut [0; 0x1000]);
+/// Tells a client that there is one already, as the answer to its first packet: so gdb shows it. True when it has been
+/// told, or is gone.
+fn is_told(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 0x1000]) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
+        // The `+` that clients begin with.
+        Ok(1) => false,
+        Ok(0) | Err(_) => true,
+        Ok(_) => {
+            let words = packet(b"E.another debugger is attached: it has to detach first");
+            // It takes these few bytes, or nobody reads them.
+            let _ = stream.write(&[b"+", words.as_slice()].concat());
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            false
+        }
+    }
 }

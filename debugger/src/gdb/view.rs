@@ -199,13 +199,12 @@ impl View {
             return Ok(asked);
         }
         let word = self.modules.layout().word();
-        for task in self.tasks(inferior)?.iter() {
-            let runner = task.context.runner;
-            if Stack::is_window_of(runner, address, word) && covers(self, inferior, tid(runner)) {
-                return Ok(tid(runner));
-            }
-        }
-        Ok(asked)
+        let tasks = self.tasks(inferior)?;
+        let runners = tasks.iter().filter(|task| task.started).map(|task| task.context.runner);
+        let near: Vec<Tid> = runners.filter(|&runner| Stack::is_window_of(runner, address, word)).map(tid).collect();
+        // Reads by whole lines of a cache begin below the frames.
+        let owner = near.iter().copied().find(|&tid| covers(self, inferior, tid)).or(near.first().copied());
+        Ok(owner.unwrap_or(asked))
     }
 
     fn globals(

@@ -45,6 +45,8 @@ pub(crate) struct Fake {
     /// How the machine was made to go on.
     pub(crate) resumed: Vec<Resume>,
     pub(crate) history: bool,
+    /// How many modules there are, all the same.
+    pub(crate) modules: u32,
     globals: Vec<WasmValue>,
     notices: VecDeque<Notice>,
     next_id: u32,
@@ -108,6 +110,7 @@ impl Fake {
             watches: BTreeMap::new(),
             resumed: Vec::new(),
             history: false,
+            modules: 1,
             globals: vec![WasmValue::I32(4080), WasmValue::I64(7)],
             notices: VecDeque::new(),
             next_id: 1,
@@ -183,11 +186,11 @@ impl Inferior for Fake {
 
     fn module(&mut self, module: ModuleId) -> Result<Arc<[u8]>> {
         let none = InferiorError::NoCode(CodeAddress { module, offset: CodeOffset(0) });
-        if module == ModuleId::KERNEL { Ok(Arc::clone(&self.module)) } else { Err(none) }
+        if module.0 < self.modules { Ok(Arc::clone(&self.module)) } else { Err(none) }
     }
 
     fn module_count(&mut self) -> Result<u32> {
-        Ok(1)
+        Ok(self.modules)
     }
 
     fn tasks(&mut self) -> Result<Vec<TaskInfo>> {

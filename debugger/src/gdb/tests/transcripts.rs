@@ -141,6 +141,9 @@ fn frames_of_other_tasks_are_read_without_selecting_them() {
     assert_eq!(talk.ask(&local), "29000000");
     talk.ask("Hg3");
     assert_eq!(talk.ask(&local), "29000000", "a task without frames");
+    // A line of a cache, which begins where no frame is.
+    let line = talk.ask(&format!("m{:x},200", (cfa - 24) & !0x1ff));
+    assert!(line.contains("29000000"), "{line}");
 }
 
 #[test]
@@ -316,6 +319,22 @@ fn stops_and_ends_are_told_as_signals_and_exits() {
     talk.ask("?");
     talk.ask("vCont;c");
     insta::assert_snapshot!(talk.transcript());
+}
+
+#[test]
+fn a_module_that_was_loaded_is_told_before_the_stop() {
+    let mut fake = Fake::new();
+    fake.script.extend([StopReason::Step, StopReason::Step]);
+    let mut talk = Talk::new(fake);
+    talk.ask("qXfer:libraries:read::0,100");
+    talk.fake.modules = 2;
+    assert_eq!(talk.ask("vCont;c"), "T05thread:1;library:;");
+    assert_eq!(talk.fake.resumed.len(), 1);
+    // The client goes on, but the machine has stopped for another reason.
+    assert!(talk.ask("vCont;c").starts_with("T05thread:1;05:"));
+    assert_eq!(talk.fake.resumed.len(), 1);
+    assert!(talk.ask("vCont;c").starts_with("T05thread:1;05:"));
+    assert_eq!(talk.fake.resumed.len(), 2);
 }
 
 #[test]
