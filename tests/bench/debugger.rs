@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest::{Failure, config, median, run};
+use wkdb::code_cache::compile::find_or_compile;
+use wkdb::code_cache::{CodeStore, Role, Variant};
 use wkdb::condition::Condition;
 use wkdb::demo::linux::LinuxFiles;
-use wkdb::machine::engine::EngineOptions;
+use wkdb::machine::engine::{self, EngineOptions};
 use wkdb::machine::{Command, Machine, MachineConfig, Output, Port, Request};
 use wkdb::process::MachineProcess;
 use wkdb::session::Live;
@@ -180,9 +182,6 @@ fn live(what: &str, config: &MachineConfig, function: &str) -> Result<(), Failur
     let looked = start.elapsed();
     line(&format!("{what}: {frames} frames of {tasks} tasks with locals"), "", &format!("{:.1?}", looked));
     let id = live.link().id();
-    if std::env::var_os("WKDB_BENCH_SMAPS").is_some() {
-        std::fs::copy(format!("/proc/{id}/smaps"), "/tmp/smaps")?;
-    }
     let rollup = std::fs::read_to_string(format!("/proc/{id}/smaps_rollup"))?;
     let mib = |name: &str| {
         let field = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
@@ -195,6 +194,26 @@ fn live(what: &str, config: &MachineConfig, function: &str) -> Result<(), Failur
         mib("Private_Dirty:") + mib("Private_Clean:"),
     );
     line(&format!("{what}: memory with {tasks} tasks"), "≤ 400 MB", &measured);
+    Ok(())
+}
+
+/// How long it takes to compile a kernel, on all cores, and how large the code is.
+fn compile_times(what: &str, kernel: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(kernel)?;
+    for debug in [false, true] {
+        let engine = engine::compiling(EngineOptions { debug, ..EngineOptions::default() })?;
+        let variant = Variant { debug, ..Variant::default() };
+        let folder = tempfile::tempdir()?;
+        let store = CodeStore::open_at(folder.path(), u64::MAX)?;
+        let code = find_or_compile(&engine, &bytes, Role::Kernel, variant, Some(&store))?;
+        let mut size = 0;
+        for file in std::fs::read_dir(folder.path())? {
+            size += file?.metadata()?.len();
+        }
+        let took = code.compiled_in.unwrap_or_default().as_secs_f64();
+        let variant = if debug { "debug" } else { "fast" };
+        line(&format!("{what}: compile the {variant} variant"), "", &format!("{took:.1} s, {} MB", size >> 20));
+    }
     Ok(())
 }
 
@@ -215,6 +234,7 @@ fn main() -> Result<(), Failure> {
     linux.initrd = Some(files.initramfs());
     linux.script = Some("expect \"\\n# \"\n".to_owned());
     linux.until.push(Condition::Script);
+    compile_times("Linux", &files.kernel())?;
     variants(rounds, "Linux: boot to its prompt", &linux)?;
     steps_here("Linux: instruction steps a second", &linux, "vsnprintf")?;
     live("Linux in the debug variant", &linux, "vsnprintf")
