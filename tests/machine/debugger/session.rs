@@ -34,6 +34,8 @@ impl Port for Socket {
             Output::Console(bytes) => FromMachine::Console(bytes),
             Output::Event(event) => FromMachine::Event(Box::new(event)),
             Output::Module { module, bytes } => FromMachine::Module(module, bytes),
+            Output::At(position) => FromMachine::At(position),
+            Output::Took(entry) => FromMachine::Took(entry),
             Output::Stopped(stop) => FromMachine::Stopped(Box::new(stop)),
             Output::Answer { id, answer } => FromMachine::Answer(id, answer),
             Output::Ended(outcome, totals) => FromMachine::Ended(Box::new(outcome), Box::new(totals)),
