@@ -38,7 +38,9 @@ pub enum Role {
 pub struct Variant {
     /// Checks after stores.
     pub stores: bool,
-    /// For an engine with [`EngineOptions::debug`](crate::machine::engine::EngineOptions): the host may stop the guest at any instruction.
+    /// Checks after loads as well as stores.
+    pub loads: bool,
+    /// For a debugger, with an engine that is for one: the host may stop the guest at any instruction.
     pub debug: bool,
 }
 
@@ -171,6 +173,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         },
         host_start: true,
         stores: variant.stores,
+        loads: variant.loads,
         runtime_globals: match role {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,

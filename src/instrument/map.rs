@@ -124,9 +124,11 @@ impl OffsetMap {
     }
 
     /// The index in the original module of the function that has index `rewritten` in the rewritten one. `None` for
-    /// the functions that the rewritten module imports from the workbench.
+    /// the functions that the rewritten module imports from the workbench, and for those that were added to it.
     pub fn original_function(&self, rewritten: u32) -> Option<u32> {
+        let defined = |index: u32| index.checked_sub(self.imported_functions).map(|slot| slot as usize);
         unshift(rewritten, self.imported_functions, self.added_functions)
+            .filter(|&index| defined(index).is_none_or(|slot| slot < self.functions.len()))
     }
 
     /// The index in the rewritten module of a function of the original one.

@@ -14,9 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use wkdb_debugger::inferior::{
-    BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, WatchSpec, Who,
-};
+use wkdb_debugger::inferior::{BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, Who};
 use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
@@ -24,6 +22,7 @@ use super::core::Output;
 use super::debug::{Answer, Answered, Request};
 use super::executor::{Command, Machine, Port, poll};
 use super::host::not_compiled;
+use super::watch::WatchError;
 
 /// How long a stopped machine waits for a command at once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -195,7 +194,9 @@ impl Machine {
             Request::ReadMemory { address, len } => self.read_memory(address, len),
             Request::WriteMemory { address, bytes } => {
                 self.must_be_stopped()?;
-                self.write_memory(address, &bytes)
+                let len = bytes.len() as u64;
+                let written = self.write_memory(address, &bytes);
+                written.map(|()| Answer::Done).map_err(|_| InferiorError::NoMemory { address, len })
             }
             Request::InsertBreakpoint(spec) => {
                 self.must_be_stopped()?;
@@ -211,11 +212,15 @@ impl Machine {
             }
             Request::InsertWatch(spec) => {
                 self.must_be_stopped()?;
-                self.insert_watch(&spec)
+                let (address, len) = (spec.address, spec.len);
+                self.insert_watch(spec).map(Answer::Watch).map_err(|error| match error {
+                    WatchError::Outside { .. } => InferiorError::NoMemory { address, len },
+                    other => InferiorError::Refused(other.to_string()),
+                })
             }
             Request::RemoveWatch(id) => {
                 self.must_be_stopped()?;
-                self.shared.core.borrow_mut().watches.remove(id);
+                self.remove_watch(id);
                 Ok(Answer::Done)
             }
             Request::Resume(resume) => self.go_on(resume),
@@ -256,15 +261,6 @@ impl Machine {
         Ok(Answer::Bytes(bytes))
     }
 
-    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Answered {
-        let len = bytes.len() as u64;
-        let mut core = self.shared.core.borrow_mut();
-        let core = &mut *core;
-        core.memory.write(address, bytes).map_err(|_| InferiorError::NoMemory { address, len })?;
-        core.refresh_watches(address, len);
-        Ok(Answer::Done)
-    }
-
     fn insert_breakpoint(&mut self, spec: BreakpointSpec) -> Answered {
         if !self.shared.debugging {
             return Err(not_compiled());
@@ -278,20 +274,6 @@ impl Machine {
         core.debug.version += 1;
         let address = CodeAddress { offset, ..spec.address };
         Ok(Answer::Breakpoint(core.debug.breakpoints.insert(BreakpointSpec { address, ..spec })))
-    }
-
-    fn insert_watch(&mut self, spec: &WatchSpec) -> Answered {
-        let (address, len) = (spec.address, spec.len);
-        let limit = self.shared.memory.limit();
-        if len == 0 || address.checked_add(len).is_none_or(|end| end > limit) {
-            return Err(InferiorError::NoMemory { address, len });
-        }
-        let mut core = self.shared.core.borrow_mut();
-        if !core.config.variant().stores {
-            let text = "the guest's code was compiled without store checks: start it with watches to have them";
-            return Err(InferiorError::Refused(text.to_owned()));
-        }
-        Ok(Answer::Watch(core.insert_watch(spec)))
     }
 
     fn go_on(&mut self, resume: Resume) -> Answered {

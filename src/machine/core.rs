@@ -4,7 +4,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wkdb_debugger::inferior::{Stop, WatchId, WatchSpec};
+use wkdb_debugger::inferior::Stop;
 use wkdb_tracer::recording;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
@@ -17,8 +17,9 @@ use super::debug::{Answered, Debug};
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
-use super::watch::WatchSet;
+use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
+use crate::contract::active_data;
 
 /// Lines of the console shown with an `expect` that failed.
 const TAIL_LINES: usize = 12;
@@ -102,7 +103,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(config: MachineConfig, memory: GuestMemory, initrd: Option<Vec<u8>>, console: Console) -> Self {
+    pub(super) fn new(
+        config: MachineConfig,
+        memory: GuestMemory,
+        initrd: Option<Vec<u8>>,
+        console: Console,
+        watches: WatchSet,
+    ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         // The schedule draws from stream 0.
         random.set_stream(1);
@@ -114,7 +121,7 @@ impl Core {
             initrd,
             runners: Runners::default(),
             console,
-            watches: WatchSet::default(),
+            watches,
             now: GuestTime(0),
             ticks: Tick(0),
             turn: 0,
@@ -263,38 +270,56 @@ impl Core {
         action: &str,
     ) -> Result<(), OutOfBounds> {
         self.memory.write(address, bytes)?;
-        self.stored(runner, address, bytes.len() as u64, || Writer::Host { action: action.to_owned() });
+        let access = Access::Write { address, len: bytes.len() as u64 };
+        self.accessed(runner, access, Writer::Host { action: action.to_owned() });
         Ok(())
     }
 
-    /// `len` bytes at `address` were just stored: tells of every watch they touch.
-    pub(super) fn stored(&mut self, runner: Option<RunnerId>, address: u64, len: u64, writer: impl FnOnce() -> Writer) {
+    /// The host has read guest memory on the guest's behalf.
+    pub(super) fn host_read(&mut self, runner: RunnerId, address: u64, len: u64, action: &str) {
+        let access = Access::Read { address, len };
+        self.accessed(Some(runner), access, Writer::Host { action: action.to_owned() });
+    }
+
+    /// A module was just instantiated: tells of the watches that its active data segments touched.
+    pub(super) fn instantiated(&mut self, runner: RunnerId, module: &[u8], memory_base: u64) {
         if self.watches.is_empty() {
             return;
         }
-        let memory = &self.memory;
-        let read =
-            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
-        let touched = self.watches.touched(address..address.saturating_add(len), read);
-        if touched.is_empty() {
+        for data in active_data(module, memory_base) {
+            let access = Access::Write { address: data.start, len: data.end - data.start };
+            self.accessed(Some(runner), access, Writer::Host { action: "data segments".to_owned() });
+        }
+    }
+
+    /// Memory was just accessed: tells of every watch that it touched. The hits of watches that want the machine to stop
+    /// are not told of: they stop it when the runner comes to where it can.
+    pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: Writer) {
+        if !self.watches.overlaps(access) {
             return;
         }
         let context = runner.map(|r| self.context(r));
-        let writer = writer();
-        for touched in touched {
+        let place = match &writer {
+            Writer::Guest { stack } => stack.first().map(|frame| frame.address),
+            Writer::Host { .. } => None,
+        };
+        let who = Who { runner, cpu: context.as_ref().map(|c| c.cpu), place };
+        for touched in self.watches.touched(access, &who) {
             let hit = WatchHit {
                 watch: touched.watch.0,
+                kind: touched.kind,
                 address: touched.address,
                 old: touched.old,
                 new: touched.new,
-                store_address: address,
-                store_len: len,
+                store_address: touched.access.start,
+                store_len: touched.access.end - touched.access.start,
                 writer: writer.clone(),
                 context: context.clone(),
             };
-            match touched.stop {
+            // With nobody there to let it go on, nothing stops.
+            match touched.stop && self.debug.attached {
                 true => self.debug.hits.push((touched.watch, hit)),
-                false => self.output.push(Output::Event(Event::Watch(hit))),
+                false => self.tell(Event::Watch(hit)),
             }
         }
     }
@@ -304,23 +329,6 @@ impl Core {
         let runner = self.runners.get(id)?;
         let holds_cpu = self.runners.holder(runner.cpu) == Some(id);
         Some(RunnerReport { context: self.context(id), state: runner.state, holds_cpu, stack })
-    }
-
-    /// Watches memory; gives the watch's name.
-    pub(super) fn insert_watch(&mut self, spec: &WatchSpec) -> WatchId {
-        let len = self.memory.size().saturating_sub(spec.address).min(spec.len);
-        let mut contents = self.memory.read_vec(spec.address, len).unwrap_or_default();
-        // What the memory does not have yet is zero when it has it.
-        contents.resize(spec.len as usize, 0);
-        self.watches.insert(spec, contents)
-    }
-
-    /// Memory was changed in a way that watches do not see.
-    pub(super) fn refresh_watches(&mut self, address: u64, len: u64) {
-        let memory = &self.memory;
-        let read =
-            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
-        self.watches.touched(address..address.saturating_add(len), read);
     }
 
     /// What the run amounts to so far.

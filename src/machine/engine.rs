@@ -76,11 +76,12 @@ pub fn compiling(options: EngineOptions) -> wasmtime::Result<Engine> {
     Engine::new(&config(options))
 }
 
-/// An engine that runs a machine on `memory`, and compiles what the guest loads on the calling thread.
+/// An engine that runs a machine on `memory`, with what is watched on `watch_map`, and compiles what the guest loads on the calling thread.
 ///
 /// # Errors
 ///
 /// Where Wasmtime does not support the host.
-pub fn running(options: EngineOptions, memory: &GuestMemory) -> wasmtime::Result<Engine> {
-    Engine::new(config(options).parallel_compilation(false).with_host_memory(memory.creator()))
+pub fn running(options: EngineOptions, memory: &GuestMemory, watch_map: &GuestMemory) -> wasmtime::Result<Engine> {
+    let creator = memory.creator(watch_map);
+    Engine::new(config(options).parallel_compilation(false).with_host_memory(creator))
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wkdb_debugger::inferior::StopReason;
+use wkdb_debugger::inferior::{StopReason, WatchId, WatchSpec};
 use wkdb_tracer::recording::OpenError;
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
@@ -17,12 +17,13 @@ use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
+use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
 use super::journal::{Journal, JournalConfig};
-use super::memory::{GuestMemory, MemoryError};
+use super::memory::{GuestMemory, MemoryError, OutOfBounds};
 use super::table::Table;
-use super::{engine, watch::WatchSet};
+use super::watch::{WatchError, WatchSet};
 use crate::code_cache::{CodeError, CodeStore, Role, compile};
 use crate::condition::Condition;
 use crate::contract::{ContractError, KernelModule};
@@ -97,21 +98,9 @@ pub enum MachineError {
     /// The input script has a mistake.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// A watch without a byte.
-    #[error("a watched range of 0 bytes at {0:#x}: give a length of at least 1")]
-    EmptyWatch(u64),
-    /// A watch of what is no memory.
-    #[error(
-        "a watched range of {len} bytes at {address:#x} is outside: the guest's memory can grow to {limit:#x} bytes"
-    )]
-    WatchOutside {
-        /// Its first byte.
-        address: u64,
-        /// Its length in bytes.
-        len: u64,
-        /// The most bytes that the guest's memory can have.
-        limit: u64,
-    },
+    /// Something cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// The recording cannot be replayed.
     #[error("{}: {error}", path.display())]
     Recording {
@@ -161,16 +150,10 @@ fn journal(config: &JournalConfig) -> Result<Journal, MachineError> {
     Journal::new(config).map_err(|error| MachineError::Recording { path, error })
 }
 
-fn watches(config: &MachineConfig, limit: u64) -> Result<WatchSet, MachineError> {
-    let mut watches = WatchSet::default();
-    for &WatchRange { address, len } in &config.watch {
-        if len == 0 {
-            return Err(MachineError::EmptyWatch(address));
-        }
-        let end = address.checked_add(len).filter(|&end| end <= limit);
-        let end = end.ok_or(MachineError::WatchOutside { address, len, limit })?;
-        // Guest memory is zero before the first instruction.
-        watches.add(address..end, vec![0; len as usize]);
+fn watches(config: &MachineConfig, memory: &GuestMemory) -> Result<WatchSet, MachineError> {
+    let mut watches = WatchSet::new(memory.clone(), config.variant())?;
+    for spec in config.watch.iter().map(WatchRange::spec).chain(config.watch_specs.iter().cloned()) {
+        watches.insert(spec)?;
     }
     Ok(watches)
 }
@@ -193,7 +176,8 @@ impl Machine {
         let memory = GuestMemory::new(module.memory.min_pages, module.memory.max_pages)?;
 
         let engine_error = |e: wasmtime::Error| MachineError::Engine(format!("{e:#}"));
-        let engine = engine::running(config.engine, &memory).map_err(engine_error)?;
+        let watches = watches(&config, &memory)?;
+        let engine = engine::running(config.engine, &memory, watches.map().memory()).map_err(engine_error)?;
         let variant = config.variant();
         let store = config.cache.as_ref().and_then(|cache| CodeStore::open_at(&cache.directory, cache.limit).ok());
         let code_error = |error| MachineError::Code { path: config.kernel.clone(), error };
@@ -209,10 +193,8 @@ impl Machine {
         });
         let console = Console::new(script, wanted);
         let journal = config.journal.as_ref().map(journal).transpose()?;
-        let watches = watches(&config, memory.limit())?;
         let debugging = variant.debug;
-        let mut core = Core::new(config, memory.clone(), initrd, console);
-        core.watches = watches;
+        let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -245,6 +227,32 @@ impl Machine {
     /// The guest's memory.
     pub fn memory(&self) -> &GuestMemory {
         &self.shared.memory
+    }
+
+    /// Watches a range of memory. Code sees it at its next access.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no memory, or the code was compiled without the checks that it needs.
+    pub fn insert_watch(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        self.shared.core.borrow_mut().watches.insert(spec)
+    }
+
+    /// Takes a watch away; false if there is none of that name.
+    pub fn remove_watch(&mut self, id: WatchId) -> bool {
+        self.shared.core.borrow_mut().watches.remove(id)
+    }
+
+    /// Writes guest memory behind the guest's back: no watch sees it.
+    ///
+    /// # Errors
+    ///
+    /// Where not all of it is memory; then nothing is written.
+    pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        self.shared.memory.write(address, bytes)?;
+        let changed = address..address.saturating_add(bytes.len() as u64);
+        self.shared.core.borrow_mut().watches.refresh(&changed);
+        Ok(())
     }
 
     /// The original bytes of a module of the guest's.

@@ -48,6 +48,11 @@ impl Image {
         self.code().code_at(&self.original, offset)
     }
 
+    /// A function's instructions; none of an imported one.
+    pub(super) fn instructions(&self, function: u32) -> Option<Rc<FunctionCode>> {
+        self.code().function(&self.original, function)
+    }
+
     /// The first instruction of a function that has a body.
     pub(super) fn entry(&self, function: u32) -> Option<CodeAddress> {
         Some(CodeAddress { module: self.id, offset: self.code().first(&self.original, function)? })

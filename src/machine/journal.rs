@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wkdb_tracer::recording::{Check, Ending, Entries, Entry, Intervention, OpenError, Position, Recording};
-use wkdb_tracer::{Event, GuestTime, Outcome, Tick, Writer};
+use wkdb_tracer::{Event, GuestTime, Outcome, Tick};
 
 use super::core::{Core, Output};
 
@@ -284,10 +284,9 @@ impl Core {
             Entry::Input(bytes) => self.console.type_in(bytes),
             Entry::Intervention(Intervention::Quit | Intervention::QuitInSlice) => self.stop(Outcome::Quit),
             Entry::Intervention(Intervention::WriteMemory { address, bytes }) => {
-                // As when it was recorded, a write outside of memory does nothing.
+                // As when it was recorded, a write outside of memory does nothing, and no watch sees one inside.
                 if self.memory.write(*address, bytes).is_ok() {
-                    let writer = || Writer::Host { action: "a debugger, as recorded".into() };
-                    self.stored(None, *address, bytes.len() as u64, writer);
+                    self.watches.refresh(&(*address..address.saturating_add(bytes.len() as u64)));
                 }
             }
             Entry::Intervention(Intervention::Only(_)) => {

@@ -40,3 +40,4 @@ pub use debug::{Answer, Answered, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
 pub use journal::JournalConfig;
 pub use schedule::Policy;
+pub use watch::WatchError;

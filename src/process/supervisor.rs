@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -33,8 +34,18 @@ impl MachineProcess {
     ///
     /// Where the process cannot be started.
     pub fn start(config: MachineConfig) -> io::Result<Self> {
+        Self::start_program(&std::env::current_exe()?, config)
+    }
+
+    /// The same of the program `wkdb` at this place, for programs that are not wkdb themselves. It must be of the same
+    /// version.
+    ///
+    /// # Errors
+    ///
+    /// Where the process cannot be started.
+    pub fn start_program(wkdb: &Path, config: MachineConfig) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(wkdb);
         let (variable, value) = ALLOCATOR;
         // Who sets it knows better.
         if std::env::var_os(variable).is_none() {
@@ -46,6 +57,11 @@ impl MachineProcess {
         let mut process = MachineProcess { child, socket };
         process.send(&ToMachine::Start { version: VERSION, config: Box::new(config) })?;
         Ok(process)
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Says something to the machine. Where the process is gone this does nothing: what [`MachineProcess::receive`]

@@ -12,7 +12,7 @@ use wkdb_debugger::inferior::{
 };
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
-use crate::machine::{Answer, MachineConfig, Request};
+use crate::machine::{Answer, Answered, MachineConfig, Request};
 use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
 
@@ -60,6 +60,16 @@ pub struct Live<L = MachineProcess> {
     modules: BTreeMap<ModuleId, Arc<[u8]>>,
     /// The machine's last words.
     gone: Option<String>,
+}
+
+/// What came from the machine.
+enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// A notice, which was queued.
+    Notice,
+    /// An answer.
+    Answer(u64, Answered),
 }
 
 impl Live {
@@ -115,6 +125,11 @@ impl<L: Link> Live<L> {
         self.send(&ToMachine::Quit)
     }
 
+    /// The way to the machine.
+    pub fn link(&self) -> &L {
+        &self.link
+    }
+
     fn lost(&mut self, error: &io::Error) -> InferiorError {
         let text = self.gone.get_or_insert_with(|| error.to_string());
         InferiorError::Gone(text.clone())
@@ -127,20 +142,21 @@ impl<L: Link> Live<L> {
         self.link.send(message).map_err(|error| self.lost(&error))
     }
 
-    /// The next message; notes what it says of the machine. Gives answers back.
-    fn hear(&mut self, wait: Option<Duration>) -> Result<Option<FromMachine>> {
+    /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
+    fn hear(&mut self, wait: Option<Duration>) -> Result<Heard> {
         if let Some(gone) = &self.gone {
             return Err(InferiorError::Gone(gone.clone()));
         }
         let message = self.link.receive(wait).map_err(|error| self.lost(&error))?;
         let notice = match message {
-            None | Some(FromMachine::Answer(..)) => return Ok(message),
+            None => return Ok(Heard::Nothing),
+            Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
             Some(FromMachine::Failed(error)) => {
                 self.gone = Some(error.clone());
                 return Err(InferiorError::Gone(error));
             }
             // Of a run that is recorded; nobody records here.
-            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Some(FromMachine::Console(Vec::new()))),
+            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Heard::Notice),
             Some(FromMachine::Console(bytes)) => Notice::Console(bytes),
             Some(FromMachine::Event(event)) => Notice::Event(event),
             Some(FromMachine::Module(module, bytes)) => {
@@ -157,8 +173,7 @@ impl<L: Link> Live<L> {
             }
         };
         self.notices.push_back(notice);
-        // Something came, and it was no answer.
-        Ok(Some(FromMachine::Console(Vec::new())))
+        Ok(Heard::Notice)
     }
 
     fn ask(&mut self, request: Request) -> Result<Answer> {
@@ -166,7 +181,7 @@ impl<L: Link> Live<L> {
         let id = self.requests;
         self.send(&ToMachine::Ask(id, request))?;
         loop {
-            if let Some(FromMachine::Answer(answered, answer)) = self.hear(None)?
+            if let Heard::Answer(answered, answer) = self.hear(None)?
                 && answered == id
             {
                 return answer;
@@ -194,11 +209,11 @@ impl<L: Link> Inferior for Live<L> {
         // What was told is told, also where the machine is gone after it.
         while self.notices.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
-            if self.hear(Some(left))?.is_none() && left.is_zero() {
+            if matches!(self.hear(Some(left))?, Heard::Nothing) && left.is_zero() {
                 break;
             }
         }
-        while self.gone.is_none() && matches!(self.hear(Some(Duration::ZERO)), Ok(Some(_))) {}
+        while self.gone.is_none() && matches!(self.hear(Some(Duration::ZERO)), Ok(Heard::Notice | Heard::Answer(..))) {}
         Ok(self.notices.drain(..).collect())
     }
 

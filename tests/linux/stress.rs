@@ -1,6 +1,7 @@
 //! Storms of system calls, on many seeds; and the same seed twice.
 
 use wkdb::machine::Policy;
+use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
 
 use crate::run::{Run, run, typed};
 
@@ -41,6 +42,19 @@ fn a_seed_is_a_run() {
         assert_eq!(first.console, again.console);
     }
     assert_ne!(first.totals.memory_hash, storm(4, 8, Policy::Fair).totals.memory_hash);
+}
+
+#[test]
+fn code_for_a_debugger_runs_the_same() {
+    let script = typed(&["stress clone 20; ps"]);
+    let plain = run("nr_cpus=4", &script, |_| {});
+    for stores in [false, true] {
+        let debugged = run("nr_cpus=4", &script, |c| {
+            c.engine = EngineOptions { opt_level: OptLevelChoice::None, debug: true };
+            c.store_checks = stores;
+        });
+        assert_eq!((&debugged.totals, &debugged.console), (&plain.totals, &plain.console), "store checks: {stores}");
+    }
 }
 
 #[test]

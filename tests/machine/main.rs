@@ -6,6 +6,7 @@ mod ends;
 mod guest;
 mod imports;
 mod life;
+mod reads;
 mod refused;
 mod signals;
 mod stacktrace;

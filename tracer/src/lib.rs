@@ -10,7 +10,7 @@ pub mod moment;
 pub mod recording;
 pub mod value;
 
-pub use event::{Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
+pub use event::{AccessKind, Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
 pub use ids::{CodeAddress, CodeOffset, Cpu, ModuleId, RunnerId, TaskId};
 pub use moment::{GuestTime, Tick};
 pub use value::WasmValue;

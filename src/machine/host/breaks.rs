@@ -17,6 +17,9 @@ use super::life::guest_fault;
 use super::step::{self, Plan};
 use super::{RunnerData, Shared, Unwind, charge, pause};
 
+/// Functions in which steps leave their breakpoints for the next step, at most.
+const MAX_STEPPED: usize = 64;
+
 /// What a store knows of the debugger.
 #[derive(Default)]
 pub(super) struct StoreDebug {
@@ -24,8 +27,10 @@ pub(super) struct StoreDebug {
     version: u64,
     /// The step that the code is ready for.
     step_number: u64,
-    /// Where breakpoints are set.
+    /// Where breakpoints are set one by one.
     armed: BTreeSet<CodeAddress>,
+    /// Functions that have one at every instruction: those that steps came to, one after the other.
+    stepped: BTreeSet<(ModuleId, u32)>,
     pub(super) plan: Plan,
     /// Where the runner said that it is, if that is not what its code says: behind the instruction that is under way.
     pub(super) shown: Option<CodeAddress>,
@@ -63,9 +68,21 @@ fn handles(store: &mut impl AsContextMut<Data = RunnerData>) -> Vec<FrameHandle>
     all
 }
 
-/// How many frames a store has.
-pub(super) fn depth(store: &mut impl AsContextMut<Data = RunnerData>) -> usize {
-    handles(store).len()
+/// How many frames of the guest's own functions a store has.
+pub(super) fn depth(store: &mut impl AsContextMut<Data = RunnerData>, images: &Images) -> usize {
+    let frames = handles(store);
+    frames.iter().filter(|frame| is_original(store, images, frame).is_some()).count()
+}
+
+/// Something if a frame is of a function that the original module has: the rewriting adds some.
+fn is_original(
+    store: &mut impl AsContextMut<Data = RunnerData>,
+    images: &Images,
+    frame: &FrameHandle,
+) -> Option<CodeOffset> {
+    let (_, pc) = frame.wasm_function_index_and_pc(&mut *store).ok()??;
+    let image = images.of(frame.module(store.as_context_mut()).ok()??)?;
+    image.map()?.original(pc.raw().checked_sub(1)?)
 }
 
 /// All frames of a store and where they are, innermost first.
@@ -134,7 +151,7 @@ pub(super) fn sync(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime
     };
     let mut context = store.as_context_mut();
     let known = &mut context.data_mut().debug;
-    if same_version && stepping && plan.places == known.plan.places {
+    if same_version && stepping && plan.waits_as(&known.plan) {
         known.plan = plan;
         return Ok(());
     }
@@ -155,25 +172,41 @@ pub(super) fn arm(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sha
     let mut context = store.as_context_mut();
     let me = context.data().me;
     let known = &mut context.data_mut().debug;
+    let function = known.plan.function;
+    let outgrown = function.is_none() || known.stepped.len() >= MAX_STEPPED;
+    let left = if outgrown { std::mem::take(&mut known.stepped) } else { BTreeSet::new() };
+    let entered = function.filter(|&function| known.stepped.insert(function));
+    let images = shared.images.borrow();
+    // What has one at every instruction needs no more: a step into a function and out of it changes nothing then.
+    let covered = |place: &CodeAddress| {
+        let function = images.get(place.module).and_then(|image| image.code().function_at(place.offset));
+        function.is_some_and(|function| known.stepped.contains(&(place.module, function)))
+    };
     let wanted: BTreeSet<CodeAddress> = {
         let core = shared.core.borrow();
         let places = core.debug.breakpoints.places(me).chain(known.plan.places.iter().copied());
-        places.filter(|place| modules.contains(&place.module)).collect()
+        places.filter(|place| modules.contains(&place.module) && !covered(place)).collect()
     };
     let armed = std::mem::replace(&mut known.armed, wanted.clone());
-    if armed == wanted {
+    if armed == wanted && left.is_empty() && entered.is_none() {
         return Ok(());
     }
-    let images = shared.images.borrow();
+    let Some(mut edit) = context.edit_breakpoints() else { return Ok(()) };
     let code = |address: &CodeAddress| {
         let image = images.get(address.module)?;
         Some((image.module(), ModulePC::new(image.map()?.rewritten(address.offset)?)))
     };
-    let Some(mut edit) = context.edit_breakpoints() else { return Ok(()) };
+    let whole = |&(module, function): &(ModuleId, u32)| step::instructions(&images, module, function);
     for (module, pc) in armed.difference(&wanted).filter_map(code) {
         edit.remove_breakpoint(module, pc)?;
     }
+    for (module, pc) in left.iter().flat_map(whole).filter_map(|address| code(&address)) {
+        edit.remove_breakpoint(module, pc)?;
+    }
     for (module, pc) in wanted.difference(&armed).filter_map(code) {
+        edit.add_breakpoint(module, pc)?;
+    }
+    for (module, pc) in entered.iter().flat_map(whole).filter_map(|address| code(&address)) {
         edit.add_breakpoint(module, pc)?;
     }
     Ok(())
@@ -195,7 +228,7 @@ pub(super) fn show_behind(store: &mut impl AsContextMut<Data = RunnerData>) {
     let code = images.get(at.module).and_then(|image| image.function_code(at.offset));
     let Some(offset) = code.and_then(|code| code.behind(at.offset)) else { return };
     let shown = CodeAddress { offset, ..at };
-    let depth = depth(store);
+    let depth = depth(store, &images);
     let tick = shared.core.borrow().ticks;
     let mut context = store.as_context_mut();
     let known = &mut context.data_mut().debug;
@@ -216,7 +249,7 @@ async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
     let Some((frame, address)) = position(store, &shared) else { return };
     if let Some((told, depth, tick)) = store.data_mut().debug.told.take()
         && (told, tick) == (address, shared.core.borrow().ticks)
-        && depth == self::depth(store)
+        && depth == self::depth(store, &shared.images.borrow())
     {
         return;
     }

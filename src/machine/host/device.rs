@@ -19,14 +19,16 @@ pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
 }
 
 /// `wasm_driver_hvc_put(buf, count)`.
-pub(super) fn hvc_put(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+pub(super) async fn hvc_put(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
-    let (shared, _) = here(&caller);
+    let (shared, me) = here(&caller);
     let count = word(params.get(1)).min(MAX_PUT);
     let bytes = shared.memory.read_vec(word(params.first()), count).map_err(trap)?;
     let taken = bytes.len() as i64;
     if taken > 0 {
+        shared.core.borrow_mut().host_read(me, word(params.first()), count, "console output");
         shared.core.borrow_mut().console_put(bytes);
+        pause_at_hits(&mut caller).await;
     }
     Ok(taken)
 }

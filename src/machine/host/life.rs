@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut, Instance, Store, ThrownException, Trap, Val, WasmBacktrace};
-use wkdb_tracer::{Event, Outcome, RunnerId};
+use wkdb_tracer::{Event, ModuleId, Outcome, RunnerId};
 
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
@@ -22,7 +22,7 @@ use super::user::{self, StartError};
 use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, wake, word_val};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
-use crate::instrument::MEMORY_EXPORT;
+use crate::instrument::{MEMORY_EXPORT, WATCH_MAP_EXPORT};
 
 /// Where the kernel expects what it is booted with, as far as it says.
 #[derive(Debug, Clone, Copy)]
@@ -125,15 +125,21 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
     let memory = memory.ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without the machine's memory"))?;
     store.data_mut().memory = Some(memory);
+    store.data_mut().watch_map = instance.get_memory(&mut *store, WATCH_MAP_EXPORT);
     let mut global = |name: &str| instance.get_global(&mut *store, name);
     let globals = RuntimeGlobals {
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
-        watch: global("wkdb:watch_lo").zip(global("wkdb:watch_len")),
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
     };
     let data = store.data_mut();
     data.kernel = Some(instance);
     data.globals = Some(globals);
+    let me = data.me;
+    let kernel = shared.images.borrow().get(ModuleId::KERNEL).map(|image| image.original.clone());
+    if let Some(kernel) = kernel {
+        shared.core.borrow_mut().instantiated(me, &kernel, 0);
+    }
+    pause_at_hits(store).await;
     wake(store)
 }
 

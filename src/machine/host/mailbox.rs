@@ -9,12 +9,12 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use wasmtime::{AsContextMut, Val, ValType};
+use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::Outcome;
 
 use super::super::runners::Wake;
-use super::{RunnerData, breaks, charge, inspect, set_word};
+use super::{RunnerData, breaks, charge, inspect};
 
 /// Suspends the fiber until it is polled again.
 async fn yield_now() {
@@ -88,42 +88,33 @@ pub(super) async fn pause_behind_hits(store: &mut (impl AsContextMut<Data = Runn
     }
 }
 
-/// Gives the store what it keeps a copy of and has changed while it slept: the memory's size, the hull of the watches,
-/// the breakpoints; and, in a new turn, its ticks.
+/// Gives the store what it keeps a copy of and has changed while it slept: the memory's size, the
+/// breakpoints; and, in a new turn, its ticks.
 pub(super) fn wake(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<()> {
     let data = store.as_context().data();
-    let (turn, budget, hull) = {
+    let (turn, budget) = {
         let mut core = data.shared.core.borrow_mut();
         let me = data.me;
         if let Some(runner) = core.runners.get_mut(me) {
             runner.started = true;
         }
-        (core.turn, core.budget as i32, core.watches.hull())
+        (core.turn, core.budget as i32)
     };
     let (globals, memory, pages) = (data.globals, data.memory, data.shared.memory.pages());
-    let (known_hull, known_turn) = (data.hull, data.turn);
+    let known_turn = data.turn;
     if let Some(memory) = memory {
         let known = memory.size(&*store);
         if known < pages {
             memory.grow(&mut *store, pages - known)?;
         }
     }
-    if let Some(globals) = globals {
-        if turn != known_turn {
-            globals.ticks.set(&mut *store, Val::I32(budget))?;
-            let mut context = store.as_context_mut();
-            let data = context.data_mut();
-            (data.turn, data.granted) = (turn, budget);
-        }
-        if let Some((lo, len)) = globals.watch
-            && hull != known_hull
-        {
-            set_word(store, lo, hull.0)?;
-            // A hull of all 4 GiB has a length that 32 bits do not hold.
-            let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
-            set_word(store, len, hull.1.min(max))?;
-            store.as_context_mut().data_mut().hull = hull;
-        }
+    if let Some(globals) = globals
+        && turn != known_turn
+    {
+        globals.ticks.set(&mut *store, Val::I32(budget))?;
+        let mut context = store.as_context_mut();
+        let data = context.data_mut();
+        (data.turn, data.granted) = (turn, budget);
     }
     breaks::sync(store)
 }

@@ -75,8 +75,8 @@ pub(super) struct RunnerData {
     globals: Option<RuntimeGlobals>,
     /// What the tick counter was when the ticks were last charged.
     granted: i32,
-    /// The hull of the watches that the kernel's globals were last set to.
-    hull: (u64, u64),
+    /// The map of what is watched, if the code looks at it.
+    watch_map: Option<Memory>,
     user: Option<user::UserInstance>,
     /// What `wasm_load_executable` prepared.
     prepared: Option<user::Prepared>,
@@ -98,7 +98,6 @@ const MAX_TABLE: usize = 1 << 20;
 #[derive(Clone, Copy)]
 struct RuntimeGlobals {
     ticks: Global,
-    watch: Option<(Global, Global)>,
     /// The kernel's stack pointer, where it is exported.
     stack_pointer: Option<Global>,
 }
@@ -112,7 +111,7 @@ impl RunnerData {
             kernel: None,
             globals: None,
             granted: 0,
-            hull: (0, 0),
+            watch_map: None,
             user: None,
             prepared: None,
             clone: None,
@@ -262,7 +261,7 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
         }
         // By far the most called: at its own type, which the contract fixes.
         ImportKind::ClockMonotonic => linker.func_wrap("env", name, device::clock).map(|_| ()),
-        ImportKind::HvcPut => define_sync(linker, "env", name, ty, device::hvc_put),
+        ImportKind::HvcPut => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_put(c, p))),
         ImportKind::HvcGet => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_get(c, p))),
         ImportKind::RandomGetBytes => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::random(c, p))),
         ImportKind::AbsentSyscall => define_sync(linker, "env", name, ty, device::absent_syscall),

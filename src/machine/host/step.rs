@@ -20,6 +20,8 @@ use super::{RunnerData, Shared};
 pub(super) struct Plan {
     /// Where it has breakpoints.
     pub(super) places: BTreeSet<CodeAddress>,
+    /// The function that it has one at every instruction of, besides.
+    pub(super) function: Option<(ModuleId, u32)>,
     /// How many frames there were when it began; 0 where they are gone, or were not there: then it ends in whatever the
     /// host calls next.
     depth: usize,
@@ -29,6 +31,28 @@ fn code(images: &Images, address: CodeAddress) -> Option<std::rc::Rc<FunctionCod
     images.get(address.module)?.function_code(address.offset)
 }
 
+impl Plan {
+    /// Whether the same breakpoints do for both.
+    pub(super) fn waits_as(&self, other: &Plan) -> bool {
+        (self.function, &self.places) == (other.function, &other.places)
+    }
+
+    fn waits_at(&self, images: &Images, address: CodeAddress) -> bool {
+        let in_function = |(module, function)| {
+            let here = images.get(module).and_then(|image| image.code().function_at(address.offset));
+            module == address.module && here == Some(function)
+        };
+        self.places.contains(&address) || self.function.is_some_and(in_function)
+    }
+}
+
+/// The places of a function's instructions that control can come to.
+pub(super) fn instructions(images: &Images, module: ModuleId, function: u32) -> Vec<CodeAddress> {
+    let code = images.get(module).and_then(|image| image.instructions(function));
+    let live = code.iter().flat_map(|code| code.live());
+    live.map(|i| CodeAddress { module, offset: CodeOffset(i.offset) }).collect()
+}
+
 /// What a step of this kind waits for from here.
 pub(super) fn plan(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Shared, kind: StepKind) -> Plan {
     let images = shared.images.borrow();
@@ -36,7 +60,7 @@ pub(super) fn plan(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sh
     if let (Some(first), Some(shown)) = (frames.first_mut(), store.as_context().data().debug.shown) {
         first.address = shown;
     }
-    let mut plan = Plan { places: BTreeSet::new(), depth: frames.len() };
+    let mut plan = Plan { depth: frames.len(), ..Plan::default() };
     let Some((innermost, callers)) = frames.split_first() else { return plan };
     let here = innermost.address;
     for caller in callers.iter().map(|frame| frame.address) {
@@ -51,12 +75,14 @@ pub(super) fn plan(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sh
         StepKind::Into(range) => Some((range, true)),
         StepKind::Over(range) => Some((range, false)),
     };
-    let waits = |offset: u32, kind: Kind| match &range {
-        None => true,
-        Some((range, into)) => !inside(range, offset) || (*into && kind != Kind::Plain),
-    };
-    let offsets = function.live().filter(|i| waits(i.offset, i.kind)).map(|i| CodeOffset(i.offset));
-    plan.places.extend(offsets.map(|offset| CodeAddress { offset, ..here }));
+    match &range {
+        None => plan.function = Some((here.module, function.function)),
+        Some((range, into)) => {
+            let waits = |offset, kind| !inside(range, offset) || (*into && kind != Kind::Plain);
+            let offsets = function.live().filter(|i| waits(i.offset, i.kind)).map(|i| CodeOffset(i.offset));
+            plan.places.extend(offsets.map(|offset| CodeAddress { offset, ..here }));
+        }
+    }
     if !matches!(range, Some((_, false))) {
         plan.places.extend(callee(store, &images, &innermost.handle, here));
     }
@@ -76,15 +102,15 @@ pub(super) fn arrived(
     address: CodeAddress,
 ) -> wasmtime::Result<bool> {
     let planned = &store.data().debug.plan;
-    if !planned.places.contains(&address) {
-        // A breakpoint of the debugger's.
+    if !planned.waits_at(&shared.images.borrow(), address) {
+        // A breakpoint of the debugger's, or of a step that was made before.
         return Ok(false);
     }
     let start = planned.depth;
     if start == 0 {
         return Ok(true);
     }
-    let depth = depth(store);
+    let depth = depth(store, &shared.images.borrow());
     Ok(match kind {
         StepKind::Instruction => true,
         StepKind::Out => depth < start,
@@ -149,7 +175,7 @@ pub(super) fn host_calls(
     };
     if let Some(entry) = entry {
         let mut context = store.as_context_mut();
-        context.data_mut().debug.plan = Plan { places: BTreeSet::from([entry]), depth: 0 };
+        context.data_mut().debug.plan = Plan { places: BTreeSet::from([entry]), ..Plan::default() };
         breaks::arm(store, &shared)?;
     }
     Ok(())

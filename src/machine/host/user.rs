@@ -213,6 +213,12 @@ pub(super) async fn instantiate(
     let instance = Instance::new_async(&mut *store, image.module(), &externs)
         .await
         .map_err(|e| StartError::Instantiate(format!("{e:#}")))?;
+    {
+        let context = store.as_context();
+        let data = context.data();
+        data.shared.core.borrow_mut().instantiated(data.me, &image.original, data_start);
+    }
+    super::pause_at_hits(store).await;
     // An image without a stack never has it moved.
     let stack_pointer = match stack_pointer {
         Some(global) => global,
@@ -241,7 +247,7 @@ fn extern_for(
     stack_pointer: &mut Option<Global>,
 ) -> wasmtime::Result<Option<Extern>> {
     let data = store.as_context().data();
-    let (kernel, memory, globals) = (data.kernel, data.memory, data.globals);
+    let (kernel, memory, globals, watch_map) = (data.kernel, data.memory, data.globals, data.watch_map);
     let shared = Rc::clone(&data.shared);
     let found = match (import.module(), import.name(), import.ty()) {
         ("env", _, ExternType::Memory(_)) => memory.map(Extern::from),
@@ -277,8 +283,7 @@ fn extern_for(
             _ => None,
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
-        ("wkdb", "watch_lo", _) => globals.and_then(|g| g.watch).map(|w| w.0.into()),
-        ("wkdb", "watch_len", _) => globals.and_then(|g| g.watch).map(|w| w.1.into()),
+        ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
         _ => None,
     };

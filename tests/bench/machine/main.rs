@@ -16,6 +16,7 @@ use std::time::Duration;
 use guest::{Failure, Run, config, median, run};
 use kernel::Era;
 use wkdb::machine::{MachineConfig, WatchRange};
+use wkdb_debugger::inferior::{WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Outcome};
 
 /// The demo guest.
@@ -42,9 +43,14 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
-fn ratios(off: Duration, checked: Duration, armed: Duration) -> String {
-    let ratio = |time: Duration| time.as_secs_f64() / off.as_secs_f64();
-    format!("{:.2}×, armed {:.2}×", ratio(checked), ratio(armed))
+/// Lines of what checks cost: against the same guest without them.
+fn lines_of_checks(what: &str, [off, checked, armed, many, loads]: [Duration; 5]) {
+    let against = |time: Duration, base: Duration| format!("{:.2}×", time.as_secs_f64() / base.as_secs_f64());
+    line(&format!("{what}: without checks"), "", &ms(off));
+    line(&format!("{what}: store checks, nothing watched"), "", &against(checked, off));
+    line(&format!("{what}: one range watched elsewhere"), "≤ 1.25", &against(armed, off));
+    line(&format!("{what}: 100 000 ranges elsewhere, against one"), "≤ 1.05", &against(many, armed));
+    line(&format!("{what}: checks of loads as well, one range"), "", &against(loads, off));
 }
 
 impl Bench {
@@ -107,12 +113,18 @@ impl Bench {
         config
     }
 
-    /// How long a guest runs without store checks, with them, and with a watch where nobody writes.
-    fn watch_times(&self, off: MachineConfig) -> Result<[Duration; 3], Failure> {
+    /// How long a guest runs without store checks; with them; with a watch where nobody writes; with 100 000 of these;
+    /// and with checks of loads as well and one that is about them.
+    fn watch_times(&self, off: MachineConfig) -> Result<[Duration; 5], Failure> {
         let checked = MachineConfig { store_checks: true, ..off.clone() };
-        let page_0 = WatchRange { address: 0x100, len: 8 };
-        let armed = MachineConfig { watch: vec![page_0], ..checked.clone() };
-        self.run_times([&off, &checked, &armed])
+        // In page 0, and in the last 64 MiB that the memory can grow to.
+        let elsewhere =
+            |n: u64| WatchRange { address: if n < 8 { 0x100 + 8 * n } else { (63 << 26) + 640 * n }, len: 8 };
+        let armed = MachineConfig { watch: vec![elsewhere(0)], ..checked.clone() };
+        let many = MachineConfig { watch: (0..100_000).map(elsewhere).collect(), ..checked.clone() };
+        let access = WatchSpec { kind: WatchKind::Access, ..elsewhere(0).spec() };
+        let loads = MachineConfig { load_checks: true, watch_specs: vec![access], ..off.clone() };
+        self.run_times([&off, &checked, &armed, &many, &loads])
     }
 
     fn large(&self, era: Era, name: &str) -> Result<(), Failure> {
@@ -137,9 +149,7 @@ impl Bench {
 
         let mut work = config(&path, &format!("w{CALLS}"), &self.cache);
         work.stall_ns = u64::MAX;
-        let [off, checked, armed] = self.watch_times(work)?;
-        line(&format!("{name}: {CALLS} walks through its functions"), "", &ms(off));
-        line(&format!("{name}: the same with store checks"), "", &ratios(off, checked, armed));
+        lines_of_checks(&format!("{name}, {CALLS} walks through its functions"), self.watch_times(work)?);
         Ok(())
     }
 
@@ -153,8 +163,7 @@ impl Bench {
         line("minik: memory of an idle task", "≤ 64 KiB", &resident::text(&few?, &many?, 500));
         let (short, long) = (self.run_time(&self.minik("", 1))?, self.run_time(&self.minik("", 601))?);
         line("minik: 10 min of idle guest time in warp pace", "≤ 500 ms", &ms(long.saturating_sub(short)));
-        let [off, checked, armed] = self.watch_times(self.minik("nr_cpus=64 tasks=500", 10))?;
-        line("minik: 500 busy tasks with store checks", "", &ratios(off, checked, armed));
+        lines_of_checks("minik, 500 busy tasks", self.watch_times(self.minik("nr_cpus=64 tasks=500", 10))?);
         let (first_byte, prompt) = process::second_start(self.rounds, &self.cache)?;
         line("`wkdb run` of minik, code cached: to the console's first byte", "≤ 50 ms", &ms(first_byte));
         line("`wkdb run` of minik, code cached: to the prompt", "", &ms(prompt));

@@ -119,7 +119,7 @@ fn disturbed(kernel: &Kernel, seed: u64, checks: bool, acts: &[Act]) -> (Totals,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_disturbed_run_is_the_same_run(acts in acts(), seed in 0u64..4, checks: bool) {
         let kernel = busy();

@@ -182,6 +182,60 @@ fn a_step_over_a_switch_goes_on_when_the_task_is_switched_to() {
 }
 
 #[test]
+fn a_step_over_a_call_that_throws_ends_where_it_is_caught() {
+    let kernel = kernel(
+        r#"(tag $oops)
+           (func $throws (call $deeper))
+           (func $deeper (throw $oops))
+           (func $catches (result i32)
+             (block $caught
+               (try_table (catch $oops $caught) (call $throws))
+               (return (i32.const 1)))
+             (i32.const 2))
+           (func $_start (export "_start") (call $say (call $catches)) (call $done))"#,
+    );
+    let mut session = Session::start(&kernel, |_| {});
+    session.break_at("throws", 0);
+    session.go();
+    let code = session.code(ModuleId::KERNEL, "catches");
+    let caught = code.iter().position(|(_, operator)| operator.contains("value: 2")).unwrap();
+    for _ in 0..3 {
+        let stop = session.step(StepKind::Instruction);
+        if session.place_of(&stop).0 == "catches" {
+            assert_eq!(session.place_of(&stop), at("catches", caught));
+            session.quit();
+            return;
+        }
+    }
+    panic!("{:?}", session.stopped());
+}
+
+#[test]
+fn a_task_that_waits_cannot_run_alone() {
+    let kernel = kernel(
+        r#"(func $ret_from_fork (export "ret_from_fork") (param $prev i32) (param $new i32) (result i32)
+             (call $say (i32.const 5))
+             (drop (call $switch (i32.const 0x11000) (i32.const 0x10000)))
+             (unreachable))
+           (func $_start (export "_start")
+             (drop (call $spawn (i32.const 0x10000) (i32.const 0x11000)))
+             (call $done))"#,
+    );
+    let mut session = Session::start(&kernel, |_| {});
+    session.break_at("say", 0);
+    let stop = session.go();
+    assert_eq!(stop.context.unwrap().runner, RunnerId(1));
+    let only = |runner| Resume { who: Who::Only(RunnerId(runner)), ..Resume::go() };
+    assert!(matches!(session.live.resume(&only(0)), Err(InferiorError::Refused(_))), "it waits for the other");
+    assert_eq!(session.live.resume(&only(9)), Err(InferiorError::NoRunner(RunnerId(9))));
+    // Until it waits itself.
+    assert_eq!(session.resume(&only(1)).reason, StopReason::Interrupt);
+    assert_eq!(session.console, "5 ");
+    assert!(matches!(session.go().reason, StopReason::Panic { .. }));
+    session.quit();
+}
+
+#[test]
 fn a_step_ends_where_exec_begins_and_where_a_signal_handler_does() {
     let second = user_image(r#"(func $fresh (export "_start") (call $done))"#);
     let first = user_image(

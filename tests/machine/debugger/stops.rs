@@ -173,6 +173,29 @@ fn a_watched_store_stops_behind_it_with_what_changed() {
 }
 
 #[test]
+fn a_watched_load_stops_behind_it_and_an_exchange_once() {
+    let kernel = kernel(
+        r#"(func $reads
+             (drop (i64.load (i32.const 0x10ffe)))
+             (drop (i32.atomic.rmw.add (i32.const 0x11000) (i32.const 5))))
+           (func $_start (export "_start") (call $reads) (call $done))"#,
+    );
+    let mut session = Session::start(&kernel, |c| c.load_checks = true);
+    let id = session.live.insert_watch(&WatchSpec { kind: WatchKind::Access, ..watch(0x11000, 4) }).unwrap();
+    let code = session.code(ModuleId::KERNEL, "reads");
+    for operator in ["I64Load", "I32AtomicRmwAdd"] {
+        let stop = session.go();
+        let StopReason::Watch(hits) = &stop.reason else { panic!("{stop:?}") };
+        assert_eq!((hits.len(), hits[0].0), (1, id), "{operator}");
+        let access = code.iter().position(|(_, op)| op.starts_with(operator)).unwrap();
+        assert_eq!(session.place_of(&stop), at("reads", access + 1), "{operator}");
+        assert_eq!(session.states()[0].operands.len(), 1, "what was there is on the stack");
+    }
+    assert!(matches!(session.go().reason, StopReason::Panic { .. }));
+    session.quit();
+}
+
+#[test]
 fn what_the_host_writes_stops_as_the_hosts() {
     let kernel = kernel(
         r#"(func $_start (export "_start")
@@ -196,10 +219,11 @@ fn watches_need_code_with_checks_and_memory() {
     assert!(matches!(session.live.insert_watch(&watch(0x11000, 4)), Err(InferiorError::Refused(_))));
     session.quit();
     let mut session = Session::start(&kernel, |c| c.store_checks = true);
-    for (address, len) in [(0x11000, 0), (u64::MAX - 1, 4)] {
-        let refused = session.live.insert_watch(&watch(address, len));
-        assert_eq!(refused, Err(InferiorError::NoMemory { address, len }));
-    }
+    let (address, len) = (u64::MAX - 1, 4);
+    assert_eq!(session.live.insert_watch(&watch(address, len)), Err(InferiorError::NoMemory { address, len }));
+    assert!(matches!(session.live.insert_watch(&watch(0x11000, 0)), Err(InferiorError::Refused(_))));
+    let reads = WatchSpec { kind: WatchKind::Read, ..watch(0x11000, 4) };
+    assert!(matches!(session.live.insert_watch(&reads), Err(InferiorError::Refused(_))), "loads have no checks");
     session.quit();
 }
 
