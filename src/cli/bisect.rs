@@ -42,7 +42,7 @@ impl Narrowed {
 }
 
 fn name(config: &MachineConfig) -> String {
-    let stores = if config.store_checks || !config.watch.is_empty() { "with" } else { "without" };
+    let stores = if config.variant().stores { "with" } else { "without" };
     let level = match config.engine.opt_level {
         OptLevelChoice::None => "not optimised",
         OptLevelChoice::Speed => "optimised",
@@ -53,8 +53,9 @@ fn name(config: &MachineConfig) -> String {
 /// Looks for the slice in which the replay of `config` goes another way, and says what was found.
 pub(super) fn run(config: &MachineConfig, divergence: &Divergence, kernel: &[u8]) -> anyhow::Result<Narrowed> {
     let mut other_stores = config.clone();
-    other_stores.store_checks = !config.store_checks;
+    other_stores.store_checks = !config.variant().stores;
     other_stores.watch.clear();
+    other_stores.watch_specs.clear();
     let mut other_level = config.clone();
     other_level.engine.opt_level = match config.engine.opt_level {
         OptLevelChoice::None => OptLevelChoice::Speed,

@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wkdb_tracer::recording::{Check, Ending, Entries, Entry, Intervention, OpenError, Position, Recording};
-use wkdb_tracer::{Event, GuestTime, Outcome, Tick, Writer};
+use wkdb_tracer::{Event, GuestTime, Outcome, Tick};
 
 use super::core::{Core, Output};
-use super::watch::Access;
 
 /// What a machine tells and takes for recordings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct JournalConfig {
     pub replay: Option<PathBuf>,
     /// Otherwise: ticks from one check of memory to the next; where the guest has much memory, more.
     pub check_ticks: u64,
+    /// And from one to the next at least so many times the time that the last one took: nothing in the run depends on
+    /// where the checks are.
+    pub check_rarity: u32,
     /// More places for checks of memory: after that many slices; ascending.
     pub checks_at: Vec<u64>,
 }
@@ -30,10 +33,12 @@ pub struct JournalConfig {
 impl JournalConfig {
     /// About half a second of work from check to check.
     pub const CHECK_TICKS: u64 = 50_000_000;
+    /// Checks take a hundredth of the time at most.
+    pub const CHECK_RARITY: u32 = 100;
 
     /// A run is recorded.
     pub fn record() -> Self {
-        JournalConfig { check_ticks: Self::CHECK_TICKS, ..JournalConfig::default() }
+        JournalConfig { check_ticks: Self::CHECK_TICKS, check_rarity: Self::CHECK_RARITY, ..JournalConfig::default() }
     }
 
     /// A recording is run again.
@@ -123,6 +128,9 @@ struct Schedule {
     light: (Tick, GuestTime),
     /// Something happened after which a check is worth its time.
     notable: bool,
+    rarity: u32,
+    /// When a check of memory was last made, and how long it took.
+    last: Option<(Instant, Duration)>,
 }
 
 pub(super) struct Journal {
@@ -143,7 +151,15 @@ impl Journal {
         let check_ticks = config.check_ticks.max(1);
         let first = Tick(check_ticks);
         let light = (Tick(check_ticks / LIGHT_CHECKS), GuestTime(LIGHT_CHECK_NS));
-        let schedule = Schedule { check_ticks, checked: Tick(0), memory: first, light, notable: false };
+        let schedule = Schedule {
+            check_ticks,
+            checked: Tick(0),
+            memory: first,
+            light,
+            notable: false,
+            rarity: config.check_rarity,
+            last: None,
+        };
         let mut checks_at = config.checks_at.clone();
         checks_at.reverse();
         Ok(Journal { replay, schedule, checks_at, told: None })
@@ -204,7 +220,11 @@ impl Journal {
             && let Some(memory) = self.schedule.due(core)
         {
             told.extend(self.position(core));
+            let start = Instant::now();
             told.push(Output::Took(Entry::Check(core.check(memory))));
+            if memory {
+                self.schedule.last = Some((Instant::now(), start.elapsed()));
+            }
         }
         told
     }
@@ -228,7 +248,8 @@ impl Schedule {
         // What is notable may come often.
         let since_last = ticks.0.saturating_sub(self.checked.0);
         let notable = std::mem::take(&mut self.notable) && since_last >= self.check_ticks / LIGHT_CHECKS;
-        let memory = ticks >= self.memory || notable;
+        let may = || self.last.is_none_or(|(at, took)| at.elapsed() >= took * self.rarity);
+        let memory = (ticks >= self.memory || notable) && may();
         if !memory && ticks < self.light.0 && core.now < self.light.1 {
             return None;
         }
@@ -263,10 +284,9 @@ impl Core {
             Entry::Input(bytes) => self.console.type_in(bytes),
             Entry::Intervention(Intervention::Quit | Intervention::QuitInSlice) => self.stop(Outcome::Quit),
             Entry::Intervention(Intervention::WriteMemory { address, bytes }) => {
-                // As when it was recorded, a write outside of memory does nothing.
+                // As when it was recorded, a write outside of memory does nothing, and no watch sees one inside.
                 if self.memory.write(*address, bytes).is_ok() {
-                    let writer = Writer::Host { action: "a debugger, as recorded".into() };
-                    self.accessed(None, Access::Write { address: *address, len: bytes.len() as u64 }, writer);
+                    self.watches.refresh(&(*address..address.saturating_add(bytes.len() as u64)));
                 }
             }
             Entry::Intervention(Intervention::Only(_)) => {

@@ -60,7 +60,7 @@ impl MachineRecord {
             until: config.until.iter().map(Condition::to_string).collect(),
             max_time: config.max_time,
             stall_ns: config.stall_ns,
-            store_checks: config.store_checks || !config.watch.is_empty(),
+            store_checks: config.variant().stores,
             opt_level: config.engine.opt_level,
         }
     }

@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn the_slice_is_found_in_few_runs() {
-        for (from, end) in [(0, 1), (0, 100), (17, 1_000_000), (5, 1 << 40)] {
-            for parts_at in [from + 1, from + (end - from + 2) / 3, end] {
+        for (from, end) in [(0u64, 1u64), (0, 100), (17, 1_000_000), (5, 1 << 40)] {
+            for parts_at in [from + 1, from + (end - from).div_ceil(3), end] {
                 let mut runs = 0;
                 let mut other = |places: &[u64]| {
                     runs += 1;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use tempfile::{NamedTempFile, SpooledTempFile};
@@ -51,6 +51,20 @@ pub struct Source {
     pub embed: bool,
     /// Where packed files are kept, as packing takes its time.
     pub store: Option<CodeStore>,
+}
+
+/// The same, with the hashes of the files once somebody has asked for them: they take a while.
+struct Hashed {
+    source: Source,
+    hashes: OnceLock<Vec<String>>,
+}
+
+impl Hashed {
+    fn files(&self) -> impl Iterator<Item = (&SourceFile, &String)> {
+        let files = &self.source.files;
+        let hashes = self.hashes.get_or_init(|| files.iter().map(|file| file_hash(&file.bytes)).collect());
+        files.iter().zip(hashes)
+    }
 }
 
 /// Why there is no recording.
@@ -117,7 +131,7 @@ enum Kept {
 /// Records one run.
 pub struct RunRecorder {
     kept: Kept,
-    source: Arc<Source>,
+    source: Arc<Hashed>,
     at: Position,
 }
 
@@ -128,7 +142,7 @@ impl RunRecorder {
     ///
     /// Where the file cannot be made.
     pub fn start(target: Target, source: Source, config: &MachineConfig) -> Result<Self, SaveError> {
-        let source = Arc::new(source);
+        let source = Arc::new(Hashed { source, hashes: OnceLock::new() });
         let machine = MachineRecord::of(config);
         let theirs = source.clone();
         let kept = match target {
@@ -229,13 +243,13 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn header(source: &Source, machine: &MachineRecord) -> io::Result<Header> {
-    let files = source.files.iter().map(|file| GuestFile {
+fn header(hashed: &Hashed, machine: &MachineRecord) -> io::Result<Header> {
+    let files = hashed.files().map(|(file, hash)| GuestFile {
         role: file.role,
         name: file.name.clone(),
         len: file.bytes.len() as u64,
-        hash: file_hash(&file.bytes),
-        embedded: source.embed,
+        hash: hash.clone(),
+        embedded: hashed.source.embed,
     });
     Ok(Header {
         wkdb: env!("CARGO_PKG_VERSION").into(),
@@ -246,16 +260,17 @@ fn header(source: &Source, machine: &MachineRecord) -> io::Result<Header> {
     })
 }
 
-fn put_files<S: Sink>(writer: &mut Writer<S>, source: &Source) -> io::Result<()> {
-    for (number, file) in source.files.iter().enumerate().filter(|_| source.embed) {
-        writer.file(number as u32, &packed(&file.bytes, source.store.as_ref())?)?;
+fn put_files<S: Sink>(writer: &mut Writer<S>, hashed: &Hashed) -> io::Result<()> {
+    let Source { embed, store, .. } = &hashed.source;
+    for (number, (file, hash)) in hashed.files().enumerate().filter(|_| *embed) {
+        writer.file(number as u32, &packed(&file.bytes, hash, store.as_ref())?)?;
     }
     Ok(())
 }
 
 /// A file, packed: from the store if that has it.
-fn packed(bytes: &[u8], store: Option<&CodeStore>) -> io::Result<Packed> {
-    let key = CodeKey::of(&[b"packed for recordings, 1", bytes]);
+fn packed(bytes: &[u8], hash: &str, store: Option<&CodeStore>) -> io::Result<Packed> {
+    let key = CodeKey::of(&[b"packed for recordings, 1", hash.as_bytes()]);
     let kept = store.and_then(|store| store.get(&key, Artifact::Packed));
     if let Some(packed) = kept.and_then(|path| std::fs::read(path).ok()).and_then(Packed::from_bytes) {
         return Ok(packed);
@@ -269,8 +284,8 @@ fn packed(bytes: &[u8], store: Option<&CodeStore>) -> io::Result<Packed> {
 }
 
 /// Makes what was kept a file of the directory's.
-fn save(mut writer: Writer<Spool>, source: &Source, end: Option<&End>, directory: &Path) -> io::Result<PathBuf> {
-    put_files(&mut writer, source)?;
+fn save(mut writer: Writer<Spool>, hashed: &Hashed, end: Option<&End>, directory: &Path) -> io::Result<PathBuf> {
+    put_files(&mut writer, hashed)?;
     let Spool(mut spool) = match end {
         Some(end) => writer.end(end)?,
         None => writer.into_sink()?,
@@ -279,7 +294,7 @@ fn save(mut writer: Writer<Spool>, source: &Source, end: Option<&End>, directory
     let mut file = NamedTempFile::with_prefix_in(".wkdb-", directory)?;
     io::copy(&mut spool, &mut file)?;
     file.as_file().sync_data()?;
-    let kernel = source.files.iter().find(|file| file.role == FileRole::Kernel);
+    let kernel = hashed.source.files.iter().find(|file| file.role == FileRole::Kernel);
     let name = kernel.map_or(role_name(FileRole::Kernel), |file| {
         file.name.split('.').find(|part| !part.is_empty()).unwrap_or("run")
     });

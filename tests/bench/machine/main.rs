@@ -180,7 +180,8 @@ fn main() -> Result<(), Failure> {
             return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, rewriting::DWARF))?);
         }
         [what, of @ ..] if what == resident::CHILD => return resident::report(of),
-        _ => return Err("no arguments, or: kernel FILE".into()),
+        [what] if what == "recording" => return recording::measure(&Bench::new()?),
+        _ => return Err("no arguments, or: recording, or: kernel FILE".into()),
     }
     let bench = Bench::new()?;
     println!("| what | goal | measured |\n| --- | --- | --- |");
