@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
@@ -10,6 +11,7 @@ use wkdb_tracer::{CodeAddress, Frame, ModuleId};
 
 use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
+use crate::contract::active_data;
 use crate::instrument::OffsetMap;
 
 /// A module that the machine can run.
@@ -20,15 +22,23 @@ pub(super) struct Image {
     pub(super) original: Rc<Vec<u8>>,
     map: OnceCell<Option<OffsetMap>>,
     symbols: OnceCell<Option<Symbols>>,
+    has_active_data: OnceCell<bool>,
 }
 
 impl Image {
     fn new(id: ModuleId, loaded: Loaded, original: Rc<Vec<u8>>) -> Self {
-        Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new() }
+        Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new(), has_active_data: OnceCell::new() }
     }
 
     pub(super) fn module(&self) -> &Module {
         &self.loaded.module
+    }
+
+    /// The ranges of memory that an instantiation with this memory base writes. Most modules have none, which is found
+    /// out once.
+    pub(super) fn active_data(&self, memory_base: u64) -> Vec<Range<u64>> {
+        let ranges = || active_data(&self.original, memory_base);
+        if *self.has_active_data.get_or_init(|| !ranges().is_empty()) { ranges() } else { Vec::new() }
     }
 
     fn map(&self) -> Option<&OffsetMap> {

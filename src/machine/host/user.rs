@@ -213,7 +213,7 @@ pub(super) async fn instantiate(
     {
         let context = store.as_context();
         let data = context.data();
-        data.shared.core.borrow_mut().instantiated(data.me, &image.original, data_start);
+        data.shared.core.borrow_mut().instantiated(data.me, || image.active_data(data_start));
     }
     // An image without a stack never has it moved.
     let stack_pointer = match stack_pointer {
