@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of Wasmtime. Host functions borrow it for as long as they do not suspend.
 
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wkdb_debugger::inferior::Stop;
@@ -19,7 +21,6 @@ use super::runners::Runners;
 use super::schedule::Scheduler;
 use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
-use crate::contract::active_data;
 
 /// Lines of the console shown with an `expect` that failed.
 const TAIL_LINES: usize = 12;
@@ -281,12 +282,12 @@ impl Core {
         self.accessed(Some(runner), access, Writer::Host { action: action.to_owned() });
     }
 
-    /// A module was just instantiated: tells of the watches that its active data segments touched.
-    pub(super) fn instantiated(&mut self, runner: RunnerId, module: &[u8], memory_base: u64) {
+    /// A module was just instantiated: tells of the watches that its active data segments, which `data` finds, touched.
+    pub(super) fn instantiated(&mut self, runner: RunnerId, data: impl FnOnce() -> Vec<Range<u64>>) {
         if self.watches.is_empty() {
             return;
         }
-        for data in active_data(module, memory_base) {
+        for data in data() {
             let access = Access::Write { address: data.start, len: data.end - data.start };
             self.accessed(Some(runner), access, Writer::Host { action: "data segments".to_owned() });
         }

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
@@ -11,6 +12,7 @@ use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId};
 use super::debug::{CodeIndex, FunctionCode};
 use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
+use crate::contract::active_data;
 use crate::instrument::OffsetMap;
 
 /// A module that the machine can run.
@@ -22,15 +24,31 @@ pub(super) struct Image {
     map: OnceCell<Option<OffsetMap>>,
     symbols: OnceCell<Option<Symbols>>,
     code: OnceCell<CodeIndex>,
+    has_active_data: OnceCell<bool>,
 }
 
 impl Image {
     fn new(id: ModuleId, loaded: Loaded, original: Rc<Vec<u8>>) -> Self {
-        Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new(), code: OnceCell::new() }
+        Image {
+            id,
+            loaded,
+            original,
+            map: OnceCell::new(),
+            symbols: OnceCell::new(),
+            code: OnceCell::new(),
+            has_active_data: OnceCell::new(),
+        }
     }
 
     pub(super) fn module(&self) -> &Module {
         &self.loaded.module
+    }
+
+    /// The ranges of memory that an instantiation with this memory base writes. Most modules have none, which is found
+    /// out once.
+    pub(super) fn active_data(&self, memory_base: u64) -> Vec<Range<u64>> {
+        let ranges = || active_data(&self.original, memory_base);
+        if *self.has_active_data.get_or_init(|| !ranges().is_empty()) { ranges() } else { Vec::new() }
     }
 
     pub(super) fn map(&self) -> Option<&OffsetMap> {

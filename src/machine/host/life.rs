@@ -135,9 +135,9 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     data.kernel = Some(instance);
     data.globals = Some(globals);
     let me = data.me;
-    let kernel = shared.images.borrow().get(ModuleId::KERNEL).map(|image| image.original.clone());
+    let kernel = shared.images.borrow().get(ModuleId::KERNEL).cloned();
     if let Some(kernel) = kernel {
-        shared.core.borrow_mut().instantiated(me, &kernel, 0);
+        shared.core.borrow_mut().instantiated(me, || kernel.active_data(0));
     }
     pause_at_hits(store).await;
     wake(store)

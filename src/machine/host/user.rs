@@ -216,7 +216,7 @@ pub(super) async fn instantiate(
     {
         let context = store.as_context();
         let data = context.data();
-        data.shared.core.borrow_mut().instantiated(data.me, &image.original, data_start);
+        data.shared.core.borrow_mut().instantiated(data.me, || image.active_data(data_start));
     }
     super::pause_at_hits(store).await;
     // An image without a stack never has it moved.

@@ -270,7 +270,7 @@ impl WatchSet {
                 Some(PlaceFilter::In(places)) => listed(places),
                 Some(PlaceFilter::NotIn(places)) => !listed(places),
             };
-        holds.then(|| Touched { watch, kind, address: both.start, old, new, access, stop: spec.stop })
+        holds.then_some(Touched { watch, kind, address: both.start, old, new, access, stop: spec.stop })
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use guest::{Failure, Run, config, median, run};
 use kernel::Era;
+use wkdb::demo::linux::LinuxFiles;
 use wkdb::machine::{MachineConfig, WatchRange};
 use wkdb_debugger::inferior::{WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Outcome};
@@ -153,6 +154,16 @@ impl Bench {
         Ok(())
     }
 
+    /// Linux to its shell's prompt and a little further.
+    fn linux(&self) -> Result<(), Failure> {
+        let files = LinuxFiles::write(None)?;
+        let mut config = config(&files.kernel(), "console=hvc", &self.cache);
+        config.initrd = Some(files.initramfs());
+        config.max_time = Some(GuestTime(60_000_000));
+        lines_of_checks("Linux, boot to its prompt", self.watch_times(config)?);
+        Ok(())
+    }
+
     fn demo(&self) -> Result<(), Failure> {
         let boot = self.runs(&self.minik("nr_cpus=64 tasks=500", 2))?;
         let (cpus, tasks) = boot.first().map_or((0, 0), |run| (run.totals.cpus, run.totals.tasks));
@@ -173,20 +184,26 @@ impl Bench {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut only_linux = false;
     match &arguments[..] {
         [] => {}
+        [what] if what == "linux" => only_linux = true,
         // To look at with a profiler.
         [what, path] if what == "kernel" => {
             return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, rewriting::DWARF))?);
         }
         [what, of @ ..] if what == resident::CHILD => return resident::report(of),
         [what] if what == "recording" => return recording::measure(&Bench::new()?),
-        _ => return Err("no arguments, or: recording, or: kernel FILE".into()),
+        _ => return Err("no arguments, or: linux, or: recording, or: kernel FILE".into()),
     }
     let bench = Bench::new()?;
     println!("| what | goal | measured |\n| --- | --- | --- |");
+    if only_linux {
+        return bench.linux();
+    }
     bench.demo()?;
     recording::measure(&bench)?;
+    bench.linux()?;
     bench.large(Era::V6_4, "large kernel, 6.4 exports")?;
     bench.large(Era::V7_0, "large kernel, 7.0 exports")?;
     rewriting::measure()

@@ -26,19 +26,22 @@ fn counting() -> Kernel {
 
 #[test]
 fn every_instruction_stops_once_each_time_it_runs() {
-    for checks in [false, true] {
-        let mut session = Session::start(&counting(), |c| c.store_checks = checks);
+    let mut seen = Vec::new();
+    for (checks, loads) in [(false, false), (true, false), (true, true)] {
+        let mut session = Session::start(&counting(), |c| (c.store_checks, c.load_checks) = (checks, loads));
         let code = session.code(ModuleId::KERNEL, "work");
         for instruction in 0..code.len() {
             session.break_at("work", instruction);
         }
         let mut met = vec![0; code.len()];
+        let mut states = Vec::new();
         loop {
             let stop = session.go();
             let StopReason::Breakpoint(ids) = &stop.reason else { break };
             let (function, instruction) = session.place_of(&stop);
             assert_eq!((function.as_str(), ids.len()), ("work", 1));
             met[instruction] += 1;
+            states.extend(session.states());
         }
         // The loop is entered once; a branch to it goes behind its head.
         let last = code.iter().position(|(_, operator)| operator == "End").unwrap();
@@ -47,7 +50,11 @@ fn every_instruction_stops_once_each_time_it_runs() {
         assert_eq!(session.end().0, Outcome::Panic);
         assert_eq!(session.console, "6 ");
         session.quit();
+        seen.push(states);
     }
+    // Frames, locals, operands: whatever code was inserted.
+    assert!(seen[0].iter().any(|state| state.operands.len() == 2));
+    assert!(seen.iter().all(|states| *states == seen[0]));
 }
 
 #[test]
