@@ -14,6 +14,7 @@ fn planted_with(name: &str, script: &str, schedule: &str) -> String {
     file.write_all(script.as_bytes()).unwrap();
     let append = format!("wkdbbug={name}");
     let output = Command::new(env!("CARGO_BIN_EXE_wkdb"))
+        .env("WKDB_RECORD_DIR", "")
         .args(["run", "linux", "--sched", schedule, "--expect-timeout", "60s", "--append", &append, "--input"])
         .arg(file.path())
         .stdin(Stdio::null())
