@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use wkdb_tracer::Totals;
 use wkdb_tracer::recording::{Check, Divergence, Entry, Position};
 
 use super::replay::compile;
@@ -72,14 +73,15 @@ pub(super) fn run(config: &MachineConfig, divergence: &Divergence, kernel: &[u8]
         let parting =
             narrow(divergence.good, end, &mut |places| probe(config, places), &mut |places| probe(&other, places))?;
         let Some(parting) = parting.map(Box::new) else { continue };
-        let [at, _] = parting.differ;
-        let [one, two] = parting
-            .checks
-            .map(|check| format!("memory {:016x}, schedule {:016x}", check.memory.unwrap_or(0), check.schedule));
+        let state = |n: usize| {
+            let (at, check) = (parting.differ[n], parting.checks[n]);
+            format!("{at}: memory {:016x}, schedule {:016x}", check.memory.unwrap_or(0), check.schedule)
+        };
+        let [one, two] = [state(0), state(1)];
+        let (same, tick) = (parting.same, parting.same.tick);
         eprintln!(
-            "wkdb: the runs are one up to {}\n  and two at {at}\n  {ours}: {one}\n  {what}: {two}\n  look at it there: wkdb replay \
-             FILE --until tick={}",
-            parting.same, at.tick
+            "wkdb: the runs are one up to {same}, and two behind it\n  {ours}: {one}\n  {what}: {two}\n  to see the place: \
+             wkdb replay FILE --until tick={tick}"
         );
         return Ok(match again {
             true => Narrowed::Unsteady { name: ours, parting },
@@ -92,6 +94,12 @@ pub(super) fn run(config: &MachineConfig, divergence: &Divergence, kernel: &[u8]
          recording\n  they are one at {good}\n  and two at {bad}: the recording was made by another wkdb, or was changed"
     );
     Ok(Narrowed::Recorded { good, bad })
+}
+
+fn end(totals: &Totals) -> (Position, Check) {
+    let position = Position { slices: totals.slices, tick: totals.ticks, time: totals.time };
+    let (memory, schedule, console) = (Some(totals.memory_hash), totals.schedule_hash, totals.console_hash);
+    (position, Check { memory, schedule, console })
 }
 
 /// Runs the recording and gives what the machine is after these numbers of slices.
@@ -111,7 +119,10 @@ fn probe(config: &MachineConfig, places: &[u64]) -> anyhow::Result<Vec<(Position
             FromMachine::Took(Entry::Check(check)) if check.memory.is_some() && wanted.remove(&at.slices) => {
                 found.push((at, check));
             }
-            FromMachine::Ended(..) => break,
+            FromMachine::Ended(_, totals) => {
+                found.push(end(&totals));
+                break;
+            }
             _ => {}
         }
     }

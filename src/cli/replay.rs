@@ -145,6 +145,8 @@ struct Replay<'a> {
     reporter: Reporter,
     verifier: Verifier<FromFile>,
     at: Position,
+    /// The code is compiled as it was for the recorded run.
+    same_code: bool,
     /// The console's last line is not ended.
     open_line: bool,
 }
@@ -159,8 +161,11 @@ impl<'a> Replay<'a> {
         let ending = recording.ending();
         let entries = recording.recording()?.into_entries();
         let verifier = Verifier::new(entries, matches!(ending, Ending::Complete(_)));
+        let same_code =
+            config.variant() == recording.config()?.variant() && config.engine == recording.config()?.engine;
         let machine = MachineProcess::start(config)?;
-        Ok(Replay { args, ending, machine, reporter, verifier, at: Position::default(), open_line: false })
+        let at = Position::default();
+        Ok(Replay { args, ending, machine, reporter, verifier, at, same_code, open_line: false })
     }
 
     fn run(&mut self) -> anyhow::Result<Replayed> {
@@ -229,9 +234,16 @@ impl<'a> Replay<'a> {
             Replayed::As { outcome, totals, verified, early } => (outcome, totals, verified, early),
             Replayed::Diverged { divergence, .. } => {
                 let wkdb = &recording.header().wkdb;
+                let code = match self.same_code {
+                    true => "",
+                    false => {
+                        "\n  the guest's code was compiled in another way when it was recorded: replay it without \
+                         --watch, --store-checks and --opt-level"
+                    }
+                };
                 return format!(
                     "the replay is not the run that was recorded\n  {divergence}\n  the last check of memory before \
-                     that was right: {}\n  recorded by wkdb {wkdb}, replayed by wkdb {}",
+                     that was right: {}\n  recorded by wkdb {wkdb}, replayed by wkdb {}{code}",
                     divergence.good,
                     env!("CARGO_PKG_VERSION"),
                 );

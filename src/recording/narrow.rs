@@ -19,7 +19,8 @@ pub struct Parting {
     pub checks: [Check; 2],
 }
 
-/// What a run is at the places asked for, which are numbers of slices; fewer where it ends before.
+/// What a run is at the places asked for, which are numbers of slices; where it ends before the last of them, up to
+/// there, and then what it is at its end.
 pub type Probe<'a, E> = &'a mut dyn FnMut(&[u64]) -> Result<Vec<(Position, Check)>, E>;
 
 /// Narrows down where two runs part, that are one at `same` and are to be compared up to the slice `end`. None where

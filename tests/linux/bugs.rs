@@ -14,6 +14,7 @@ fn planted_on(name: &str, script: &str, seed: u64) -> String {
     file.write_all(script.as_bytes()).unwrap();
     let (append, seed) = (format!("wkdbbug={name}"), seed.to_string());
     let output = Command::new(env!("CARGO_BIN_EXE_wkdb"))
+        .env("WKDB_RECORD_DIR", "")
         .args(["run", "linux", "--seed", &seed, "--expect-timeout", "60s", "--append", &append, "--input"])
         .arg(file.path())
         .stdin(Stdio::null())
