@@ -42,8 +42,8 @@ fn lldb_sees_tasks_frames_variables_and_watches() {
         &text,
         &[
             "(lldb) thread list",
-            "* thread #1: …'swapper/0/0x… @cpu0 waiting on 0x…",
-            "…'kthreadd/0x… @cpu0 switched out'",
+            "* thread #1: …'swapper/0/0 @cpu0 waiting on 0x…",
+            "…'kthreadd/2 @cpu0 switched out'",
             "(lldb) thread backtrace",
             "…frame #0: …context_switch(prev=0x…, next=0x…) at sched.c:104:…",
             "…frame #…kthreadd(unused=<unavailable>) at kthread.c:…",

@@ -78,4 +78,5 @@ sessions! {
     script;
     bug;
     linux;
+    crowd;
 }

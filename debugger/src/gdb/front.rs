@@ -36,8 +36,8 @@ pub(super) struct Session {
     selected: Option<Tid>,
     /// The thread that packets older than `vCont` are about; none where they are about all.
     legacy: Option<Tid>,
-    /// How many modules the client has been told of.
-    modules: u32,
+    /// How many modules the client has been told of, if it ever asked.
+    modules: Option<u32>,
     /// The client waits for the machine to stop.
     pub(super) waiting: bool,
     pub(super) points: Points,
@@ -78,8 +78,7 @@ impl Session {
             error_texts: false,
             selected: None,
             legacy: None,
-            // The kernel, as the file that it is told to debug.
-            modules: 1,
+            modules: None,
             waiting: false,
             points: Points::default(),
             stub: Stub::new(),
@@ -172,7 +171,7 @@ impl Session {
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
         if let Some(range) = body.strip_prefix(b"qXfer:libraries:read::") {
-            self.modules = face.view.modules.count();
+            self.modules = Some(face.view.modules.count());
             let list = if self.client == Client::Lldb { lldb::libraries(face) } else { self.libraries(face) };
             let reply = transfer(list.as_bytes(), range);
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
@@ -192,8 +191,8 @@ impl Session {
 
     /// Whether there are modules that the client has not been told of; now it is.
     pub(super) fn has_new_modules(&mut self, view: &View) -> bool {
-        let told = std::mem::replace(&mut self.modules, view.modules.count());
-        told < self.modules
+        let count = view.modules.count();
+        self.modules.as_mut().is_some_and(|told| std::mem::replace(told, count) < count)
     }
 
     /// `H`: which thread what follows is about.
@@ -249,11 +248,7 @@ impl Session {
     pub(super) fn stopped(&mut self, stop: &Stop, face: &mut Face<'_>) -> String {
         self.selected = Some(stop::thread(stop, face.view, face.inferior));
         let reply = stop::reply(stop, face.points, face.view, face.inferior);
-        if self.client != Client::Lldb {
-            return reply;
-        }
-        let library = if self.has_new_modules(face.view) { "library:1;" } else { "" };
-        lldb::stop_reply(reply + library, stop, face)
+        if self.client == Client::Lldb { lldb::stop_reply(reply, stop, face) } else { reply }
     }
 
     fn threads(&mut self, range: &[u8], face: &mut Face<'_>) -> Option<Vec<u8>> {
