@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use wkdb_debugger::commands::{BundledFile, Config, Monitor};
 use wkdb_debugger::companion::layout::Layout;
 use wkdb_debugger::companion::{COMPANION_VERSION, word_size};
-use wkdb_debugger::gdb::{BasicCommands, BuildCompanions, Companions, Server, ServerError, ServerParts};
+use wkdb_debugger::gdb::{BuildCompanions, Companions, Server, ServerError, ServerParts};
 use wkdb_debugger::inferior::Inferior;
 use wkdb_tracer::ModuleId;
 
@@ -38,12 +39,17 @@ impl fmt::Display for GdbAddress {
     }
 }
 
-/// Listens.
-pub(super) fn serve(address: GdbAddress, store: Option<CodeStore>) -> Result<Server, ServerError> {
+/// Listens. `sources` are those that come with this program.
+pub(super) fn serve(
+    address: GdbAddress,
+    store: Option<CodeStore>,
+    sources: &'static [BundledFile],
+) -> Result<Server, ServerError> {
     let companions = KeptCompanions { store, build: BuildCompanions };
+    let commands = Config { bundled_sources: sources, ..Config::default() };
     Server::bind(
         address.0,
-        ServerParts { companions: Box::new(companions), monitor: Box::new(BasicCommands), names: None },
+        ServerParts { companions: Box::new(companions), monitor: Box::new(Monitor::new(commands)), names: None },
     )
 }
 
