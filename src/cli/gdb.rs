@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tempfile::TempDir;
+use wkdb_debugger::commands::{BundledFile, Config, Monitor};
 use wkdb_debugger::companion::layout::Layout;
 use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, build_kernel, code_len, word_size};
-use wkdb_debugger::gdb::{BasicCommands, BuildCompanions, Companions, KernelNames, Server, ServerError, ServerParts};
+use wkdb_debugger::gdb::{BuildCompanions, Companions, KernelNames, Server, ServerError, ServerParts};
 use wkdb_debugger::inferior::Inferior;
 use wkdb_tracer::ModuleId;
 
@@ -42,14 +43,19 @@ impl fmt::Display for GdbAddress {
     }
 }
 
-/// Listens.
-pub(super) fn serve(address: GdbAddress, store: Option<CodeStore>) -> Result<Server, ServerError> {
+/// Listens. `sources` are those that come with this program.
+pub(super) fn serve(
+    address: GdbAddress,
+    store: Option<CodeStore>,
+    sources: &'static [BundledFile],
+) -> Result<Server, ServerError> {
     let companions = KeptCompanions { store, build: BuildCompanions, temporary: None, paths: HashMap::new() };
+    let commands = Config { bundled_sources: sources, ..Config::default() };
     Server::bind(
         address.0,
         ServerParts {
             companions: Box::new(companions),
-            monitor: Box::new(BasicCommands),
+            monitor: Box::new(Monitor::new(commands)),
             names: Some(Box::new(KernelNames::default())),
         },
     )

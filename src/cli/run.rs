@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use wkdb_debugger::commands::BundledFile;
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
@@ -14,8 +15,8 @@ use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
-use crate::demo::Files;
 use crate::demo::linux::LinuxFiles;
+use crate::demo::{Files, sources};
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
 use crate::report::Reporter;
@@ -127,6 +128,14 @@ impl Guest {
     /// A guest of one's own.
     pub(super) fn of_files(kernel: PathBuf, initrd: Option<PathBuf>) -> Self {
         Guest { kernel, initrd, bundled: None }
+    }
+
+    /// Its sources, where they come with this program.
+    pub(super) fn sources(&self) -> &'static [BundledFile] {
+        match self.bundled {
+            Some(Bundled::Minik { .. }) => sources::MINIK,
+            Some(Bundled::Linux { .. }) | None => &[],
+        }
     }
 }
 
@@ -250,7 +259,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok())).transpose()?;
+    let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), guest.sources())).transpose()?;
 
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = record.start(files, &mut config, code.store())?;

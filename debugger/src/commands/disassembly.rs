@@ -27,8 +27,9 @@ pub(super) fn disassemble(module: &[u8], range: Range<CodeOffset>) -> Result<Vec
     match config.name_unnamed(false).print(module, &mut excerpt) {
         Err(error) if !excerpt.over => Err(format!("{error:#}")),
         _ => {
-            // The line that begins the function is none of its instructions, and its last one closes a bracket.
-            excerpt.lines.retain(|line| !line.text.trim_start().starts_with("(func"));
+            // The lines that begin the function and declare its locals are no instructions, and its last one closes a
+            // bracket.
+            excerpt.lines.retain(|line| !line.text.trim_start().starts_with(['(']));
             if let Some(last) = excerpt.lines.last_mut().filter(|line| line.text.trim() == ")") {
                 last.text = "end".to_owned();
             }

@@ -1,7 +1,7 @@
 //! The commands behind gdb's `monitor`.
 
 use super::{Command, CommandError, Config, Debugger, Output, Reaction};
-use crate::gdb::MonitorCommands;
+use crate::gdb::{BasicCommands, MonitorCommands};
 use crate::inferior::{Inferior, Notice};
 
 /// A session's commands for a client that has its own way to run and stop the machine, and its own breakpoints.
@@ -16,11 +16,10 @@ impl Monitor {
     }
 
     fn attempt(&mut self, inferior: &mut dyn Inferior, line: &str) -> Result<Output, CommandError> {
-        // gdb's own words for what `info` tells.
         let line = match line.trim() {
             "" => "help",
-            "tasks" => "info tasks",
-            "cpus" => "info cpus",
+            // With the numbers that gdb gives threads.
+            line @ ("tasks" | "cpus" | "tick" | "version") => return Ok(BasicCommands.run(inferior, line).into()),
             line => line,
         };
         let command = Command::parse(line)?;
@@ -71,6 +70,9 @@ impl MonitorCommands for Monitor {
     fn run(&mut self, inferior: &mut dyn Inferior, line: &str) -> String {
         match self.attempt(inferior, line) {
             Ok(output) => output.to_string(),
+            Err(CommandError::Unknown { name, near }) if near.is_empty() => {
+                format!("there is no command `{name}`: monitor help lists them\n")
+            }
             Err(error) => format!("{error}\n"),
         }
     }

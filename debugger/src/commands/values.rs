@@ -182,8 +182,9 @@ impl Debugger {
     }
 
     /// Whether an expression can be read at all: what its names mean is found where it is evaluated.
-    pub(super) fn check_expression(&self, text: &str) -> Result<()> {
-        Ok(expr::check(text)?)
+    pub(super) fn check_expression(&mut self, inferior: &mut dyn Inferior, text: &str) -> Result<()> {
+        let modules = self.modules.all(inferior);
+        Ok(expr::check(text, &|name| modules.iter().any(|(_, symbols)| symbols.type_named(name, None).is_some()))?)
     }
 
     /// A value as text.

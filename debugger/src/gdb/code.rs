@@ -313,7 +313,7 @@ mod tests {
             .collect();
         assert_eq!(offsets, [0, 2, 4, 5, 7, 9, 11, 13]);
         assert_eq!(code.bytes(start, 2), [0x23, 1]);
-        assert_eq!(code.bytes(CodeOffset(1 << 20), 2), []);
+        assert_eq!(code.bytes(CodeOffset(1 << 20), 2), [0u8; 0]);
         assert!(code.has(start) && !code.has(CodeOffset(0)));
     }
 
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn a_module_that_cannot_be_read_has_no_code() {
         let code = Code::read(Arc::from(&b"\0asm\x01\0\0\0\x0a\xff"[..]));
-        assert_eq!(code.bytes(CodeOffset(0), 16), []);
+        assert_eq!(code.bytes(CodeOffset(0), 16), [0u8; 0]);
         assert_eq!(code.prologue(0), None);
         assert_eq!(code.after(CodeOffset(7)), CodeOffset(8));
     }

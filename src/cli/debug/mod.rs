@@ -15,9 +15,8 @@ use wkdb_debugger::commands::{Config, Debugger, Leave, script_lines};
 use self::prompt::{Prompt, Typed};
 use self::session::{Next, Session};
 use super::demo::{EraChoice, demo_guest};
-use super::run::{Bundled, Guest, Prepared, RunOptions, linux_guest, prepare};
+use super::run::{Guest, Prepared, RunOptions, linux_guest, prepare};
 use super::{Exit, UsageError};
-use crate::demo::sources;
 use crate::machine::Pace;
 use crate::session::Live;
 
@@ -94,10 +93,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let debugger = Debugger::new(Config {
         source_directories: directories,
         symbol_directories: symbols,
-        bundled_sources: match guest.bundled {
-            Some(Bundled::Minik { .. }) => sources::MINIK,
-            Some(Bundled::Linux { .. }) | None => &[],
-        },
+        bundled_sources: guest.sources(),
     });
     let machine = Live::start(config)?;
     let session = Rc::new(RefCell::new(Session::new(machine, debugger)?));

@@ -53,7 +53,7 @@ impl Break {
             None => None,
         };
         if let Some(condition) = &self.condition {
-            debugger.check_expression(condition)?;
+            debugger.check_expression(inferior, condition)?;
         }
         let spec = match self.location {
             Some(spec) => debugger.absolute(inferior, spec)?,

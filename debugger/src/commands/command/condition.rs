@@ -4,6 +4,7 @@ use super::super::error::Result;
 use super::super::words::Words;
 use super::super::{Debugger, Reply};
 use super::Command;
+use crate::inferior::Inferior;
 
 /// Give a breakpoint or watch a condition, or take it away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +21,9 @@ impl Condition {
         Ok(Command::Condition(Condition { number, condition: words.rest().map(str::to_owned) }))
     }
 
-    pub(super) fn run(self, debugger: &mut Debugger) -> Result<Reply> {
+    pub(super) fn run(self, debugger: &mut Debugger, inferior: &mut dyn Inferior) -> Result<Reply> {
         if let Some(condition) = &self.condition {
-            debugger.check_expression(condition)?;
+            debugger.check_expression(inferior, condition)?;
         }
         let point = debugger.points.get_mut(self.number)?;
         let text = match &self.condition {

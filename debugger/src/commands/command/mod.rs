@@ -128,7 +128,7 @@ impl Command {
         match self {
             Command::Backtrace(command) => command.run(debugger, inferior),
             Command::Break(command) => command.run(debugger, inferior),
-            Command::Condition(command) => command.run(debugger),
+            Command::Condition(command) => command.run(debugger, inferior),
             Command::Continue(command) => command.run(debugger, inferior),
             Command::Delete(command) => command.run(debugger, inferior),
             Command::Directory(command) => command.run(debugger),

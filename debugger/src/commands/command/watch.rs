@@ -92,7 +92,7 @@ impl Watch {
 
     pub(super) fn run(self, debugger: &mut Debugger, inferior: &mut dyn Inferior) -> Result<Reply> {
         if let Some(condition) = &self.condition {
-            debugger.check_expression(condition)?;
+            debugger.check_expression(inferior, condition)?;
         }
         let details = debugger.watch_details(inferior, self.expression, self.kind, self.options)?;
         let details = Details::Watch(Box::new(details));

@@ -254,6 +254,7 @@ impl Toy {
                 hits.push((
                     *id,
                     WatchHit {
+                        kind: wkdb_tracer::AccessKind::Write,
                         watch: id.0,
                         address: from,
                         old: old[part.clone()].to_vec(),

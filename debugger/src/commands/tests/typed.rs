@@ -123,7 +123,7 @@ fn monitor_has_the_commands_but_those_that_are_gdbs_own() {
     assert!(monitor.run(&mut toy, "tasks").contains("kworker/0:0"));
     assert!(monitor.run(&mut toy, "print worker_pools[1].id").contains("$1 = 2"));
     assert!(monitor.run(&mut toy, "disas process_one_work").contains("i64.store offset=8"));
-    assert_eq!(monitor.run(&mut toy, "tick"), "tick 0\n");
+    assert_eq!(monitor.run(&mut toy, "tick"), "tick 0, guest time 0.000000\n");
     assert!(monitor.run(&mut toy, "info version").starts_with("wkdb "));
     assert!(monitor.run(&mut toy, "help").contains("Looking:"));
     for line in ["continue", "step", "break lost", "watch jiffies_64", "quit", "until 3", "nosuch"] {

@@ -271,6 +271,7 @@ fn going_on_from_a_breakpoint_lets_all_tasks_run_and_none_run_past_it() {
 
 fn hit(address: u64) -> WatchHit {
     WatchHit {
+        kind: wkdb_tracer::AccessKind::Write,
         watch: 0,
         address,
         old: vec![0],
