@@ -212,7 +212,9 @@ impl Debugger {
             })
             .collect();
         for (number, spec) in specs {
+            self.resolving_again = true;
             let found = self.resolve(inferior, &spec).unwrap_or_default();
+            self.resolving_again = false;
             let point = self.points.get_mut(number)?;
             let Details::Break(details) = &mut point.details else { continue };
             let known = |place: &BreakPlace| details.places.iter().any(|other| other.address == place.address);
