@@ -6,14 +6,17 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::wkdb;
 
-/// What the terminal shows until this appears.
+/// What the terminal shows until this appears, which must not take longer than a minute.
 fn read_until(terminal: &mut File, text: &str) -> String {
     let mut shown = Vec::new();
     let mut byte = [0];
     while !String::from_utf8_lossy(&shown).contains(text) {
+        let ready = poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&Timespec { tv_sec: 60, tv_nsec: 0 }));
+        assert_eq!(ready, Ok(1), "no {text:?}: {:?}", String::from_utf8_lossy(&shown));
         match terminal.read(&mut byte) {
             Ok(1) => shown.push(byte[0]),
             ended => panic!("{ended:?} before {text:?}: {:?}", String::from_utf8_lossy(&shown)),

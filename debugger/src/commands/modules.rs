@@ -39,7 +39,7 @@ impl Modules {
             let bytes = inferior.module(module).ok()?;
             let entry = match Symbols::load(Arc::clone(&bytes)) {
                 Ok(symbols) if symbols.has_dwarf() => Entry::Symbols(Rc::new(symbols)),
-                Ok(symbols) => Entry::Symbols(Rc::new(self.from_files(&bytes).unwrap_or(symbols))),
+                Ok(symbols) => Entry::Symbols(Rc::new(self.found_in_files(&bytes).unwrap_or(symbols))),
                 Err(error) => Entry::Unreadable(error.to_string()),
             };
             self.loaded.insert(module, entry);
@@ -51,7 +51,7 @@ impl Modules {
     }
 
     /// The symbols of a file with the same code.
-    fn from_files(&mut self, module: &[u8]) -> Option<Symbols> {
+    fn found_in_files(&mut self, module: &[u8]) -> Option<Symbols> {
         for directory in std::mem::take(&mut self.directories) {
             match SymbolFiles::open(&directory) {
                 Ok(files) => self.files.push(files),

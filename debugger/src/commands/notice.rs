@@ -63,7 +63,12 @@ impl Debugger {
             Event::Watch(hit) => match self.points.of_watch(WatchId(hit.watch)) {
                 // Those that stop tell of it then.
                 Some(number) => match self.logging_watch(number) {
-                    true => self.watch_line(inferior, number, hit),
+                    true => {
+                        if let Ok(point) = self.points.get_mut(number) {
+                            point.hits += 1;
+                        }
+                        self.watch_line(inferior, number, hit)
+                    }
                     false => Output::new(),
                 },
                 None => Output::new(),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use wkdb_tracer::{CodeAddress, Context, RunnerId};
 
 use super::Debugger;
+use super::command::WatchOptions;
 use super::error::{CommandError, Result};
 use super::location::LocationSpec;
 use super::output::{Output, Style, Table};
@@ -142,8 +143,9 @@ impl Debugger {
     ) -> Result<u32> {
         let mut point =
             Point { number: self.points.last + 1, enabled: true, temporary, condition, ignore: 0, hits: 0, details };
-        if let Details::Break(details) = &mut point.details {
-            details.places = places;
+        match &mut point.details {
+            Details::Break(details) => details.places = places,
+            Details::Watch(watch) => watch.spec.stop = stops_machine(&watch.options, &point.condition),
         }
         insert(inferior, &mut point)?;
         let number = point.number;
@@ -173,6 +175,31 @@ impl Debugger {
         Ok(())
     }
 
+    /// Gives a breakpoint or watch another condition, or none.
+    pub(super) fn set_condition(
+        &mut self,
+        inferior: &mut dyn Inferior,
+        number: u32,
+        condition: Option<String>,
+    ) -> Result<()> {
+        let point = self.points.get_mut(number)?;
+        if let Details::Watch(watch) = &mut point.details {
+            let stop = stops_machine(&watch.options, &condition);
+            if watch.spec.stop != stop {
+                let inserted = watch.id.is_some();
+                remove(inferior, point)?;
+                if let Details::Watch(watch) = &mut point.details {
+                    watch.spec.stop = stop;
+                }
+                if inserted {
+                    insert(inferior, point)?;
+                }
+            }
+        }
+        point.condition = condition;
+        Ok(())
+    }
+
     /// Looks for the places of breakpoints again, now that there is another module. Gives what to tell of it.
     pub(super) fn resolve_again(&mut self, inferior: &mut dyn Inferior) -> Result<Output> {
         let mut out = Output::new();
@@ -185,7 +212,9 @@ impl Debugger {
             })
             .collect();
         for (number, spec) in specs {
+            self.resolving_again = true;
             let found = self.resolve(inferior, &spec).unwrap_or_default();
+            self.resolving_again = false;
             let point = self.points.get_mut(number)?;
             let Details::Break(details) = &mut point.details else { continue };
             let known = |place: &BreakPlace| details.places.iter().any(|other| other.address == place.address);
@@ -347,6 +376,11 @@ impl Debugger {
         }
         true
     }
+}
+
+/// Whether a watch stops the machine: also one that only logs, where it has a condition to be looked at.
+fn stops_machine(options: &WatchOptions, condition: &Option<String>) -> bool {
+    !options.log || condition.is_some()
 }
 
 /// Inserts what of it is not inserted. On failure what was inserted by this call is taken out again.

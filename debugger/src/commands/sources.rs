@@ -9,13 +9,16 @@ use crate::symbols::SourcePosition;
 /// A file of sources that come with the program.
 pub type BundledFile = (&'static str, &'static str);
 
+/// A file by the directory that the compiler ran in, and its name.
+type Name = (Option<String>, String);
+
 /// Where source files are looked for.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     directories: Vec<PathBuf>,
     bundled: &'static [BundledFile],
     /// What was found, and what was not.
-    read: HashMap<(Option<String>, String), Option<Rc<Vec<String>>>>,
+    read: HashMap<Name, Option<Rc<Vec<String>>>>,
 }
 
 /// Longer than any source file.

@@ -30,7 +30,7 @@ impl Condition {
             Some(_) => String::new(),
             None => format!("{} {} stops always from now on\n", point.kind_name(), point.number),
         };
-        point.condition = self.condition;
+        debugger.set_condition(inferior, self.number, self.condition)?;
         Ok(Reply::say(text))
     }
 }

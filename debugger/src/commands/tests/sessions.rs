@@ -44,9 +44,12 @@ impl Session {
         panic!("the toy does not stop: {output}");
     }
 
-    /// Runs the commands in a transcript and compares all that is said. Indentation does not count.
+    /// Runs the commands in a transcript and compares all that is said. How many blanks there are does not count.
     pub(super) fn check(&mut self, transcript: &str) {
-        let plain = |text: &str| text.trim().lines().map(|line| line.trim().to_owned() + "\n").collect::<String>();
+        let plain = |text: &str| -> String {
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
+            text.trim().lines().map(words).collect()
+        };
         let commands = transcript.lines().filter_map(|line| line.trim_start().strip_prefix("> "));
         let said: String = commands.map(|command| format!("> {command}\n{}", self.say(command))).collect();
         assert!(plain(&said) == plain(transcript), "said:\n{said}\nexpected:\n{transcript}");
@@ -90,9 +93,7 @@ fn breakpoints_stop_before_their_code_with_a_report() {
          come to 2 times
          > delete 1
          > delete 7
-         error: there is no breakpoint or watch 7"
-            .replace("28  nr", "28\tnr")
-            .as_str(),
+         error: there is no breakpoint or watch 7",
     );
 }
 
@@ -103,8 +104,9 @@ fn conditions_tasks_and_ignore_counts_pass_a_breakpoint() {
     let said = session.say("c");
     assert!(said.contains("(pool=0x10040 <worker_pools+32>)") && said.contains("tick 89"), "{said}");
     session.check("> condition 1\nBreakpoint 1 stops always from now on\n> ignore 1 2\nBreakpoint 1 is passed 2 times");
-    let said = session.say("c");
-    assert!(said.contains("worker_pools+16"), "two were passed: {said}");
+    session.say("c");
+    let said = session.say("info breakpoints");
+    assert!(said.contains("come to 4 times"), "once, and two were passed: {said}");
     session.say("delete");
     session.say("break process_one_work task kworker/1:0");
     for _ in 0..3 {
@@ -112,7 +114,7 @@ fn conditions_tasks_and_ignore_counts_pass_a_breakpoint() {
         assert!(said.contains("task 2 "), "{said}");
     }
     session.say("delete");
-    session.check("> break 28 if nosuch == 1\nBreakpoint 3 at 0x43: process_one_work (workqueue.c:28)");
+    session.check("> break 28 if nosuch == 1\nBreakpoint 3 at 0x35: process_one_work (workqueue.c:28)");
     let said = session.say("c");
     assert!(said.starts_with("The condition \"nosuch == 1\" cannot be evaluated: no variable"), "{said}");
     assert!(session.say("break 28 if x ==").starts_with("error: "));
@@ -134,10 +136,7 @@ fn lines_are_stepped_by_whole_lines() {
          > next
          task 1 tick 44 time 0.000044 cpu0 kworker/0:0 (0x1000)
          #0  0x24 in worker_thread (which=0) at workqueue.c:43
-         43  return state_names[which & 1][0];"
-            .replace("30  ", "30\t")
-            .replace("43  ", "43\t")
-            .as_str(),
+         43  return state_names[which & 1][0];",
     );
     let said = session.say("step 2");
     println!("{said}");
@@ -207,9 +206,7 @@ fn watches_tell_old_and_new_and_who() {
          4 bytes at 0x10024 by touch_pool (workqueue.c:21) < process_one_work (workqueue.c:29)
          task 1 tick 48 time 0.000048 cpu0 kworker/0:0 (0x1000)
          #0  0x65 in process_one_work (pool=0x10020 <worker_pools>) at workqueue.c:30
-         30  }"
-            .replace("30  ", "30\t")
-            .as_str(),
+         30  }",
     );
     session.say("delete");
     let said =
@@ -220,12 +217,12 @@ fn watches_tell_old_and_new_and_who() {
     assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("kworker/0:0")), "{said}");
     assert!(!said.contains("-> {id = 2, nr_workers = 2,"), "{said}");
     session.say("delete");
-    session.say("watch worker_pools[2].nr_workers --equals 7");
+    session.say("watch worker_pools[2].nr_workers --equals 20");
     let said = session.say("c");
-    assert!(said.contains("  old = 6\n  new = 7\n"), "{said}");
+    assert!(said.contains("\n  new = 20\n"), "{said}");
     session.say("delete");
     // All of its writers are in this file.
-    session.say("watch nr_calls");
+    session.say("watch nr_calls --unless-in workqueue.c");
     session.say("watch 'workqueue.c'::nr_lost --unless-in workqueue.c");
     session.say("watch worker_pools --unless-in process_one_work");
     assert!(session.say("run-to 3000").contains("tick 3000 "));
