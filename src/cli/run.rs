@@ -218,8 +218,9 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.max_time = options.max_time;
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
-    // A debugger may watch memory.
+    // A debugger may watch memory, for writes and for reads.
     config.store_checks = options.store_checks || debugged;
+    config.load_checks = debugged;
     config.engine = EngineOptions { opt_level: options.opt_level, debug: debugged };
     config.attach = attached || options.gdb_wait;
     let script = match &options.input {

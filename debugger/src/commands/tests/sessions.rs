@@ -65,7 +65,7 @@ impl Session {
 fn breakpoints_stop_before_their_code_with_a_report() {
     Session::new().check(
         "> break process_one_work
-         Breakpoint 1 at 0x34: process_one_work (workqueue.c:28)
+         Breakpoint 1 at 0x35: process_one_work (workqueue.c:28)
          > continue
          Breakpoint 1
          task 1 tick 18 time 0.000018 cpu0 kworker/0:0 (0x1000)
@@ -78,7 +78,7 @@ fn breakpoints_stop_before_their_code_with_a_report() {
          28  nr_calls++;
          > info breakpoints
          Num  Type        Disp  Enb  Address  What
-         1    breakpoint  keep  y    0x34     process_one_work (workqueue.c:28)
+         1    breakpoint  keep  y    0x35     process_one_work (workqueue.c:28)
          come to 2 times
          > disable
          > tbreak *0x20
@@ -89,7 +89,7 @@ fn breakpoints_stop_before_their_code_with_a_report() {
          #0  0x20 in worker_thread (which=0) at workqueue.c
          > info b
          Num  Type        Disp  Enb  Address  What
-         1    breakpoint  keep  n    0x34     process_one_work (workqueue.c:28)
+         1    breakpoint  keep  n    0x35     process_one_work (workqueue.c:28)
          come to 2 times
          > delete 1
          > delete 7

@@ -190,7 +190,7 @@ impl DebugInfo {
     /// The code of an entry; without what the linker dropped.
     pub(in super::super) fn ranges(&self, unit: u32, entry: &Entry) -> Vec<Range<u64>> {
         let Some(unit) = self.unit(unit) else { return Vec::new() };
-        let Ok(mut ranges) = unit.die_ranges(entry) else { return Vec::new() };
+        let Some(mut ranges) = super::code_ranges(unit, entry) else { return Vec::new() };
         let mut all = Vec::new();
         while let Ok(Some(range)) = ranges.next() {
             if range.begin < range.end && range.begin > 0 && range.end <= u64::from(u32::MAX) {
@@ -314,7 +314,9 @@ impl DebugInfo {
         let mut code = Vec::new();
         for number in 0..self.len() {
             let Some(unit) = self.unit(number) else { continue };
-            let Ok(mut ranges) = unit.unit_ranges() else { continue };
+            let Ok(mut entries) = unit.entries_tree(None) else { continue };
+            let Ok(root) = entries.root() else { continue };
+            let Some(mut ranges) = super::code_ranges(unit, root.entry()) else { continue };
             while let Ok(Some(range)) = ranges.next() {
                 if range.begin < range.end {
                     code.push((range.begin..range.end, number));

@@ -66,7 +66,7 @@ fn belongs(
     entry: gimli::UnitOffset<usize>,
     function: &FunctionSymbol,
 ) -> Result<bool, gimli::Error> {
-    let mut ranges = unit.die_ranges(&unit.entry(entry)?)?;
+    let Some(mut ranges) = super::code_ranges(unit, &unit.entry(entry)?) else { return Ok(false) };
     let body = u64::from(function.start.0)..u64::from(function.end.0);
     while let Some(range) = ranges.next()? {
         if range.begin == body.start && range.end == body.end {

@@ -41,3 +41,17 @@ fn open<R: Reader<Endian = LittleEndian>>(
     }
     Dwarf::load(|id| Ok(bytes(sections.get(id.name()).cloned().unwrap_or(0..0)))).map(Some)
 }
+
+/// The code of an entry; none where its debug information makes no sense. gimli adds a length to a start without a look
+/// whether that is past the end of all addresses.
+fn code_ranges<R: gimli::Reader>(
+    unit: gimli::UnitRef<'_, R>,
+    entry: &gimli::DebuggingInformationEntry<R>,
+) -> Option<gimli::RangeIter<R>> {
+    let low = entry.attr_value(gimli::DW_AT_low_pc);
+    let low = low.and_then(|value| unit.attr_address(value).ok().flatten());
+    if let (Some(low), Some(gimli::AttributeValue::Udata(length))) = (low, entry.attr_value(gimli::DW_AT_high_pc)) {
+        low.checked_add(length)?;
+    }
+    unit.die_ranges(entry).ok()
+}
