@@ -60,6 +60,12 @@ if [[ $tier == tools ]]; then
     install_tools
     exit 0
 fi
+# With these set, a debugger that is missing fails its tests instead of passing over them.
+if [[ $tier == all || $tier == system ]]; then
+    install_tools
+    gdb=$(command -v gdb) lldb=$(command -v lldb-22)
+    export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb
+fi
 if [[ $tier == all || $tier == unit ]]; then
     cargo test --workspace --lib --bins
 fi
@@ -72,13 +78,12 @@ if [[ $tier == all || $tier == guest ]]; then
         [[ -e $main && " ${system[*]} bench " != *" $name "* ]] && second+=(--test "$name")
     done
     cargo test "${second[@]}"
-    cargo test --package wkdb-tracer --package wkdb-debugger --test '*'
 fi
 if [[ $tier == all || $tier == system ]]; then
-    install_tools
     third=()
     for name in "${system[@]}"; do
         [[ -e tests/$name/main.rs ]] && third+=(--test "$name")
     done
     cargo test "${third[@]}"
+    cargo test --package wkdb-debugger --test '*'
 fi

@@ -13,22 +13,28 @@ fn runs(program: &PathBuf) -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// All gdbs to test with.
+/// All gdbs to test with: those in `WKDB_TEST_GDBS`, all of which must be there, or the one on the `PATH`.
 pub(crate) fn gdbs() -> Vec<PathBuf> {
     let named = std::env::var_os("WKDB_TEST_GDBS");
-    let candidates = named.map_or_else(|| vec![PathBuf::from("gdb")], |paths| std::env::split_paths(&paths).collect());
-    let found: Vec<PathBuf> = candidates.into_iter().filter(runs).collect();
-    if found.is_empty() {
-        eprintln!("nothing is tested: there is no gdb on the PATH, nor in WKDB_TEST_GDBS");
-    }
-    found
+    let Some(paths) = named else {
+        let found: Vec<_> = Some(PathBuf::from("gdb")).into_iter().filter(runs).collect();
+        if found.is_empty() {
+            eprintln!("nothing is tested: there is no gdb on the PATH, and WKDB_TEST_GDBS is not set");
+        }
+        return found;
+    };
+    let named: Vec<PathBuf> = std::env::split_paths(&paths).collect();
+    assert!(!named.is_empty() && named.iter().all(runs), "WKDB_TEST_GDBS names {named:?}: not all of them run");
+    named
 }
 
 /// The lldb to test with.
 pub(crate) fn lldb() -> Option<PathBuf> {
     let named = std::env::var_os("WKDB_TEST_LLDB").map(PathBuf::from);
     let mut candidates = named.map_or_else(|| vec!["lldb-22".into(), "lldb".into()], |path| vec![path]);
+    let wanted = std::env::var_os("WKDB_TEST_LLDB").is_some();
     candidates.retain(runs);
+    assert!(!(wanted && candidates.is_empty()), "WKDB_TEST_LLDB names what does not run");
     if candidates.is_empty() {
         eprintln!("nothing is tested: there is no lldb on the PATH, nor in WKDB_TEST_LLDB");
     }

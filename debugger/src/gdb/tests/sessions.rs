@@ -80,6 +80,8 @@ impl Served {
         }
         gdb.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let Ok(mut child) = gdb.spawn() else {
+            let wanted = std::env::var_os("WKDB_TEST_GDBS").is_some();
+            assert!(!wanted, "there is no gdb: scripts/test.sh tools installs what the tests drive");
             eprintln!("skipped: there is no gdb on the PATH");
             return None;
         };
