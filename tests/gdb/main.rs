@@ -8,6 +8,7 @@ mod clients;
 mod dap;
 mod debuggers;
 mod guest;
+mod kernel_scripts;
 mod lldb;
 mod sessions;
 mod speed;
