@@ -3,3 +3,4 @@
 
 pub mod inferior;
 pub mod symbols;
+pub mod timeline;
