@@ -11,3 +11,7 @@ echo
 echo "## Machine"
 echo
 cargo bench --quiet --bench machine "$@"
+echo
+echo "## Debugger"
+echo
+cargo bench --quiet --bench debugger "$@"

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wkdb_debugger::symbols::{Symbols, backtrace};
-use wkdb_tracer::{Context, Event, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
+use wkdb_tracer::{
+    AccessKind, Context, Event, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer,
+};
 
 use crate::machine::WatchRange;
 use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};
@@ -38,7 +40,7 @@ impl Reporter {
     }
 
     /// The kernel.
-    pub(crate) fn kernel_bytes(&self) -> &[u8] {
+    pub(crate) fn kernel_bytes(&self) -> &Arc<[u8]> {
         &self.kernel
     }
 
@@ -110,10 +112,15 @@ impl Reporter {
             let Context { tick, time, cpu, task, comm, .. } = context;
             text.push_str(&format!("tick {tick} time {time} {cpu} {comm} ({task}): "));
         }
-        text.push_str(&format!("{:#x}: {} -> {}", hit.address, bytes(&hit.old), bytes(&hit.new)));
+        let change = match hit.kind {
+            AccessKind::Write => format!("{} -> {}", bytes(&hit.old), bytes(&hit.new)),
+            AccessKind::Read => format!("{} read", bytes(&hit.new)),
+        };
+        text.push_str(&format!("{:#x}: {change}", hit.address));
         let whole = (hit.address, hit.new.len() as u64);
         if whole != (hit.store_address, hit.store_len) {
-            text.push_str(&format!(" (of a store of {} bytes at {:#x})", hit.store_len, hit.store_address));
+            let what = if hit.kind == AccessKind::Read { "load" } else { "store" };
+            text.push_str(&format!(" (of a {what} of {} bytes at {:#x})", hit.store_len, hit.store_address));
         }
         match &hit.writer {
             Writer::Host { action } => text.push_str(&format!(" by the host: {action}")),
@@ -193,6 +200,7 @@ impl Reporter {
             }
             Outcome::Quit => "left".to_owned(),
             Outcome::Broken(reason) => format!("the run cannot go on: {reason}"),
+            Outcome::RecordingEnds => "the recording was cut off here".to_owned(),
         };
         format!(
             "wkdb: {}\nwkdb: tick {}, guest time {}, {} tasks, {} CPUs, seed {}",

@@ -49,8 +49,11 @@ fn read_user(module: &[u8]) {
 
 /// As the machine has it rewritten: what is not refused is a valid module again, and its map can be read back.
 fn rewrite_module(module: &[u8]) {
-    for (role, stores) in [(Role::Kernel, false), (Role::Kernel, true), (Role::User, true)] {
-        match rewrite(module, &compile::options(role, Variant { stores })) {
+    let [plain, stores, loads] = [(false, false), (true, false), (true, true)];
+    for (role, (stores, loads)) in
+        [(Role::Kernel, plain), (Role::Kernel, stores), (Role::Kernel, loads), (Role::User, loads)]
+    {
+        match rewrite(module, &compile::options(role, Variant { stores, loads, debug: loads })) {
             Ok(rewritten) => {
                 let features = WasmFeatures::all();
                 if let Err(error) = Validator::new_with_features(features).validate_all(&rewritten.wasm) {

@@ -1,6 +1,10 @@
-//! What a debugger knows about a guest that does not depend on what runs it: symbols, and the port ([`inferior`])
-//! through which everything is asked of the guest.
+//! What a debugger knows about a guest that does not depend on what runs it: symbols, C expressions over them, and the
+//! port ([`inferior`]) through which everything is asked of the guest.
 
+pub mod commands;
+pub mod companion;
+pub mod expr;
+pub mod gdb;
 pub mod inferior;
 pub mod symbols;
 pub mod timeline;

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Builds the Linux guest from Debian's linux-source-6.12 and our arch/wasm: vmlinux.wasm and initramfs.cpio.
+# Builds the Linux guest from Debian's linux-source-6.12 and our arch/wasm: vmlinux.wasm, initramfs.cpio, and the kernel's
+# own commands for gdb, gdb-scripts.tar.
 #
-# What it needs from Debian: linux-source-6.12 clang-22 lld-22 llvm-22 gcc make flex bison bc rsync zstd python3.
-# The kernel is unpacked and built in LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files
-# too. Every step does only what has changed since.
+# What is missing of the packages that it needs is installed from Debian. The kernel is unpacked and built in
+# LINUX_GUEST_BUILD (default: target/linux-guest), where everything goes, log files too. Every step does only what has
+# changed since, and takes up where it was interrupted. JOBS is how much is done at once (default: the number of cores).
 #
 #   build.sh                    builds the guest
 #   VARIANT=kunit build.sh      builds vmlinux-kunit.wasm instead, which runs the kernel's own tests when it boots
@@ -37,12 +38,45 @@ logged() { # LOG COMMAND...
   }
 }
 
+step "packages"
+# What we use of each: a command, or a file.
+needed="linux-source-6.12 /usr/src/linux-source-6.12.tar.xz
+clang-22 clang-22
+lld-22 wasm-ld-22
+llvm-22 llvm-ar-22
+gcc gcc
+libc6-dev /usr/include/stdio.h
+make make
+flex flex
+bison bison
+bc bc
+patch patch
+python3 python3
+rsync rsync
+xz-utils xz
+zstd zstd"
+missing=
+while read -r package thing; do
+  [ -e "$thing" ] || command -v "$thing" >/dev/null || missing="$missing $package"
+done <<<"$needed"
+if [ -n "$missing" ]; then
+  as_root=
+  [ "$(id -u)" = 0 ] || as_root="sudo -n"
+  if ! command -v apt-get >/dev/null; then
+    echo "there is no apt-get to install with; these Debian packages are missing:$missing" >&2
+    exit 1
+  elif [ -n "$as_root" ] && ! sudo -n true 2>/dev/null; then
+    echo "not root, and sudo wants a password: run apt-get install --no-install-recommends$missing" >&2
+    exit 1
+  fi
+  echo "installing$missing" >&2
+  logged "$build/packages.log" $as_root apt-get update
+  logged "$build/packages.log" $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+    --no-install-recommends $missing
+fi
+
 step "sources"
 if [ ! -e $src/.unpacked ]; then
-  [ -e /usr/src/linux-source-6.12.tar.xz ] || {
-    echo "install Debian's package linux-source-6.12 first" >&2
-    exit 1
-  }
   rm -rf $src
   tar -xf /usr/src/linux-source-6.12.tar.xz
   touch $src/.unpacked
@@ -101,6 +135,12 @@ logged "$build/link.log" wasm-ld-22 --import-memory --shared-memory --max-memory
   arch/wasm/lib/lib.a -o "../vmlinux$variant.wasm"
 cd ..
 
+step "gdb scripts"
+logged "$build/gdb.log" kmake scripts_gdb
+# What gdb's "source vmlinux-gdb.py" needs beside the kernel. The links lead to the sources.
+tar --create --dereference --sort=name --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+  --exclude='.*' --exclude=__pycache__ --exclude=Makefile -f gdb-scripts.tar -C "kernel$variant" vmlinux-gdb.py scripts/gdb
+
 step "user space"
 logged "$build/headers.log" kmake headers
 user="$build/user"
@@ -118,13 +158,14 @@ for source in "$here"/user/*.S "$here"/user/*.c; do
 done
 wasm-ld-22 -shared --experimental-pic --shared-memory --max-memory=4294967296 --no-entry $objects -o "$user/box"
 python3 "$here/mkcpio.py" "$user/box" initramfs.cpio
-ls -l "vmlinux$variant.wasm" initramfs.cpio
+ls -l "vmlinux$variant.wasm" initramfs.cpio gdb-scripts.tar
 
 [ -n "$bundle" ] || exit 0
 step "bundle"
 mkdir -p "$bundle"
-for file in vmlinux.wasm initramfs.cpio; do
+for file in vmlinux.wasm initramfs.cpio gdb-scripts.tar; do
   nice -n 19 zstd -q -f --ultra -22 --long=27 $file -o "$bundle/$file.zst"
+  chmod 644 "$bundle/$file.zst"
 done
 cd "$here/../.."
 find scripts/linux-guest -type f ! -name '*.md' | sort | xargs sha256sum >"$bundle/SOURCES.sha256"

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use wkdb_tracer::GuestTime;
 
-use super::run::{Guest, RunOptions, boot};
+use super::run::{Bundled, Guest, RunOptions, boot};
 use super::{Exit, UsageError};
 use crate::demo::{self, Files, SCENES};
 
@@ -20,8 +20,9 @@ pub(super) struct Args {
     options: RunOptions,
 }
 
+/// A generation of the host contract.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum EraChoice {
+pub(super) enum EraChoice {
     /// Linux 6.4.
     #[value(name = "6.4")]
     Era6_4,
@@ -35,7 +36,6 @@ enum EraChoice {
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let Args { name, era, mut options } = args;
     match name.as_deref() {
-        None => {}
         Some("linux") => return super::run::boot_linux(options),
         Some("list") => {
             for scene in SCENES {
@@ -44,19 +44,26 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
             println!("{:16} a real Linux kernel; `--append wkdbbug=NAME` plants one of its bugs", "linux");
             return Ok(Exit::Ok);
         }
-        Some(name) => {
-            let known = || SCENES.iter().map(|scene| scene.name).collect::<Vec<_>>().join(", ");
-            let scene = demo::scene(name)
-                .ok_or_else(|| UsageError(format!("there is no demo called {name:?}; there are: {}", known())))?;
-            stage(scene, &mut options)?;
-        }
+        _ => {}
+    }
+    boot(demo_guest(name.as_deref(), era, &mut options)?, options)
+}
+
+/// minik, with a bug planted if one is named.
+pub(super) fn demo_guest(name: Option<&str>, era: EraChoice, options: &mut RunOptions) -> anyhow::Result<Guest> {
+    if let Some(name) = name {
+        let known = || SCENES.iter().map(|scene| scene.name).collect::<Vec<_>>().join(", ");
+        let scene = demo::scene(name)
+            .ok_or_else(|| UsageError(format!("there is no demo called {name:?}; there are: {}", known())))?;
+        stage(scene, options)?;
     }
     let kernel = match era {
         EraChoice::Era6_4 => demo::KERNEL_6_4,
         EraChoice::Era7_0 => demo::KERNEL_7_0,
     };
     let files = Files::write(kernel).context("cannot write the demo guest to a temporary directory")?;
-    boot(Guest { kernel: files.kernel(), initrd: Some(files.initramfs()) }, options)
+    let (kernel, initrd) = (files.kernel(), Some(files.initramfs()));
+    Ok(Guest { kernel, initrd, bundled: Some(Bundled::Minik { _files: files }) })
 }
 
 /// Sets what a scene needs and the command line leaves open.

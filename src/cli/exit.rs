@@ -12,17 +12,21 @@ pub const USAGE: u8 = 2;
 pub enum Exit {
     /// As it was asked to: a condition came true, the script came to its end, the person left.
     Ok,
+    /// A command of a debugging session failed.
+    Failed,
     /// The command line makes no sense.
     Usage,
     /// The guest ended the run otherwise.
     Guest(u8),
+    /// A replay is not the run that was recorded.
+    Diverged,
 }
 
 impl Exit {
     /// The exit code of a run that ended so.
     pub fn of(outcome: &Outcome) -> Exit {
         match outcome {
-            Outcome::Until(_) | Outcome::Quit => Exit::Ok,
+            Outcome::Until(_) | Outcome::Quit | Outcome::RecordingEnds => Exit::Ok,
             Outcome::Panic => Exit::Guest(3),
             Outcome::Deadlock(_) => Exit::Guest(4),
             Outcome::Spin(_) => Exit::Guest(5),
@@ -36,8 +40,10 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,
+            Exit::Failed => 1,
             Exit::Usage => USAGE,
             Exit::Guest(code) => code,
+            Exit::Diverged => 9,
         }
     }
 }

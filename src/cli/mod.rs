@@ -1,19 +1,28 @@
 //! The command line: a subcommand a file, each with its own `run`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::process;
 
+mod bisect;
 mod console;
+mod debug;
 mod demo;
 mod exit;
+mod gdb;
 mod info;
 mod prepare;
 mod progress;
+mod record;
+mod recording_info;
+mod replay;
 mod run;
+mod session;
 
 pub use exit::{Exit, USAGE};
 
@@ -36,7 +45,11 @@ enum Command {
     Run(Box<run::Args>),
     /// Boot the bundled demo guest, with a bug if one is named.
     Demo(Box<demo::Args>),
-    /// Say what a module is: era, imports, memory, debug info, and what the host would refuse.
+    /// Debug a guest: breakpoints, watches, source lines and variables, at a prompt or by a script.
+    Debug(Box<debug::Args>),
+    /// Run a recording again, exactly, and check that it is the same run.
+    Replay(Box<replay::Args>),
+    /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
     Completions {
@@ -64,9 +77,14 @@ fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
 ///
 /// What went wrong on our side; how a guest ended is an [`Exit`].
 pub fn main() -> anyhow::Result<Exit> {
+    // A file that may not grow any more (ulimit -f) is an error like a full disk, not the end of the program.
+    let noticed = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed).context("cannot handle signals")?;
     match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Demo(args) => demo::run(*args),
+        Command::Debug(args) => debug::run(*args),
+        Command::Replay(args) => replay::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

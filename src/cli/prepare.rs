@@ -60,6 +60,11 @@ impl CodeDir {
         Ok(CodeDir { store, _temporary: Some(temporary) })
     }
 
+    /// The directory, for what else is worth keeping.
+    pub(super) fn store(&self) -> &CodeStore {
+        &self.store
+    }
+
     /// The directory, for [`crate::machine::MachineConfig::cache`].
     pub(super) fn cache(&self) -> Cache {
         Cache { directory: self.store.directory().to_owned(), limit: self.store.limit() }

@@ -1,23 +1,24 @@
 //! `wkdb run`: boots a kernel and shows its console.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
+use wkdb_debugger::commands::BundledFile;
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
+use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
+use super::record::{RecordOptions, SharedRecording};
+use super::session::Session;
 use super::{Exit, UsageError, print};
-use crate::code_cache::{CodeStore, Variant};
+use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
+use crate::demo::{Files, sources};
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
-use crate::process::MachineProcess;
-use crate::process::protocol::{FromMachine, ToMachine};
 use crate::report::Reporter;
 use crate::script::Script;
 use crate::units::parse_guest_span;
@@ -70,6 +71,16 @@ pub(super) struct RunOptions {
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
     pub watch: Vec<WatchArg>,
+    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. The guest's code is then
+    /// compiled for debugging, and two to three times slower.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub gdb: Option<GdbAddress>,
+    /// Do not start the guest before a debugger lets it go on.
+    #[arg(long, requires = "gdb")]
+    pub gdb_wait: bool,
+    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    #[arg(long, value_name = "FILE", requires = "gdb")]
+    pub gdb_symbols: Option<PathBuf>,
     /// Compile store checks in even if nothing is watched: for measurements.
     #[arg(long, hide = true)]
     pub store_checks: bool,
@@ -79,6 +90,8 @@ pub(super) struct RunOptions {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub record: RecordOptions,
 }
 
 /// Arguments of `wkdb run`.
@@ -99,6 +112,31 @@ pub(super) struct Guest {
     pub kernel: PathBuf,
     /// Its initramfs.
     pub initrd: Option<PathBuf>,
+    /// Where it is bundled: its files, which are gone when this is dropped.
+    pub bundled: Option<Bundled>,
+}
+
+/// The files of a bundled guest.
+pub(super) enum Bundled {
+    /// minik.
+    Minik { _files: Files },
+    /// Linux.
+    Linux { _files: LinuxFiles },
+}
+
+impl Guest {
+    /// A guest of one's own.
+    pub(super) fn of_files(kernel: PathBuf, initrd: Option<PathBuf>) -> Self {
+        Guest { kernel, initrd, bundled: None }
+    }
+
+    /// Its sources, where they come with this program.
+    pub(super) fn sources(&self) -> &'static [BundledFile] {
+        match self.bundled {
+            Some(Bundled::Minik { .. }) => sources::MINIK,
+            Some(Bundled::Linux { .. }) | None => &[],
+        }
+    }
 }
 
 /// Runs the subcommand.
@@ -107,15 +145,21 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     if args.kernel.as_os_str() == "linux" && args.initrd.is_none() && !args.kernel.exists() {
         return boot_linux(args.options);
     }
-    boot(Guest { kernel: args.kernel, initrd: args.initrd }, args.options)
+    boot(Guest::of_files(args.kernel, args.initrd), args.options)
 }
 
-/// Boots the bundled Linux, with four CPUs unless told otherwise.
+/// Boots the bundled Linux.
 pub(super) fn boot_linux(mut options: RunOptions) -> anyhow::Result<Exit> {
+    boot(linux_guest(&mut options)?, options)
+}
+
+/// The bundled Linux, with four CPUs unless told otherwise.
+pub(super) fn linux_guest(options: &mut RunOptions) -> anyhow::Result<Guest> {
     options.cpus = options.cpus.or(Some(4));
     let files = LinuxFiles::write(CodeStore::open().ok().as_ref())
         .context("cannot write the bundled Linux to a temporary directory")?;
-    boot(Guest { kernel: files.kernel(), initrd: Some(files.initramfs()) }, options)
+    let (kernel, initrd) = (files.kernel(), Some(files.initramfs()));
+    Ok(Guest { kernel, initrd, bundled: Some(Bundled::Linux { _files: files }) })
 }
 
 /// The kernel command line that the options make.
@@ -139,17 +183,32 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {what} {}", path.display()))
 }
 
-/// Boots a guest and stays with it to its end.
-pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+/// A machine that can be started.
+pub(super) struct Prepared {
+    /// The machine.
+    pub config: MachineConfig,
+    /// What tells of it; it has the kernel.
+    pub reporter: Reporter,
+    /// Its compiled code.
+    pub code: CodeDir,
+    /// Its initramfs.
+    pub initrd: Option<Vec<u8>>,
+}
+
+/// Gets everything ready to boot a guest: its configuration, and its code compiled. With `attached`, for a debugger that
+/// is there from the start.
+pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> anyhow::Result<Prepared> {
     let kernel = read("the kernel", &guest.kernel)?;
     let module = KernelModule::parse(&kernel)
         .with_context(|| format!("{} cannot be booted (wkdb info says more)", guest.kernel.display()))?;
+    let mut initrd = None;
     if let Some(path) = &guest.initrd {
         // Said now, not by the machine process later.
-        read("the initramfs", path)?;
+        initrd = Some(read("the initramfs", path)?);
     }
+    let debugged = attached || options.gdb.is_some();
     let mut config = MachineConfig::new(&guest.kernel);
-    config.initrd = guest.initrd;
+    config.initrd.clone_from(&guest.initrd);
     config.command_line = command_line(&options)?;
     config.seed = options.seed.unwrap_or(0);
     config.policy = options.sched;
@@ -159,8 +218,10 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     config.max_time = options.max_time;
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
-    config.store_checks = options.store_checks;
-    config.engine = EngineOptions { opt_level: options.opt_level };
+    // A debugger may watch memory.
+    config.store_checks = options.store_checks || debugged;
+    config.engine = EngineOptions { opt_level: options.opt_level, debug: debugged };
+    config.attach = attached || options.gdb_wait;
     let script = match &options.input {
         Some(path) => {
             let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
@@ -184,28 +245,46 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     for watch in &options.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+    let variant = config.variant();
     let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
     config.cache = Some(code.cache());
+    Ok(Prepared { config, reporter, code, initrd })
+}
 
+/// Boots a guest and stays with it to its end.
+pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+    let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
+    let record = options.record.clone();
+    let Prepared { mut config, reporter, code, initrd } = prepare(&guest, options, false)?;
+    if let Some(path) = &gdb_symbols {
+        gdb::write_symbols(reporter.kernel_bytes(), path)?;
+    }
+    let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), guest.sources())).transpose()?;
+
+    let files = record.files(&guest, reporter.kernel_bytes(), initrd);
+    let recording = record.start(files, &mut config, code.store())?;
     let started = std::time::Instant::now();
     let interactive = config.script.is_none();
     let terminal = Terminal::open(interactive)?;
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
     }
-    let mut session = Session {
-        machine: MachineProcess::start(config)?,
-        terminal,
-        reporter,
-        interactive,
-        typed: Vec::new(),
-        open_line: false,
+    if let Some(server) = &server {
+        terminal.say(&gdb::invitation(server)?);
+    }
+    let recording = SharedRecording::new(recording);
+    let mut session = Session::new(recording.live(config)?, terminal, reporter, recording, interactive);
+    session.gdb = server;
+    let (outcome, totals) = match session.run() {
+        Ok(end) => end,
+        Err(error) => {
+            session.abandon();
+            return Err(error);
+        }
     };
-    let (outcome, totals) = session.run()?;
     let exit = Exit::of(&outcome);
     session.close(&outcome, &totals)?;
-    if options.json {
+    if json {
         print(format!("{}\n", closing_line(&outcome, &totals, exit, started.elapsed())))?;
     }
     Ok(exit)
@@ -235,116 +314,4 @@ fn closing_line(outcome: &Outcome, totals: &Totals, exit: Exit, wall: std::time:
         "cpus": totals.cpus,
         "wall_ms": wall.as_secs_f64() * 1e3,
     })
-}
-
-/// A running machine and the person who looks on.
-struct Session {
-    machine: MachineProcess,
-    terminal: Terminal,
-    reporter: Reporter,
-    /// Standard input is the guest's.
-    interactive: bool,
-    /// What was typed and not sent yet: the machine takes it when it comes to it. More is not read meanwhile; two
-    /// processes that both wait for the other to read would wait for ever.
-    typed: Vec<u8>,
-    /// The console's last line is not ended.
-    open_line: bool,
-}
-
-/// What the supervisor waits for.
-struct Ready {
-    machine: bool,
-    /// The machine takes what was typed without making us wait.
-    room: bool,
-    typed: bool,
-    signal: bool,
-}
-
-impl Session {
-    fn run(&mut self) -> anyhow::Result<(Outcome, Totals)> {
-        let (signals, on_signal) = std::os::unix::net::UnixStream::pair()?;
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
-            signal_hook::low_level::pipe::register(signal, on_signal.try_clone()?)?;
-        }
-        let mut input_open = self.interactive;
-        loop {
-            let ready = self.wait(input_open, &signals)?;
-            if ready.signal {
-                self.machine.send(&ToMachine::Quit)?;
-                let mut byte = [0];
-                let _ = (&signals).read(&mut byte);
-            }
-            if ready.typed {
-                input_open = self.read_input()?;
-            }
-            if ready.room {
-                let typed = std::mem::take(&mut self.typed);
-                self.machine.send(&ToMachine::Input(typed))?;
-            }
-            if ready.machine
-                && let Some(end) = self.hear()?
-            {
-                return Ok(end);
-            }
-        }
-    }
-
-    fn wait(&self, input: bool, signals: &std::os::unix::net::UnixStream) -> anyhow::Result<Ready> {
-        let stdin = io::stdin();
-        let machine = if self.typed.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut fds = vec![PollFd::new(&self.machine, machine), PollFd::new(signals, PollFlags::IN)];
-        if input && self.typed.is_empty() {
-            fds.push(PollFd::new(&stdin, PollFlags::IN));
-        }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for the machine process"),
-        }
-        let events = |n: usize| fds.get(n).map_or(PollFlags::empty(), PollFd::revents);
-        Ok(Ready {
-            machine: !(events(0) - PollFlags::OUT).is_empty(),
-            room: events(0).contains(PollFlags::OUT),
-            signal: !events(1).is_empty(),
-            typed: !events(2).is_empty(),
-        })
-    }
-
-    /// Reads what was typed; false at the end of input.
-    fn read_input(&mut self) -> anyhow::Result<bool> {
-        let mut buf = [0; 1024];
-        let n = rustix::io::read(io::stdin(), &mut buf).context("cannot read standard input")?;
-        let (input, leave) = self.terminal.typed(&buf[..n]);
-        self.typed.extend(input);
-        if leave {
-            self.machine.send(&ToMachine::Quit)?;
-        }
-        Ok(n > 0)
-    }
-
-    /// Deals with what the machine says next; gives how the run ended if it has.
-    fn hear(&mut self) -> anyhow::Result<Option<(Outcome, Totals)>> {
-        match self.machine.receive()? {
-            FromMachine::Failed(error) => anyhow::bail!(error),
-            FromMachine::Console(bytes) => {
-                print(&bytes)?;
-                self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
-            }
-            FromMachine::Event(event) => {
-                if let Some(text) = self.reporter.event(&event) {
-                    self.terminal.say(&text);
-                }
-            }
-            FromMachine::Module(module, bytes) => self.reporter.add_module(module, bytes),
-            FromMachine::Ended(outcome, totals) => return Ok(Some((*outcome, *totals))),
-        }
-        Ok(None)
-    }
-
-    /// Gives the terminal back and says how it ended.
-    fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
-        let Session { terminal, mut reporter, open_line, .. } = self;
-        let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
-        terminal.say(&reporter.outcome(outcome, totals));
-        ended
-    }
 }

@@ -38,6 +38,10 @@ pub enum Role {
 pub struct Variant {
     /// Checks after stores.
     pub stores: bool,
+    /// Checks after loads as well as stores.
+    pub loads: bool,
+    /// For a debugger, with an engine that is for one: the host may stop the guest at any instruction.
+    pub debug: bool,
 }
 
 /// Why a module could not be made to run.
@@ -161,7 +165,7 @@ fn compile(
 pub fn options(role: Role, variant: Variant) -> instrument::Options {
     instrument::Options {
         ticks: true,
-        tick_counter: TickCounter::Local,
+        tick_counter: if variant.debug { TickCounter::Global } else { TickCounter::Local },
         host_waits: true,
         host_memory: match role {
             Role::Kernel => HostMemory::Define,
@@ -169,6 +173,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         },
         host_start: true,
         stores: variant.stores,
+        loads: variant.loads,
         runtime_globals: match role {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,

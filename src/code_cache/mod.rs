@@ -44,10 +44,15 @@ pub enum Artifact {
     OffsetMap,
     /// A bundled guest's module, unpacked.
     Module,
+    /// The ELF file that a stock debugger reads a kernel's symbols from.
+    Companion,
+    /// A file of a guest's, packed for recordings.
+    Packed,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 3] = [Artifact::Code, Artifact::OffsetMap, Artifact::Module];
+    const ALL: [Artifact; 5] =
+        [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion, Artifact::Packed];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -55,6 +60,8 @@ impl Artifact {
             Artifact::Code => "cwasm",
             Artifact::OffsetMap => "map",
             Artifact::Module => "wasm",
+            Artifact::Companion => "elf",
+            Artifact::Packed => "packed",
         }
     }
 }

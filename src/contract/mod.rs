@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of the engine: it reads the binary with wasmparser and judges it by the host contract.
 
+mod active_data;
 mod const_eval;
 mod debug_info;
 mod error;
@@ -24,6 +25,7 @@ mod user;
 #[cfg(test)]
 mod tests;
 
+pub use active_data::active_data;
 pub use debug_info::{DwarfSummary, NameSummary};
 pub use error::{ContractError, Refusal};
 pub use imports::ImportKind;

@@ -4,7 +4,7 @@
 //! made, compressed with zstd.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
 
@@ -12,6 +12,8 @@ use crate::code_cache::{Artifact, CodeKey, CodeStore};
 const KERNEL: &[u8] = include_bytes!("linux/vmlinux.wasm.zst");
 /// Its user programs, compressed.
 const INITRAMFS: &[u8] = include_bytes!("linux/initramfs.cpio.zst");
+/// The kernel's own commands for gdb, a tar file, compressed.
+const GDB_SCRIPTS: &[u8] = include_bytes!("linux/gdb-scripts.tar.zst");
 
 /// The bundled Linux as files, for as long as this lives.
 pub struct LinuxFiles {
@@ -42,6 +44,19 @@ impl LinuxFiles {
     pub fn initramfs(&self) -> PathBuf {
         self.directory.path().join("initramfs.cpio")
     }
+}
+
+/// Writes the kernel's own commands for gdb into `directory`, which is made if need be: `lx-ps`, `lx-dmesg` and others.
+/// Gives back the file that gdb's `source` wants. They are scripts/gdb of the bundled kernel's sources (GPL-2.0), with
+/// the constants of its configuration.
+///
+/// # Errors
+///
+/// Where the files cannot be written (about 200 kB).
+pub fn write_gdb_scripts(directory: &Path) -> io::Result<PathBuf> {
+    std::fs::create_dir_all(directory)?;
+    tar::Archive::new(zstd::Decoder::with_buffer(GDB_SCRIPTS)?).unpack(directory)?;
+    Ok(directory.join("vmlinux-gdb.py"))
 }
 
 /// The unpacked kernel: the store's, or one written to `own`.

@@ -4,6 +4,7 @@
 //! real kernel.
 
 pub mod linux;
+pub mod sources;
 
 use std::io;
 use std::path::PathBuf;

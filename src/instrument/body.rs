@@ -7,8 +7,10 @@ use wasmparser::{FunctionBody, MemArg, Operator};
 use super::error::InstrumentError;
 use super::host::{Host, HostFunction};
 use super::sections::leb_width;
+use super::share::{FLAGS, Shared, Sharing};
 use super::store::{Access, Operand, Store, store_of};
 use super::survey::Survey;
+use super::values::{Values, goes_on};
 use super::{HostMemory, Options, TickCounter};
 
 /// What is done at an operator.
@@ -24,15 +26,17 @@ pub(super) enum Action {
     Wait { function: HostFunction, offset: u64 },
     /// `memory.grow`: a host call.
     MemoryGrow,
-    /// A write of some bytes.
+    /// A write or read of some bytes.
     Store(Store),
     /// `memory.fill`, `memory.copy` or `memory.init`.
     Bulk(Bulk),
 }
 
-/// The operand types of a bulk write of memory: `[destination, source, length] → []`.
+/// A bulk write of memory: `[destination, source, length] → []`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bulk {
+    /// Whether it reads memory 0, and reads are observed.
+    pub(super) copies: bool,
     /// The type of the byte to fill with, or of the place to copy from.
     pub(super) source: Operand,
     /// The type of the length.
@@ -49,6 +53,8 @@ pub(super) struct Site {
     pub(super) action: Action,
     /// Whether the operator is inside a loop.
     pub(super) in_loop: bool,
+    /// With whom it shares its check.
+    pub(super) shared: Shared,
 }
 
 /// A local that inserted code keeps something in.
@@ -62,11 +68,13 @@ pub(super) enum Scratch {
     Value(Operand),
     /// The value that a compare-exchange expects; the length of a bulk write.
     Expected(Operand),
+    /// Whether something is watched near the accesses of a group.
+    Flag(usize),
 }
 
 impl Scratch {
     /// All, in the order in which their locals are declared.
-    pub(super) const ALL: [Scratch; 9] = [
+    pub(super) const ALL: [Scratch; 9 + FLAGS] = [
         Scratch::Ticks,
         Scratch::Address,
         Scratch::Value(Operand::I32),
@@ -76,6 +84,10 @@ impl Scratch {
         Scratch::Value(Operand::V128),
         Scratch::Expected(Operand::I32),
         Scratch::Expected(Operand::I64),
+        Scratch::Flag(0),
+        Scratch::Flag(1),
+        Scratch::Flag(2),
+        Scratch::Flag(3),
     ];
 
     /// The place in [`Self::ALL`].
@@ -128,6 +140,9 @@ impl Scan {
         let mut operators = body.get_operators_reader()?;
         // The depth of blocks, and the depths at which loops began.
         let (mut depth, mut loops) = (0u32, Vec::new());
+        // Where the host may stop the guest anywhere, flags would go stale.
+        let shares = options.checks_stores() && options.tick_counter == TickCounter::Local;
+        let (mut values, mut sharing) = (Values::default(), Sharing::default());
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset()?;
             let end = operators.original_position();
@@ -148,10 +163,25 @@ impl Scan {
                 }
                 _ => {}
             }
-            if let Some(action) = action(&operator, start, survey, host, options)? {
-                self.need_scratch(&action);
-                self.sites.push(Site { start, end, action, in_loop: !loops.is_empty() });
+            let action = action(&operator, start, survey, host, options)?;
+            if shares {
+                let opcode = survey.module[start];
+                if !goes_on(&operator, opcode) {
+                    sharing.close();
+                }
+                if let Some(Action::Store(store)) = action {
+                    let operand = values.operand(store.access.operands());
+                    sharing.access(self.sites.len(), operand, store.memarg.offset, store.size.into());
+                }
+                values.follow(&operator, opcode);
             }
+            if let Some(action) = action {
+                self.need_scratch(&action);
+                self.sites.push(Site { start, end, action, in_loop: !loops.is_empty(), shared: Shared::default() });
+            }
+        }
+        for flag in 0..sharing.decide(|site, shared| self.sites[site].shared = shared) {
+            self.scratch[Scratch::Flag(flag).slot()] = true;
         }
         self.scratch[Scratch::Ticks.slot()] =
             options.ticks && options.tick_counter == TickCounter::Local && self.last_loop.is_some() && !self.catches;
@@ -163,7 +193,9 @@ impl Scan {
         match action {
             Action::Store(store) => {
                 need(Scratch::Address);
-                need(Scratch::Value(store.operand));
+                if store.access.operands() > 0 {
+                    need(Scratch::Value(store.operand));
+                }
                 if store.access == Access::CompareExchange {
                     need(Scratch::Expected(store.operand));
                 }
@@ -219,26 +251,31 @@ fn action(
             wait("memory.atomic.notify", memarg, HostFunction::Notify)?
         }
         Operator::MemoryGrow { mem: 0 } if options.host_memory != HostMemory::Keep => Some(Action::MemoryGrow),
-        Operator::MemoryFill { mem } if options.stores => {
+        Operator::MemoryFill { mem } if options.checks_stores() => {
             first_memory("memory.fill", mem)?;
-            Some(Action::Bulk(Bulk { source: Operand::I32, length: index_type(survey, mem) }))
+            Some(Action::Bulk(Bulk { copies: false, source: Operand::I32, length: index_type(survey, mem) }))
         }
-        Operator::MemoryInit { mem, .. } if options.stores => {
+        Operator::MemoryInit { mem, .. } if options.checks_stores() => {
             first_memory("memory.init", mem)?;
-            Some(Action::Bulk(Bulk { source: Operand::I32, length: Operand::I32 }))
+            Some(Action::Bulk(Bulk { copies: false, source: Operand::I32, length: Operand::I32 }))
         }
-        Operator::MemoryCopy { dst_mem, src_mem } if options.stores => {
+        Operator::MemoryCopy { dst_mem, src_mem } if options.checks_stores() => {
             first_memory("memory.copy", dst_mem)?;
+            if options.loads {
+                first_memory("memory.copy", src_mem)?;
+            }
             // The length has the narrower of the two memories' index types.
             let (to, from) = (index_type(survey, dst_mem), index_type(survey, src_mem));
-            Some(Action::Bulk(Bulk { source: from, length: if to == Operand::I64 { from } else { to } }))
+            let copies = options.loads;
+            Some(Action::Bulk(Bulk { copies, source: from, length: if to == Operand::I64 { from } else { to } }))
         }
-        ref other if options.stores => match store_of(other) {
-            Some(store) => {
-                first_memory("a store", store.memarg.memory)?;
+        ref other if options.checks_stores() => match store_of(other) {
+            Some(store) if store.access.writes() || options.loads => {
+                let name = if store.access.writes() { "a store" } else { "a load" };
+                first_memory(name, store.memarg.memory)?;
                 Some(Action::Store(store))
             }
-            None => None,
+            _ => None,
         },
         _ => None,
     })

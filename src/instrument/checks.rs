@@ -1,11 +1,16 @@
-//! The code around writes of memory. The module's documentation shows its shape.
+//! The code around accesses to memory. The module's documentation shows its shape.
 
-use wasm_encoder::ValType;
+use wasm_encoder::{BlockType, MemArg, ValType};
 
 use super::body::{Bulk, Scratch, Site};
 use super::emit::Code;
-use super::host::{HostFunction, HostGlobal};
+use super::host::HostFunction;
+use super::lookup::GRANULE_SHIFT;
+use super::share::{FLAGS, Share};
 use super::store::{Access, Operand, Store};
+
+/// Offsets below this are added to the index of the map instead of the address: engines need no bounds check then.
+const SMALL_OFFSET: u64 = 1 << 22;
 
 impl Code<'_, '_> {
     fn wide(&self) -> bool {
@@ -20,84 +25,118 @@ impl Code<'_, '_> {
         };
     }
 
-    fn address_add(&mut self) {
-        let wide = self.wide();
-        let mut sink = self.sink();
-        if wide {
-            sink.i64_add()
-        } else {
-            sink.i32_add()
-        };
-    }
-
-    fn address_sub(&mut self) {
-        let wide = self.wide();
-        let mut sink = self.sink();
-        if wide {
-            sink.i64_sub()
-        } else {
-            sink.i32_sub()
-        };
-    }
-
-    fn address_lt_u(&mut self) {
-        let wide = self.wide();
-        let mut sink = self.sink();
-        if wide {
-            sink.i64_lt_u()
-        } else {
-            sink.i32_lt_u()
-        };
-    }
-
     pub(super) fn store(&mut self, site: &Site, store: &Store) {
         let address = self.local(Scratch::Address);
         let value = self.local(Scratch::Value(store.operand));
-        let exchange = store.access == Access::CompareExchange;
-        let expected = if exchange { self.local(Scratch::Expected(store.operand)) } else { 0 };
+        let expected = match store.access {
+            Access::CompareExchange => self.local(Scratch::Expected(store.operand)),
+            _ => 0,
+        };
         self.insert(site.start, |code| {
             let mut sink = code.sink();
-            sink.local_set(value);
-            if exchange {
-                sink.local_set(expected).local_tee(address).local_get(expected).local_get(value);
-            } else {
-                sink.local_tee(address).local_get(value);
-            }
+            match store.access.operands() {
+                0 => sink.local_tee(address),
+                1 => sink.local_set(value).local_tee(address).local_get(value),
+                _ => sink.local_set(value).local_set(expected).local_tee(address).local_get(expected).local_get(value),
+            };
         });
         self.verbatim(site.start..site.end);
         self.insert(site.start, |code| {
+            let exchange = store.access == Access::CompareExchange;
             if exchange {
                 // The value local is free again: it takes the old value now.
-                code.sink().local_tee(value).local_get(value);
-                code.exchanged(store, expected);
+                code.sink().local_tee(value);
             }
-            code.watched(address, store.memarg.offset);
-            if exchange {
+            code.watched(site, store, address);
+            if exchange && !code.emitter.loads {
+                code.sink().local_get(value);
+                code.exchanged(store, expected);
                 code.sink().i32_and();
             }
             code.if_cold();
-            code.sink().local_get(address);
-            code.address_const(store.memarg.offset);
-            code.sink().i32_const(i32::from(store.size));
-            code.call(HostFunction::Stored);
+            match store.access {
+                Access::Load | Access::LoadLane => code.report(store, address, HostFunction::Loaded),
+                Access::Store => code.report(store, address, HostFunction::Stored),
+                _ if !code.emitter.loads => code.report(store, address, HostFunction::Stored),
+                Access::ReadModifyWrite => code.report(store, address, HostFunction::Exchanged),
+                Access::CompareExchange => {
+                    code.sink().local_get(value);
+                    code.exchanged(store, expected);
+                    code.sink().if_(BlockType::Empty);
+                    code.report(store, address, HostFunction::Exchanged);
+                    code.sink().else_();
+                    code.report(store, address, HostFunction::Loaded);
+                    code.sink().end();
+                }
+            }
+            for flag in (0..FLAGS).filter(|flag| site.shared.others & 1 << flag != 0) {
+                let flag = code.local(Scratch::Flag(flag));
+                code.sink().i64_const(1).local_set(flag);
+            }
             code.reload_ticks(site);
             code.sink().end();
         });
     }
 
-    /// `[address plus offset is in the watched hull]`.
-    fn watched(&mut self, address: u32, offset: u64) {
-        let host = self.emitter.host;
-        let (lo, len) = (host.global(HostGlobal::WatchLo), host.global(HostGlobal::WatchLen));
-        self.sink().local_get(address);
-        if offset != 0 {
-            self.address_const(offset);
-            self.address_add();
+    /// `[] → [something is watched near the access]`; a number other than 0 for yes, 1 of a compare-exchange.
+    fn watched(&mut self, site: &Site, store: &Store, address: u32) {
+        let map = |offset| MemArg { offset, align: 0, memory_index: self.emitter.host.watch_map.unwrap_or(0) };
+        let (near, offset) = (map(0), store.memarg.offset);
+        let folded = map(offset >> GRANULE_SHIFT);
+        let shift = GRANULE_SHIFT.cast_signed();
+        match site.shared.share {
+            Share::Other { flag } => {
+                let flag = self.local(Scratch::Flag(flag));
+                self.sink().local_get(flag).i64_const(0).i64_ne();
+                return;
+            }
+            Share::First { flag, delta } => {
+                let flag = self.local(Scratch::Flag(flag));
+                self.narrow(address, delta);
+                let mut sink = self.sink();
+                sink.i32_const(shift).i32_shr_u().i64_load(near).local_tee(flag).i64_const(0).i64_ne();
+                return;
+            }
+            Share::Alone if offset < SMALL_OFFSET => {
+                self.narrow(address, 0);
+                self.sink().i32_const(shift).i32_shr_u().i32_load(folded);
+            }
+            Share::Alone => {
+                // The access has succeeded: the sum is below 4 GiB.
+                self.narrow(address, (offset as u32).cast_signed());
+                self.sink().i32_const(shift).i32_shr_u().i32_load(near);
+            }
         }
-        self.sink().global_get(lo);
-        self.address_sub();
-        self.sink().global_get(len);
-        self.address_lt_u();
+        if store.access == Access::CompareExchange && !self.emitter.loads {
+            self.sink().i32_const(0).i32_ne();
+        }
+    }
+
+    /// `[] → [the lower half of an address, plus a constant]`.
+    fn narrow(&mut self, address: u32, plus: i32) {
+        let wide = self.wide();
+        let mut sink = self.sink();
+        sink.local_get(address);
+        if wide {
+            sink.i32_wrap_i64();
+        }
+        if plus != 0 {
+            sink.i32_const(plus).i32_add();
+        }
+    }
+
+    /// Looks closer at an access and reports it if it touches something watched.
+    fn report(&mut self, store: &Store, address: u32, function: HostFunction) {
+        self.sink().local_get(address);
+        if store.memarg.offset != 0 {
+            self.address_const(store.memarg.offset);
+            match self.wide() {
+                true => self.sink().i64_add(),
+                false => self.sink().i32_add(),
+            };
+        }
+        self.sink().i32_const(i32::from(store.size));
+        self.look_up(function);
     }
 
     /// `[old] → [the compare-exchange wrote]`.
@@ -124,49 +163,27 @@ impl Code<'_, '_> {
         });
         self.verbatim(site.start..site.end);
         self.insert(site.start, |code| {
-            let host = code.emitter.host;
-            let (lo, len) = (host.global(HostGlobal::WatchLo), host.global(HostGlobal::WatchLen));
-            // The hull starts in what was written …
-            code.sink().global_get(lo).local_get(to);
-            code.address_sub();
-            code.length(length, bulk);
-            code.address_lt_u();
-            code.sink().global_get(len);
-            let wide = code.wide();
-            code.is_not_zero(wide);
-            code.sink().i32_and();
-            // … or what was written starts in the hull.
-            code.sink().local_get(to).global_get(lo);
-            code.address_sub();
-            code.sink().global_get(len);
-            code.address_lt_u();
             code.sink().local_get(length);
-            code.is_not_zero(bulk.length == Operand::I64);
-            code.sink().i32_and().i32_or();
-            code.if_cold();
+            code.if_not_zero(bulk.length == Operand::I64);
             code.sink().local_get(to);
-            code.length(length, bulk);
-            code.call(HostFunction::BulkStored);
+            if bulk.copies {
+                code.sink().local_get(source);
+            }
+            code.sink().local_get(length);
+            if code.wide() && bulk.length == Operand::I32 {
+                code.sink().i64_extend_i32_u();
+            }
+            code.look_up(if bulk.copies { HostFunction::BulkCopied } else { HostFunction::BulkStored });
             code.reload_ticks(site);
             code.sink().end();
         });
     }
 
-    /// `[length]`, as an address.
-    fn length(&mut self, length: u32, bulk: Bulk) {
-        self.sink().local_get(length);
-        if self.wide() && bulk.length == Operand::I32 {
-            self.sink().i64_extend_i32_u();
-        }
-    }
-
-    /// `[number] → [0 or 1]`.
-    fn is_not_zero(&mut self, wide: bool) {
-        let mut sink = self.sink();
+    /// `[number] → []`: opens an `if` for a number other than 0.
+    fn if_not_zero(&mut self, wide: bool) {
         if wide {
-            sink.i64_const(0).i64_ne()
-        } else {
-            sink.i32_const(0).i32_ne()
-        };
+            self.sink().i64_const(0).i64_ne();
+        }
+        self.sink().if_(BlockType::Empty);
     }
 }

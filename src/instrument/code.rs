@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use wasm_encoder::Encode;
 use wasmparser::{BranchHint, FunctionBody};
 
 use super::Options;
@@ -10,6 +11,7 @@ use super::emit::{Emitted, Emitter};
 use super::error::InstrumentError;
 use super::hints::FunctionHints;
 use super::host::Host;
+use super::lookup::lookup;
 use super::map::{FunctionPlace, MAX_FILE, MapBuilder, RunKind};
 use super::sections::{Section, leb_width};
 use super::splice::write_u32_at_least;
@@ -43,8 +45,10 @@ pub(super) fn rewrite_code(
     let module = survey.module;
     let base = section.contents.start;
     let count_width = leb_width(&module[base..]).unwrap_or(1);
-    let mut code =
-        Code { contents: module[base..base + count_width].to_vec(), map: MapBuilder::default(), hints: Vec::new() };
+    let mut contents = Vec::new();
+    let count = survey.types.as_ref().function_count() - survey.imported_functions + host.lookups.len() as u32;
+    write_u32_at_least(&mut contents, count, count_width);
+    let mut code = Code { contents, map: MapBuilder::default(), hints: Vec::new() };
     let (mut scan, mut emitted) = (Scan::default(), Emitted::default());
     let mut behind_last = base + count_width;
     for (index, body) in survey.entries::<FunctionBody>(&section.contents)?.into_iter().enumerate() {
@@ -58,6 +62,7 @@ pub(super) fn rewrite_code(
             code_section: base,
             host,
             ticks: options.ticks,
+            loads: options.loads,
             scan: &scan,
             function,
             parameters: survey.parameters(function),
@@ -78,6 +83,9 @@ pub(super) fn rewrite_code(
             code.hints.push(FunctionHints { function: host.function_shift.apply(function), hints: merged });
         }
         behind_last = range.end;
+    }
+    for &function in &host.lookups {
+        lookup(host, function).encode(&mut code.contents);
     }
     Ok(code)
 }

@@ -41,6 +41,8 @@ pub(super) struct Emitter<'e> {
     pub(super) code_section: usize,
     pub(super) host: &'e Host,
     pub(super) ticks: bool,
+    /// Whether reads are observed.
+    pub(super) loads: bool,
     pub(super) scan: &'e Scan,
     /// The index in the original module.
     pub(super) function: u32,
@@ -90,6 +92,7 @@ impl Emitter<'_> {
             1u32.encode(out);
             match scratch {
                 Scratch::Ticks => ValType::I32,
+                Scratch::Flag(_) => ValType::I64,
                 Scratch::Address => self.host.address,
                 Scratch::Value(operand) | Scratch::Expected(operand) => operand.value_type(),
             }
@@ -201,6 +204,12 @@ impl Code<'_, '_> {
 
     pub(super) fn call(&mut self, function: HostFunction) {
         let index = self.emitter.host.function(function);
+        self.sink().call(index);
+    }
+
+    /// Calls the function that looks closer before it calls a host function.
+    pub(super) fn look_up(&mut self, function: HostFunction) {
+        let index = self.emitter.host.lookup(function);
         self.sink().call(index);
     }
 

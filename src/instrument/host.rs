@@ -4,6 +4,7 @@ use wasm_encoder::ValType;
 
 use super::error::InstrumentError;
 use super::map::Shift;
+use super::sections::id;
 use super::survey::Survey;
 use super::{HostMemory, Options, RuntimeGlobals};
 
@@ -18,6 +19,12 @@ pub const START_EXPORT: &str = "wkdb:start";
 pub const MEMORY_EXPORT: &str = "wkdb:memory";
 /// The export of the kernel's stack pointer.
 pub const STACK_POINTER_EXPORT: &str = "wkdb:stack_pointer";
+/// The export of the memory that says what is watched.
+pub const WATCH_MAP_EXPORT: &str = "wkdb:watch_map";
+/// Its name as an import.
+pub(super) const WATCH_MAP_IMPORT: &str = "watch_map";
+/// How many memories engines accept in a module.
+const MAX_MEMORIES: u32 = 100;
 /// How many functions engines accept in a module.
 const MAX_FUNCTIONS: usize = 1_000_000;
 
@@ -31,14 +38,15 @@ pub(super) enum HostFunction {
     MemoryGrow,
     Stored,
     BulkStored,
+    Loaded,
+    Exchanged,
+    BulkCopied,
 }
 
 /// A mutable global shared with the workbench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostGlobal {
     Ticks,
-    WatchLo,
-    WatchLen,
 }
 
 impl HostFunction {
@@ -51,6 +59,9 @@ impl HostFunction {
             HostFunction::MemoryGrow => "memory_grow",
             HostFunction::Stored => "stored",
             HostFunction::BulkStored => "bulk_stored",
+            HostFunction::Loaded => "loaded",
+            HostFunction::Exchanged => "exchanged",
+            HostFunction::BulkCopied => "bulk_copied",
         }
     }
 
@@ -63,8 +74,9 @@ impl HostFunction {
             HostFunction::Wait64 => (vec![address, i64, i64, address], vec![i32]),
             HostFunction::Notify => (vec![address, i32, address], vec![i32]),
             HostFunction::MemoryGrow => (vec![address], vec![address]),
-            HostFunction::Stored => (vec![address, address, i32], vec![]),
+            HostFunction::Stored | HostFunction::Loaded | HostFunction::Exchanged => (vec![address, i32], vec![]),
             HostFunction::BulkStored => (vec![address, address], vec![]),
+            HostFunction::BulkCopied => (vec![address, address, address], vec![]),
         }
     }
 }
@@ -73,15 +85,12 @@ impl HostGlobal {
     pub(super) fn name(self) -> &'static str {
         match self {
             HostGlobal::Ticks => "ticks",
-            HostGlobal::WatchLo => "watch_lo",
-            HostGlobal::WatchLen => "watch_len",
         }
     }
 
-    pub(super) fn value_type(self, address: ValType) -> ValType {
+    pub(super) fn value_type(self) -> ValType {
         match self {
             HostGlobal::Ticks => ValType::I32,
-            HostGlobal::WatchLo | HostGlobal::WatchLen => address,
         }
     }
 }
@@ -93,6 +102,11 @@ pub(super) struct Host {
     pub(super) functions: Vec<HostFunction>,
     /// The globals to import or define, in the order of their indices.
     pub(super) globals: Vec<HostGlobal>,
+    /// The functions that look closer at what a check lets through before they call the host function; behind all other
+    /// functions, in this order.
+    pub(super) lookups: Vec<HostFunction>,
+    /// The index of the memory that says what is watched, if accesses are checked.
+    pub(super) watch_map: Option<u32>,
     /// The index type of memory 0: of addresses, lengths and offsets.
     pub(super) address: ValType,
     /// How function indices change.
@@ -101,6 +115,8 @@ pub(super) struct Host {
     pub(super) global_shift: Shift,
     /// The index of the first of the globals above.
     first_global: u32,
+    /// The index of the first of the lookups above.
+    first_lookup: u32,
 }
 
 impl Host {
@@ -111,6 +127,8 @@ impl Host {
     pub(super) fn plan(survey: &Survey<'_>, options: &Options, kept_globals: u32) -> Result<Host, InstrumentError> {
         let mut functions = Vec::new();
         let mut globals = Vec::new();
+        let mut lookups = Vec::new();
+        let mut watch_map = None;
         if options.ticks {
             functions.push(HostFunction::Tick);
             globals.push(HostGlobal::Ticks);
@@ -129,12 +147,17 @@ impl Host {
                 }
                 functions.push(HostFunction::MemoryGrow);
             }
-            if options.stores {
-                functions.extend([HostFunction::Stored, HostFunction::BulkStored]);
-                globals.extend([HostGlobal::WatchLo, HostGlobal::WatchLen]);
+            if options.checks_stores() && survey.section(id::CODE).is_some() {
+                lookups.extend([HostFunction::Stored, HostFunction::BulkStored]);
+                if options.loads {
+                    lookups.extend([HostFunction::Loaded, HostFunction::Exchanged, HostFunction::BulkCopied]);
+                }
+                functions.extend(&lookups);
+                watch_map = Some(map_index(survey, options)?);
             }
         }
-        let count = survey.types.as_ref().function_count() as usize + functions.len();
+        let first_lookup = survey.types.as_ref().function_count() as usize + functions.len();
+        let count = first_lookup + lookups.len();
         if !functions.is_empty() && count > MAX_FUNCTIONS {
             return Err(InstrumentError::TooLarge { what: "the number of functions".to_owned(), limit: MAX_FUNCTIONS });
         }
@@ -151,8 +174,12 @@ impl Host {
             function_shift: Shift { imported: survey.imported_functions, added: functions.len() as u32 },
             global_shift: Shift { imported, added },
             first_global,
+            // It fits: see above.
+            first_lookup: first_lookup as u32,
             functions,
             globals,
+            lookups,
+            watch_map,
         })
     }
 
@@ -163,10 +190,31 @@ impl Host {
         self.function_shift.imported + position.unwrap_or(0) as u32
     }
 
+    /// The rewritten module's index of the function that looks closer and then calls a host function. Only for one that
+    /// [`Self::plan`] decided on.
+    pub(super) fn lookup(&self, function: HostFunction) -> u32 {
+        let position = self.lookups.iter().position(|&f| f == function);
+        debug_assert!(position.is_some(), "{function:?} is used but has no lookup");
+        self.first_lookup + position.unwrap_or(0) as u32
+    }
+
     /// The rewritten module's index of a shared global. Only for one that [`Self::plan`] decided on.
     pub(super) fn global(&self, global: HostGlobal) -> u32 {
         let position = self.globals.iter().position(|&g| g == global);
         debug_assert!(position.is_some(), "{global:?} is used but not there");
         self.first_global + position.unwrap_or(0) as u32
     }
+}
+
+/// The index of the memory that says what is watched: it comes behind the module's own.
+fn map_index(survey: &Survey<'_>, options: &Options) -> Result<u32, InstrumentError> {
+    let count = survey.types.as_ref().memory_count();
+    if options.runtime_globals == RuntimeGlobals::Import && survey.defined_memories > 0 {
+        return Err(InstrumentError::OwnMemory);
+    }
+    if count >= MAX_MEMORIES {
+        let what = "the number of memories".to_owned();
+        return Err(InstrumentError::TooLarge { what, limit: MAX_MEMORIES as usize });
+    }
+    Ok(count)
 }

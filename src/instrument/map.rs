@@ -33,8 +33,8 @@ impl RunKind {
 pub(super) const MAX_FILE: usize = 1 << RunKind::SHIFT;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"wkom");
-const FORMAT: u32 = 1;
-const HEADER_WORDS: usize = 8;
+const FORMAT: u32 = 2;
+const HEADER_WORDS: usize = 9;
 const FUNCTION_WORDS: usize = 5;
 
 /// Where a function's code lies on both sides.
@@ -67,6 +67,8 @@ pub struct OffsetMap {
     added_functions: u32,
     imported_globals: u32,
     added_globals: u32,
+    /// How many of the original's globals the rewritten module has, imported ones among them: the first ones.
+    kept_globals: u32,
     functions: Vec<FunctionPlace>,
     /// The start of each run in the rewritten code section's contents, strictly ascending.
     run_rewritten: Vec<u32>,
@@ -122,9 +124,11 @@ impl OffsetMap {
     }
 
     /// The index in the original module of the function that has index `rewritten` in the rewritten one. `None` for
-    /// the functions that the rewritten module imports from the workbench.
+    /// the functions that the rewritten module imports from the workbench, and for those that were added to it.
     pub fn original_function(&self, rewritten: u32) -> Option<u32> {
+        let defined = |index: u32| index.checked_sub(self.imported_functions).map(|slot| slot as usize);
         unshift(rewritten, self.imported_functions, self.added_functions)
+            .filter(|&index| defined(index).is_none_or(|slot| slot < self.functions.len()))
     }
 
     /// The index in the rewritten module of a function of the original one.
@@ -133,9 +137,9 @@ impl OffsetMap {
     }
 
     /// The index in the rewritten module of a global of the original one, as DWARF's `DW_OP_WASM_location` names it.
-    /// Not for one that [`Exports::Only`](super::Exports::Only) left out.
-    pub fn rewritten_global(&self, original: u32) -> u32 {
-        shift(original, self.imported_globals, self.added_globals)
+    /// `None` for one that [`Exports::Only`](super::Exports::Only) left out.
+    pub fn rewritten_global(&self, original: u32) -> Option<u32> {
+        (original < self.kept_globals).then(|| shift(original, self.imported_globals, self.added_globals))
     }
 
     /// The map as bytes, for a cache. The format is private to this version of the program.
@@ -147,7 +151,8 @@ impl OffsetMap {
         // The counts fit: there is less than one function and one run for each byte of a file below MAX_FILE.
         let header = [MAGIC, FORMAT, self.rewritten_base, self.imported_functions, self.added_functions];
         header.into_iter().for_each(&mut put);
-        [self.imported_globals, self.added_globals, self.functions.len() as u32].into_iter().for_each(&mut put);
+        let globals = [self.imported_globals, self.added_globals, self.kept_globals];
+        globals.into_iter().chain([self.functions.len() as u32]).for_each(&mut put);
         for f in &self.functions {
             [f.original_body, f.original_code, f.original_end, f.rewritten_body, f.rewritten_end]
                 .into_iter()
@@ -172,7 +177,7 @@ impl OffsetMap {
         };
         let header: Vec<u32> = header.iter().map(|w| u32::from_le_bytes(*w)).collect();
         let body = &words[HEADER_WORDS..];
-        let function_words = (header[7] as usize).checked_mul(FUNCTION_WORDS).filter(|&n| n <= body.len());
+        let function_words = (header[8] as usize).checked_mul(FUNCTION_WORDS).filter(|&n| n <= body.len());
         let Some(function_words) = function_words.filter(|&n| (body.len() - n) % 2 == 0) else {
             return Err(BadOffsetMap("it is too short"));
         };
@@ -197,6 +202,7 @@ impl OffsetMap {
             added_functions: header[4],
             imported_globals: header[5],
             added_globals: header[6],
+            kept_globals: header[7],
             functions,
             run_rewritten: numbers(run_rewritten),
             run_original: numbers(run_original),
@@ -322,13 +328,16 @@ impl MapBuilder {
     }
 
     /// The map, once it is known where the contents of the code section start in the rewritten file.
-    pub(super) fn finish(self, rewritten_base: u32, functions: Shift, globals: Shift) -> OffsetMap {
+    ///
+    /// `kept_globals` of the original's globals are in it.
+    pub(super) fn finish(self, rewritten_base: u32, functions: Shift, globals: Shift, kept_globals: u32) -> OffsetMap {
         OffsetMap {
             rewritten_base,
             imported_functions: functions.imported,
             added_functions: functions.added,
             imported_globals: globals.imported,
             added_globals: globals.added,
+            kept_globals,
             functions: self.functions,
             run_rewritten: self.run_rewritten,
             run_original: self.run_original,

@@ -1,4 +1,5 @@
-//! Rewrites a guest module so that the machine counts its ticks, owns its waits and its memory, and sees its stores.
+//! Rewrites a guest module so that the machine counts its ticks, owns its waits and its memory, and sees its accesses to
+//! what is watched.
 //!
 //! ```text
 //! original .wasm ─▶ survey ─▶ host ─────▶ body ─▶ emit ─▶ code ─▶ module ─▶ rewritten .wasm
@@ -56,35 +57,67 @@
 //! memory.grow                             call $memory_grow
 //! ```
 //!
-//! # Stores
+//! # Stores and loads
 //!
-//! After each write its first address is compared with the hull of all watched ranges: the `watch_len` addresses from
-//! `watch_lo` on. The host extends the hull below by 15 bytes, so that a write which only ends in a watched range is
-//! seen too, and looks up hits in its own table. A `watch_len` of 0 watches nothing.
+//! What is watched is on a map, a second memory that the host writes: a bit for each 8 bytes of the guest's, so a byte
+//! for each 64. After each write the code looks at the four bytes of the map from that of the first address on, which
+//! cover every write; if one of their bits is set, a function at the module's end looks at the very bits, and calls the
+//! host for those. So the cost is the same for any number of ranges, and the host is called only for accesses that touch
+//! the same 8 bytes. It looks up hits in its own table.
 //!
 //! ```wat
 //!                                         local.set $value
 //!                                         local.tee $address
 //!                                         local.get $value
 //! i32.store offset=4                      i32.store offset=4
-//!                                         local.get $address
-//!                                         i32.const 4
-//!                                         i32.add
-//!                                         global.get $watch_lo
-//!                                         i32.sub
-//!                                         global.get $watch_len
-//!                                         i32.lt_u
+//!                                         local.get $address   ;; a 64-bit one is wrapped to 32 bits here
+//!                                         i32.const 6
+//!                                         i32.shr_u
+//!                                         i32.load $map        ;; the upper part of a small offset is added here
 //!                                         if                   ;; hinted: hardly ever
 //!                                           local.get $address
 //!                                           i32.const 4        ;; the offset
+//!                                           i32.add
 //!                                           i32.const 4        ;; the number of bytes
-//!                                           call $stored
+//!                                           call $lookup       ;; calls stored, with the same arguments, or not
 //!                                         end
 //! ```
 //!
-//! A compare-exchange reports only if it wrote. `memory.fill`, `memory.copy` and `memory.init` call `bulk_stored` if
-//! they wrote something and it overlaps the hull. Active data segments are written when a module is instantiated, which
-//! no code sees: the host has to report those itself.
+//! Accesses that follow each other in straight code and whose addresses differ by constants share a look at the map, of
+//! eight bytes: the first keeps what it saw in a local, a flag, from the lowest address of all on, and the others test
+//! that before they do their own lookup. Each is still reported by itself, after it happened. If the host is called
+//! where the flags of others are in use, these are set: it may have changed what is watched. With [`TickCounter::Global`],
+//! where the host may stop the guest anywhere, nothing is shared.
+//!
+//! ```wat
+//! (i32.store offset=8                     (i32.store offset=8 …)
+//!    (local.get $o) …)                    local.get $address
+//!                                         i32.const 4          ;; to the lowest address of the group
+//!                                         i32.add
+//!                                         i32.const 6
+//!                                         i32.shr_u
+//!                                         i64.load $map
+//!                                         local.tee $flag
+//!                                         i64.const 0
+//!                                         i64.ne
+//!                                         if …the same… end
+//! (i32.store offset=4                     (i32.store offset=4 …)
+//!    (local.get $o) …)                    local.get $flag
+//!                                         i64.const 0
+//!                                         i64.ne
+//!                                         if …the same… end
+//! ```
+//!
+//! A compare-exchange reports only if it wrote. `memory.fill`, `memory.copy` and `memory.init` of at least one byte call a
+//! function that goes through the map of what they wrote, and calls `bulk_stored` if something near is watched. Active
+//! data segments are written when a module is instantiated, which no code sees: the host has to report those itself.
+//!
+//! With [`Options::loads`] reads are checked in the same way, after they happened, and reported by `loaded`; an atomic
+//! operator that reads and writes is reported once, by `exchanged`, and `memory.copy` by `bulk_copied`.
+//!
+//! The host keeps the map: bit `n % 8` of byte `n / 8` is set if one of the bytes from `8 * n` on is watched, for the first
+//! 4 GiB; and the first [`WATCH_MAP_REACH`] bytes come again at the beginning of the last page. A memory that can be
+//! larger cannot be observed.
 //!
 //! # Exports
 //!
@@ -103,13 +136,16 @@
 //! | `wait64` | `[address A, expected i64, timeout i64, offset A] → [i32]` | `host_waits` |
 //! | `notify` | `[address A, count i32, offset A] → [i32]` | `host_waits` |
 //! | `memory_grow` | `[delta A] → [A]` | `host_memory` |
-//! | `stored` | `[address A, offset A, size i32] → []` | `stores` |
+//! | `stored` | `[address A, size i32] → []` | `stores` |
 //! | `bulk_stored` | `[address A, length A] → []` | `stores` |
+//! | `loaded`, `exchanged` | `[address A, size i32] → []` | `loads` |
+//! | `bulk_copied` | `[to A, from A, length A] → []` | `loads` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
-//! | globals `watch_lo`, `watch_len` | `mut A` | `stores`, see [`RuntimeGlobals`] |
+//! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! Globals that a module defines are 0 at first: its start function counts ticks into the negative, without a call of
-//! the host. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, another one is refused.
+//! the host. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, or with `loads` reads,
+//! another one is refused.
 //!
 //! # What it knows
 //!
@@ -126,22 +162,26 @@ mod error;
 mod exports;
 mod hints;
 mod host;
+mod lookup;
 mod map;
 mod module;
 mod names;
 mod sections;
+mod share;
 mod splice;
 mod store;
 mod survey;
 mod ticks;
+mod values;
 
 pub use error::InstrumentError;
-pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT};
+pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
+pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 pub use map::{BadOffsetMap, OffsetMap};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 3;
+pub const REWRITER_VERSION: u32 = 4;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -157,8 +197,10 @@ pub struct Options {
     /// Leave it to the host to call the start function: it becomes the export `wkdb:start`, so that what the inserted
     /// code refers to is set up before anything runs.
     pub host_start: bool,
-    /// Check each write of memory against the watched hull.
+    /// Check each write of memory against what is watched.
     pub stores: bool,
+    /// Check each read of memory as well; with it writes are checked in any case.
+    pub loads: bool,
     /// Where the globals shared with the host come from.
     pub runtime_globals: RuntimeGlobals,
     /// Which exports stay.
@@ -177,10 +219,18 @@ impl Options {
             host_memory: HostMemory::Keep,
             host_start: false,
             stores: false,
+            loads: false,
             runtime_globals: RuntimeGlobals::Define,
             exports: Exports::All,
             debug_sections: DebugSections::Keep,
         }
+    }
+}
+
+impl Options {
+    /// Whether writes are checked.
+    fn checks_stores(&self) -> bool {
+        self.stores || self.loads
     }
 }
 
@@ -207,14 +257,13 @@ pub enum HostMemory {
     Define,
 }
 
-/// Where the globals shared with the host come from.
+/// Where the globals shared with the host, and the map of what is watched, come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuntimeGlobals {
-    /// The module defines and exports them: `wkdb:ticks`, `wkdb:watch_lo`, `wkdb:watch_len`. For the kernel, whose
-    /// `__stack_pointer` is exported as well, as `wkdb:stack_pointer`, if the name section knows it.
+    /// The module defines and exports them: `wkdb:ticks`, and `wkdb:watch_map`. For the kernel, whose `__stack_pointer` is exported as well, as `wkdb:stack_pointer`, if the name section knows it.
     Define,
-    /// The module imports them: `wkdb.ticks`, `wkdb.watch_lo`, `wkdb.watch_len`. For user modules, which share those
-    /// of their kernel instance.
+    /// The module imports them: `wkdb.ticks`, and `wkdb.watch_map`. For user modules, which share those of their kernel
+    /// instance.
     Import,
 }
 

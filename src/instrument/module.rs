@@ -9,7 +9,11 @@ use super::code::{Code, rewrite_code};
 use super::error::InstrumentError;
 use super::exports::Kept;
 use super::hints;
-use super::host::{EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT};
+use super::host::{
+    EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT,
+    WATCH_MAP_EXPORT, WATCH_MAP_IMPORT,
+};
+use super::lookup::WATCH_MAP_PAGES;
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
 use super::sections::{PREAMBLE, Section, id, leb_width, section_name};
@@ -57,11 +61,17 @@ impl<'m> Rewriter<'m, '_> {
         let mut hints = (!hints.is_empty()).then(|| hints::encode(&hints));
 
         // Sections that are added, or appended to when the module has one of the kind.
-        let mut additions: Vec<(u8, u32, Vec<u8>)> =
-            [self.added_types(), self.added_imports(), self.added_memory(), self.added_globals(), self.added_exports()]
-                .into_iter()
-                .filter(|(_, count, _)| *count > 0)
-                .collect();
+        let mut additions: Vec<(u8, u32, Vec<u8>)> = [
+            self.added_types(),
+            self.added_imports(),
+            self.added_functions(),
+            self.added_memories(),
+            self.added_globals(),
+            self.added_exports(),
+        ]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .collect();
         let mut code_start = 0;
         for (index, section) in self.survey.sections.clone().into_iter().enumerate() {
             if section.id == id::CUSTOM {
@@ -102,7 +112,8 @@ impl<'m> Rewriter<'m, '_> {
         }
         let map = code.map(|code| code.map).unwrap_or_default();
         // It fits: it is below MAX_FILE.
-        let map = map.finish(code_start as u32, self.host.function_shift, self.host.global_shift);
+        let (functions, globals) = (self.host.function_shift, self.host.global_shift);
+        let map = map.finish(code_start as u32, functions, globals, self.kept.globals);
         Ok(Rewritten { wasm: self.out, map })
     }
 
@@ -112,7 +123,8 @@ impl<'m> Rewriter<'m, '_> {
         if let Some(section) = self.survey.section(id::IMPORT) {
             for import in self.survey.entries::<wasmparser::Imports>(&section.contents)?.into_imports() {
                 let import = import?;
-                let ours = functions.iter().any(|f| f.name() == import.name)
+                let ours = (self.host.watch_map.is_some() && import.name == WATCH_MAP_IMPORT)
+                    || functions.iter().any(|f| f.name() == import.name)
                     || globals.iter().any(|g| g.name() == import.name);
                 if import.module == IMPORT_MODULE && ours {
                     let name = format!("{IMPORT_MODULE}.{}", import.name);
@@ -198,7 +210,9 @@ impl<'m> Rewriter<'m, '_> {
         };
         let globals = globals.iter().map(|&global| (global.name(), EntityType::Global(self.global_type(global))));
         let mut count = 0;
-        for (name, ty) in functions.chain(globals) {
+        let map = self.host.watch_map.filter(|_| self.options.runtime_globals == RuntimeGlobals::Import);
+        let map = map.map(|_| (WATCH_MAP_IMPORT, EntityType::Memory(watch_map_type())));
+        for (name, ty) in functions.chain(globals).chain(map) {
             IMPORT_MODULE.encode(&mut entries);
             name.encode(&mut entries);
             ty.encode(&mut entries);
@@ -207,20 +221,33 @@ impl<'m> Rewriter<'m, '_> {
         (id::IMPORT, count, entries)
     }
 
-    fn added_memory(&self) -> (u8, u32, Vec<u8>) {
+    /// The lookups have the types of the host functions that they call.
+    fn added_functions(&self) -> (u8, u32, Vec<u8>) {
+        let mut entries = Vec::new();
+        let first_type = self.survey.types.as_ref().core_type_count_in_module();
+        for lookup in &self.host.lookups {
+            let ty = self.host.functions.iter().zip(first_type..).find(|(function, _)| *function == lookup);
+            ty.map_or(0, |(_, ty)| ty).encode(&mut entries);
+        }
+        (id::FUNCTION, self.host.lookups.len() as u32, entries)
+    }
+
+    fn added_memories(&self) -> (u8, u32, Vec<u8>) {
         let mut entries = Vec::new();
         let memory = self.survey.memory.filter(|_| self.options.host_memory == HostMemory::Define);
-        if let Some(memory) = memory {
-            wasm_encoder::MemoryType {
-                minimum: memory.initial,
-                maximum: memory.maximum,
-                memory64: memory.memory64,
-                shared: false,
-                page_size_log2: memory.page_size_log2,
-            }
-            .encode(&mut entries);
+        let own = memory.map(|memory| wasm_encoder::MemoryType {
+            minimum: memory.initial,
+            maximum: memory.maximum,
+            memory64: memory.memory64,
+            shared: false,
+            page_size_log2: memory.page_size_log2,
+        });
+        let map = self.host.watch_map.filter(|_| self.options.runtime_globals == RuntimeGlobals::Define);
+        let memories: Vec<_> = own.into_iter().chain(map.map(|_| watch_map_type())).collect();
+        for memory in &memories {
+            memory.encode(&mut entries);
         }
-        (id::MEMORY, u32::from(memory.is_some()), entries)
+        (id::MEMORY, memories.len() as u32, entries)
     }
 
     fn added_globals(&self) -> (u8, u32, Vec<u8>) {
@@ -261,7 +288,11 @@ impl<'m> Rewriter<'m, '_> {
         if self.options.host_memory == HostMemory::Define && self.survey.memory.is_some() {
             exports.push((MEMORY_EXPORT.to_owned(), wasm_encoder::ExportKind::Memory, 0));
         }
-        if self.options.runtime_globals == RuntimeGlobals::Define && !self.host.globals.is_empty() {
+        let added = !self.host.globals.is_empty() || self.host.watch_map.is_some();
+        if self.options.runtime_globals == RuntimeGlobals::Define && added {
+            if let Some(map) = self.host.watch_map {
+                exports.push((WATCH_MAP_EXPORT.to_owned(), wasm_encoder::ExportKind::Memory, map));
+            }
             for &global in &self.host.globals {
                 let name = format!("{EXPORT_PREFIX}{}", global.name());
                 exports.push((name, wasm_encoder::ExportKind::Global, self.host.global(global)));
@@ -281,7 +312,7 @@ impl<'m> Rewriter<'m, '_> {
     }
 
     fn global_type(&self, global: HostGlobal) -> GlobalType {
-        GlobalType { val_type: global.value_type(self.host.address), mutable: true, shared: false }
+        GlobalType { val_type: global.value_type(), mutable: true, shared: false }
     }
 
     /// The contents of a section with indices put right and `added` entries behind its own.
@@ -424,6 +455,16 @@ impl<'m> Rewriter<'m, '_> {
         if let Ok(old) = reader.read_var_u32() {
             splice.replace_u32(at..reader.original_position(), shift.apply(old));
         }
+    }
+}
+
+fn watch_map_type() -> wasm_encoder::MemoryType {
+    wasm_encoder::MemoryType {
+        minimum: WATCH_MAP_PAGES,
+        maximum: Some(WATCH_MAP_PAGES),
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The operators that write memory: what they take and how much they write.
+//! The operators that read or write some bytes of memory: what they take, and how many bytes they touch.
 
 use wasmparser::{MemArg, Operator};
 
@@ -15,27 +15,101 @@ pub(super) enum Operand {
 /// What an operator does to memory at the address on the stack plus its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
+    /// `[address] → [value]`: reads.
+    Load,
+    /// `[address, vector] → [vector]`: reads into a lane of a vector.
+    LoadLane,
     /// `[address, value] → []`: writes always.
     Store,
-    /// `[address, operand] → [old]`: writes always.
+    /// `[address, operand] → [old]`: reads, and writes always.
     ReadModifyWrite,
-    /// `[address, expected, replacement] → [old]`: writes if the old value was the expected one.
+    /// `[address, expected, replacement] → [old]`: reads, and writes if the old value was the expected one.
     CompareExchange,
 }
 
-/// A write of a fixed number of bytes.
+/// A read or write of a fixed number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Store {
     pub(super) access: Access,
-    /// The type of the value written, before it is narrowed to `size`.
+    /// The type of what it takes besides the address: the value to write, before that is narrowed to `size`.
     pub(super) operand: Operand,
-    /// The number of bytes written.
+    /// The number of bytes read or written.
     pub(super) size: u8,
     pub(super) memarg: MemArg,
 }
 
-/// The write that an operator does, if it is one of a fixed number of bytes.
+impl Access {
+    /// How many operands it has above the address.
+    pub(super) fn operands(self) -> usize {
+        match self {
+            Access::Load => 0,
+            Access::LoadLane | Access::Store | Access::ReadModifyWrite => 1,
+            Access::CompareExchange => 2,
+        }
+    }
+
+    /// Whether it may write.
+    pub(super) fn writes(self) -> bool {
+        !matches!(self, Access::Load | Access::LoadLane)
+    }
+}
+
+/// The access that an operator is, if it is one of a fixed number of bytes.
 pub(super) fn store_of(operator: &Operator<'_>) -> Option<Store> {
+    write_of(operator).or_else(|| read_of(operator))
+}
+
+fn read_of(operator: &Operator<'_>) -> Option<Store> {
+    use Operator as O;
+    let (size, memarg) = match *operator {
+        O::I32Load8S { memarg }
+        | O::I32Load8U { memarg }
+        | O::I64Load8S { memarg }
+        | O::I64Load8U { memarg }
+        | O::I32AtomicLoad8U { memarg }
+        | O::I64AtomicLoad8U { memarg }
+        | O::V128Load8Splat { memarg } => (1, memarg),
+        O::I32Load16S { memarg }
+        | O::I32Load16U { memarg }
+        | O::I64Load16S { memarg }
+        | O::I64Load16U { memarg }
+        | O::I32AtomicLoad16U { memarg }
+        | O::I64AtomicLoad16U { memarg }
+        | O::V128Load16Splat { memarg } => (2, memarg),
+        O::I32Load { memarg }
+        | O::F32Load { memarg }
+        | O::I64Load32S { memarg }
+        | O::I64Load32U { memarg }
+        | O::I32AtomicLoad { memarg }
+        | O::I64AtomicLoad32U { memarg }
+        | O::V128Load32Splat { memarg }
+        | O::V128Load32Zero { memarg } => (4, memarg),
+        O::I64Load { memarg }
+        | O::F64Load { memarg }
+        | O::I64AtomicLoad { memarg }
+        | O::V128Load8x8S { memarg }
+        | O::V128Load8x8U { memarg }
+        | O::V128Load16x4S { memarg }
+        | O::V128Load16x4U { memarg }
+        | O::V128Load32x2S { memarg }
+        | O::V128Load32x2U { memarg }
+        | O::V128Load64Splat { memarg }
+        | O::V128Load64Zero { memarg } => (8, memarg),
+        O::V128Load { memarg } => (16, memarg),
+        O::V128Load8Lane { memarg, .. } => return Some(lane(1, memarg)),
+        O::V128Load16Lane { memarg, .. } => return Some(lane(2, memarg)),
+        O::V128Load32Lane { memarg, .. } => return Some(lane(4, memarg)),
+        O::V128Load64Lane { memarg, .. } => return Some(lane(8, memarg)),
+        _ => return None,
+    };
+    Some(Store { access: Access::Load, operand: Operand::I32, size, memarg })
+}
+
+fn lane(size: u8, memarg: MemArg) -> Store {
+    Store { access: Access::LoadLane, operand: Operand::V128, size, memarg }
+}
+
+fn write_of(operator: &Operator<'_>) -> Option<Store> {
     use Access::{CompareExchange, ReadModifyWrite, Store as Plain};
     use Operand::{F32, F64, I32, I64, V128};
     use Operator as O;

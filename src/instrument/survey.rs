@@ -28,6 +28,8 @@ pub(super) struct Survey<'m> {
     pub(super) memory: Option<MemoryType>,
     /// Whether memory 0 is imported.
     pub(super) memory_imported: bool,
+    /// How many memories it defines itself.
+    pub(super) defined_memories: u32,
 }
 
 /// The Wasm features that a module may use: every finished proposal, and what engines run besides.
@@ -57,9 +59,11 @@ impl<'m> Survey<'m> {
             imported_globals: 0,
             memory: None,
             memory_imported: false,
+            defined_memories: 0,
         };
-        survey.count_imports()?;
+        let imported_memories = survey.count_imports()?;
         let types = survey.types.as_ref();
+        survey.defined_memories = types.memory_count() - imported_memories;
         survey.memory = (types.memory_count() > 0).then(|| types.memory_at(0));
         Ok(survey)
     }
@@ -108,18 +112,21 @@ impl<'m> Survey<'m> {
         types[types.core_function_at(function)].unwrap_func().params().len()
     }
 
-    fn count_imports(&mut self) -> Result<(), InstrumentError> {
-        let Some(section) = self.section(id::IMPORT) else { return Ok(()) };
+    /// Counts functions and globals; gives how many memories are imported.
+    fn count_imports(&mut self) -> Result<u32, InstrumentError> {
+        let mut memories = 0;
+        let Some(section) = self.section(id::IMPORT) else { return Ok(memories) };
         let imports = self.entries::<wasmparser::Imports>(&section.contents)?;
         for import in imports.into_imports() {
             match import?.ty {
                 TypeRef::Func(_) | TypeRef::FuncExact(_) => self.imported_functions += 1,
                 TypeRef::Global(_) => self.imported_globals += 1,
-                TypeRef::Memory(_) => self.memory_imported = true,
+                TypeRef::Memory(_) => memories += 1,
                 TypeRef::Table(_) | TypeRef::Tag(_) => {}
             }
         }
-        Ok(())
+        self.memory_imported = memories > 0;
+        Ok(memories)
     }
 }
 

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Tick};
 
 use super::engine::EngineOptions;
+use super::journal::JournalConfig;
 use super::schedule::Policy;
+use crate::code_cache::Variant;
 use crate::condition::Condition;
 
 /// A watched range, in the order of [`MachineConfig::watch`].
@@ -16,6 +19,14 @@ pub struct WatchRange {
     pub address: u64,
     /// Bytes; not 0.
     pub len: u64,
+}
+
+impl WatchRange {
+    /// A watch that tells of every write.
+    pub fn spec(&self) -> WatchSpec {
+        let WatchRange { address, len } = *self;
+        WatchSpec { address, len, kind: WatchKind::Write, condition: WatchCondition::default(), stop: false }
+    }
 }
 
 /// How guest time relates to the time of the person who looks on. The guest computes the same either way.
@@ -68,12 +79,21 @@ pub struct MachineConfig {
     pub stall_ns: u64,
     /// What is watched. With at least one range, the code is compiled with store checks.
     pub watch: Vec<WatchRange>,
+    /// What else is watched, with kinds and conditions; named after those above.
+    pub watch_specs: Vec<WatchSpec>,
     /// Compile with store checks even if nothing is watched yet.
     pub store_checks: bool,
+    /// Compile with checks of loads and stores even if no reads are watched yet.
+    pub load_checks: bool,
     /// How code is compiled.
     pub engine: EngineOptions,
     /// Where compiled code is kept, if anywhere.
     pub cache: Option<Cache>,
+    /// What is told and taken for recordings, if the run is recorded or is the replay of one.
+    pub journal: Option<JournalConfig>,
+    /// A debugger is there: the machine starts stopped, and stops for it where it traps, panics or would end. Once it
+    /// has ended it stays to be looked at, until it is told to quit.
+    pub attach: bool,
 }
 
 impl MachineConfig {
@@ -103,10 +123,21 @@ impl MachineConfig {
             max_time: None,
             stall_ns: Self::STALL_NS,
             watch: Vec::new(),
+            watch_specs: Vec::new(),
             store_checks: false,
+            load_checks: false,
             engine: EngineOptions::default(),
             cache: None,
+            journal: None,
+            attach: false,
         }
+    }
+
+    /// What has to be compiled into the code.
+    pub fn variant(&self) -> Variant {
+        let watched = !self.watch.is_empty() || !self.watch_specs.is_empty();
+        let reads = self.watch_specs.iter().any(|spec| spec.kind != WatchKind::Write);
+        Variant { stores: self.store_checks || watched, loads: self.load_checks || reads, debug: self.engine.debug }
     }
 
     /// The first tick that a condition names.

@@ -2,10 +2,12 @@
 //!
 //! It knows nothing of Wasmtime. Host functions borrow it for as long as they do not suspend.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use wkdb_debugger::inferior::Stop;
+use wkdb_tracer::recording;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
     Writer,
@@ -13,10 +15,11 @@ use wkdb_tracer::{
 
 use super::config::MachineConfig;
 use super::console::Console;
+use super::debug::{Answered, Debug};
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
-use super::watch::WatchSet;
+use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
 
 /// Lines of the console shown with an `expect` that failed.
@@ -36,6 +39,21 @@ pub enum Output {
         /// It, as the guest loaded it.
         bytes: Vec<u8>,
     },
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(recording::Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(recording::Entry),
+    /// The machine stopped, and waits for commands.
+    Stopped(Stop),
+    /// To [`Command::Ask`](super::Command::Ask).
+    Answer {
+        /// The request's.
+        id: u64,
+        /// What came of it.
+        answer: Answered,
+    },
+    /// The run is over; the machine waits for commands until it is told to quit. Only with a debugger.
+    Ended(Outcome, Totals),
 }
 
 /// What a new runner is to do.
@@ -65,8 +83,13 @@ pub(super) struct Core {
     pub(super) watches: WatchSet,
     pub(super) now: GuestTime,
     pub(super) ticks: Tick,
-    /// The slice of the runner that is being resumed.
-    pub(super) slice: u32,
+    /// Counts the times at which a runner was given ticks.
+    pub(super) turn: u64,
+    /// How many it was given.
+    pub(super) budget: u32,
+    /// The runner that was polled last suspended because its ticks were used up.
+    pub(super) ticked: bool,
+    pub(super) debug: Debug,
     pub(super) random: ChaCha8Rng,
     /// Why the machine stops, once it does.
     pub(super) stop: Option<Outcome>,
@@ -78,27 +101,33 @@ pub(super) struct Core {
     cpus_started: u32,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
-    /// Whose call stack was asked for, and the answers.
-    pub(super) stacks_wanted: bool,
-    pub(super) stacks: BTreeMap<RunnerId, Vec<Frame>>,
 }
 
 impl Core {
-    pub(super) fn new(config: MachineConfig, memory: GuestMemory, initrd: Option<Vec<u8>>, console: Console) -> Self {
+    pub(super) fn new(
+        config: MachineConfig,
+        memory: GuestMemory,
+        initrd: Option<Vec<u8>>,
+        console: Console,
+        watches: WatchSet,
+    ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         // The schedule draws from stream 0.
         random.set_stream(1);
         Core {
             scheduler: Scheduler::new(config.policy, config.seed, config.slice),
+            debug: Debug::new(config.attach),
             config,
             memory,
             initrd,
             runners: Runners::default(),
             console,
-            watches: WatchSet::default(),
+            watches,
             now: GuestTime(0),
             ticks: Tick(0),
-            slice: 0,
+            turn: 0,
+            budget: 1,
+            ticked: false,
             random,
             stop: None,
             progress: GuestTime(0),
@@ -107,8 +136,6 @@ impl Core {
             cpus_started: 1,
             output: Vec::new(),
             born: Vec::new(),
-            stacks_wanted: false,
-            stacks: BTreeMap::new(),
         }
     }
 
@@ -244,50 +271,65 @@ impl Core {
         action: &str,
     ) -> Result<(), OutOfBounds> {
         self.memory.write(address, bytes)?;
-        self.stored(runner, address, bytes.len() as u64, || Writer::Host { action: action.to_owned() });
+        let access = Access::Write { address, len: bytes.len() as u64 };
+        self.accessed(runner, access, Writer::Host { action: action.to_owned() });
         Ok(())
     }
 
-    /// `len` bytes at `address` were just stored: tells of every watch they touch.
-    pub(super) fn stored(&mut self, runner: Option<RunnerId>, address: u64, len: u64, writer: impl FnOnce() -> Writer) {
+    /// The host has read guest memory on the guest's behalf.
+    pub(super) fn host_read(&mut self, runner: RunnerId, address: u64, len: u64, action: &str) {
+        let access = Access::Read { address, len };
+        self.accessed(Some(runner), access, Writer::Host { action: action.to_owned() });
+    }
+
+    /// A module was just instantiated: tells of the watches that its active data segments, which `data` finds, touched.
+    pub(super) fn instantiated(&mut self, runner: RunnerId, data: impl FnOnce() -> Vec<Range<u64>>) {
         if self.watches.is_empty() {
             return;
         }
-        let memory = &self.memory;
-        let read =
-            |range: std::ops::Range<u64>| memory.read_vec(range.start, range.end - range.start).unwrap_or_default();
-        let touched = self.watches.touched(address..address.saturating_add(len), read);
-        if touched.is_empty() {
-            return;
-        }
-        let context = runner.map(|r| self.context(r));
-        let writer = writer();
-        for touched in touched {
-            self.output.push(Output::Event(Event::Watch(WatchHit {
-                watch: touched.watch,
-                address: touched.address,
-                old: touched.old,
-                new: touched.new,
-                store_address: address,
-                store_len: len,
-                writer: writer.clone(),
-                context: context.clone(),
-            })));
+        for data in data() {
+            let access = Access::Write { address: data.start, len: data.end - data.start };
+            self.accessed(Some(runner), access, Writer::Host { action: "data segments".to_owned() });
         }
     }
 
-    /// Every runner, with the call stacks last gathered.
-    pub(super) fn reports(&self) -> Vec<RunnerReport> {
-        let report = |id: RunnerId| {
-            let runner = self.runners.get(id)?;
-            Some(RunnerReport {
-                context: self.context(id),
-                state: runner.state,
-                holds_cpu: self.runners.holder(runner.cpu) == Some(id),
-                stack: self.stacks.get(&id).cloned().unwrap_or_default(),
-            })
+    /// Memory was just accessed: tells of every watch that it touched. The hits of watches that want the machine to stop
+    /// are not told of: they stop it when the runner comes to where it can.
+    pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: Writer) {
+        if !self.watches.overlaps(access) {
+            return;
+        }
+        let context = runner.map(|r| self.context(r));
+        let place = match &writer {
+            Writer::Guest { stack } => stack.first().map(|frame| frame.address),
+            Writer::Host { .. } => None,
         };
-        self.runners.ids().into_iter().filter_map(report).collect()
+        let who = Who { runner, cpu: context.as_ref().map(|c| c.cpu), place };
+        for touched in self.watches.touched(access, &who) {
+            let hit = WatchHit {
+                watch: touched.watch.0,
+                kind: touched.kind,
+                address: touched.address,
+                old: touched.old,
+                new: touched.new,
+                store_address: touched.access.start,
+                store_len: touched.access.end - touched.access.start,
+                writer: writer.clone(),
+                context: context.clone(),
+            };
+            // With nobody there to let it go on, nothing stops.
+            match touched.stop && self.debug.attached {
+                true => self.debug.hits.push((touched.watch, hit)),
+                false => self.tell(Event::Watch(hit)),
+            }
+        }
+    }
+
+    /// A runner and where it is: its call stack is `stack`.
+    pub(super) fn report(&self, id: RunnerId, stack: Vec<Frame>) -> Option<RunnerReport> {
+        let runner = self.runners.get(id)?;
+        let holds_cpu = self.runners.holder(runner.cpu) == Some(id);
+        Some(RunnerReport { context: self.context(id), state: runner.state, holds_cpu, stack })
     }
 
     /// What the run amounts to so far.

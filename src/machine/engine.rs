@@ -12,7 +12,7 @@ const WASM_STACK: usize = 1 << 20;
 /// A fiber's whole stack: the Wasm frames and the host's own, which nested signal handlers add to.
 const FIBER_STACK: usize = 2 << 20;
 /// Frames shown of a call stack; a guest that overflows its stack has thousands.
-const MAX_FRAMES: usize = 256;
+pub(super) const MAX_FRAMES: usize = 256;
 
 /// How much Cranelift optimises the guest's code. The guest computes the same either way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -29,6 +29,9 @@ pub enum OptLevelChoice {
 pub struct EngineOptions {
     /// Optimisation of the guest's code.
     pub opt_level: OptLevelChoice,
+    /// For a debugger: breakpoints can be set in the code, and its locals and operand stacks can be read. It runs
+    /// slower, and computes the same.
+    pub debug: bool,
 }
 
 fn config(options: EngineOptions) -> Config {
@@ -55,6 +58,9 @@ fn config(options: EngineOptions) -> Config {
         .memory_init_cow(false)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK);
+    if options.debug {
+        config.guest_debug(true);
+    }
     if options.opt_level == OptLevelChoice::None {
         config.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     }
@@ -70,11 +76,12 @@ pub fn compiling(options: EngineOptions) -> wasmtime::Result<Engine> {
     Engine::new(&config(options))
 }
 
-/// An engine that runs a machine on `memory`, and compiles what the guest loads on the calling thread.
+/// An engine that runs a machine on `memory`, with what is watched on `watch_map`, and compiles what the guest loads on the calling thread.
 ///
 /// # Errors
 ///
 /// Where Wasmtime does not support the host.
-pub fn running(options: EngineOptions, memory: &GuestMemory) -> wasmtime::Result<Engine> {
-    Engine::new(config(options).parallel_compilation(false).with_host_memory(memory.creator()))
+pub fn running(options: EngineOptions, memory: &GuestMemory, watch_map: &GuestMemory) -> wasmtime::Result<Engine> {
+    let creator = memory.creator(watch_map);
+    Engine::new(config(options).parallel_compilation(false).with_host_memory(creator))
 }

@@ -1,6 +1,6 @@
 //! The executor: one loop that resumes one fiber after the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -8,20 +8,29 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
+use wkdb_debugger::inferior::{StopReason, WatchId, WatchSpec};
+use wkdb_tracer::recording::OpenError;
+use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
+use super::attended::State;
 use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
+use super::debug::Request;
+use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
-use super::memory::{GuestMemory, MemoryError};
+use super::journal::{Journal, JournalConfig};
+use super::memory::{GuestMemory, MemoryError, OutOfBounds};
 use super::table::Table;
-use super::{engine, watch::WatchSet};
-use crate::code_cache::{CodeError, CodeStore, Role, Variant, compile};
+use super::watch::{WatchError, WatchSet};
+use crate::code_cache::{CodeError, CodeStore, Role, compile};
 use crate::condition::Condition;
 use crate::contract::{ContractError, KernelModule};
 use crate::script::{Script, ScriptError, ScriptRun};
+
+/// Ticks that a runner runs at most before the port is attended to: a small part of a millisecond's multiple.
+const ATTENTION: u64 = 100_000;
 
 /// Bytes of the kernel's `boot_command_line`, with the NUL.
 pub const COMMAND_LINE_SIZE: usize = 512;
@@ -33,6 +42,13 @@ pub enum Command {
     Input(Vec<u8>),
     /// End the run.
     Quit,
+    /// A debugger's question or order: [`Output::Answer`] says what came of it.
+    Ask {
+        /// Comes back with the answer.
+        id: u64,
+        /// What is asked.
+        request: Request,
+    },
 }
 
 /// The one who runs a machine: takes what it tells, gives what it is told.
@@ -82,52 +98,62 @@ pub enum MachineError {
     /// The input script has a mistake.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// A watch without a byte.
-    #[error("a watched range of 0 bytes at {0:#x}: give a length of at least 1")]
-    EmptyWatch(u64),
-    /// A watch of what is no memory.
-    #[error(
-        "a watched range of {len} bytes at {address:#x} is outside: the guest's memory can grow to {limit:#x} bytes"
-    )]
-    WatchOutside {
-        /// Its first byte.
-        address: u64,
-        /// Its length in bytes.
-        len: u64,
-        /// The most bytes that the guest's memory can have.
-        limit: u64,
+    /// Something cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The recording cannot be replayed.
+    #[error("{}: {error}", path.display())]
+    Recording {
+        /// It.
+        path: PathBuf,
+        /// Why not.
+        error: OpenError,
     },
     /// Wasmtime does not work here.
     #[error("Wasmtime cannot be set up: {0}")]
     Engine(String),
 }
 
-type Fiber = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Fiber = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A guest kernel that runs.
 pub struct Machine {
-    shared: Rc<Shared>,
-    fibers: Table<Fiber>,
+    pub(super) shared: Rc<Shared>,
+    pub(super) fibers: Table<Fiber>,
     /// User images whose bytes were given to the port.
-    shown: BTreeSet<ModuleId>,
+    pub(super) shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
-    epoch: Instant,
+    pub(super) epoch: Instant,
+    pub(super) state: State,
+    /// Commands that came and have to wait for their turn.
+    pub(super) queue: VecDeque<Command>,
+    /// What was typed: its turn is between slices.
+    pub(super) typed: Vec<Vec<u8>>,
+    /// A runner is in the middle of its slice.
+    pub(super) in_slice: bool,
+    /// It was told to end.
+    pub(super) quitting: bool,
+    /// The debugger was told how the run ends.
+    end_told: bool,
+    /// Who ran last.
+    last: Option<RunnerId>,
+    /// Of a run that is recorded or replayed.
+    pub(super) journal: Option<Journal>,
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
     std::fs::read(path).map_err(|error| MachineError::Read { what, path: path.to_owned(), error })
 }
 
-fn watches(config: &MachineConfig, limit: u64) -> Result<WatchSet, MachineError> {
-    let mut watches = WatchSet::default();
-    for &WatchRange { address, len } in &config.watch {
-        if len == 0 {
-            return Err(MachineError::EmptyWatch(address));
-        }
-        let end = address.checked_add(len).filter(|&end| end <= limit);
-        let end = end.ok_or(MachineError::WatchOutside { address, len, limit })?;
-        // Guest memory is zero before the first instruction.
-        watches.add(address..end, vec![0; len as usize]);
+fn journal(config: &JournalConfig) -> Result<Journal, MachineError> {
+    let path = config.replay.clone().unwrap_or_default();
+    Journal::new(config).map_err(|error| MachineError::Recording { path, error })
+}
+
+fn watches(config: &MachineConfig, memory: &GuestMemory) -> Result<WatchSet, MachineError> {
+    let mut watches = WatchSet::new(memory.clone(), config.variant())?;
+    for spec in config.watch.iter().map(WatchRange::spec).chain(config.watch_specs.iter().cloned()) {
+        watches.insert(spec)?;
     }
     Ok(watches)
 }
@@ -150,8 +176,9 @@ impl Machine {
         let memory = GuestMemory::new(module.memory.min_pages, module.memory.max_pages)?;
 
         let engine_error = |e: wasmtime::Error| MachineError::Engine(format!("{e:#}"));
-        let engine = engine::running(config.engine, &memory).map_err(engine_error)?;
-        let variant = Variant { stores: config.store_checks || !config.watch.is_empty() };
+        let watches = watches(&config, &memory)?;
+        let engine = engine::running(config.engine, &memory, watches.map().memory()).map_err(engine_error)?;
+        let variant = config.variant();
         let store = config.cache.as_ref().and_then(|cache| CodeStore::open_at(&cache.directory, cache.limit).ok());
         let code_error = |error| MachineError::Code { path: config.kernel.clone(), error };
         let code = compile::find_or_compile(&engine, &kernel, Role::Kernel, variant, store.as_ref());
@@ -165,9 +192,9 @@ impl Machine {
             _ => None,
         });
         let console = Console::new(script, wanted);
-        let watches = watches(&config, memory.limit())?;
-        let mut core = Core::new(config, memory.clone(), initrd, console);
-        core.watches = watches;
+        let journal = config.journal.as_ref().map(journal).transpose()?;
+        let debugging = variant.debug;
+        let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -179,13 +206,53 @@ impl Machine {
             kernel: instance,
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
+            debugging,
         };
-        Ok(Machine { shared: Rc::new(shared), fibers: Table::default(), shown: BTreeSet::new(), epoch: Instant::now() })
+        Ok(Machine {
+            shared: Rc::new(shared),
+            fibers: Table::default(),
+            shown: BTreeSet::new(),
+            epoch: Instant::now(),
+            state: State::default(),
+            queue: VecDeque::new(),
+            typed: Vec::new(),
+            in_slice: false,
+            quitting: false,
+            end_told: false,
+            last: None,
+            journal,
+        })
     }
 
     /// The guest's memory.
     pub fn memory(&self) -> &GuestMemory {
         &self.shared.memory
+    }
+
+    /// Watches a range of memory. Code sees it at its next access.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no memory, or the code was compiled without the checks that it needs.
+    pub fn insert_watch(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        self.shared.core.borrow_mut().watches.insert(spec)
+    }
+
+    /// Takes a watch away; false if there is none of that name.
+    pub fn remove_watch(&mut self, id: WatchId) -> bool {
+        self.shared.core.borrow_mut().watches.remove(id)
+    }
+
+    /// Writes guest memory behind the guest's back: no watch sees it.
+    ///
+    /// # Errors
+    ///
+    /// Where not all of it is memory; then nothing is written.
+    pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        self.shared.memory.write(address, bytes)?;
+        let changed = address..address.saturating_add(bytes.len() as u64);
+        self.shared.core.borrow_mut().watches.refresh(&changed);
+        Ok(())
     }
 
     /// The original bytes of a module of the guest's.
@@ -201,40 +268,74 @@ impl Machine {
     /// Runs until something ends the run.
     pub fn run(&mut self, port: &mut dyn Port) -> Outcome {
         self.epoch = Instant::now();
+        if self.attached() {
+            self.stop(StopReason::Start, None, port);
+        }
         loop {
             self.settle(port);
-            let stop = self.shared.core.borrow().stop.clone();
-            if let Some(outcome) = stop {
-                let modules = outcome.reports().iter().flat_map(|r| &r.stack).map(|f| f.address.module).collect();
-                self.show_modules(modules, port);
-                return outcome;
+            let ended = self.shared.core.borrow().stop.clone();
+            if let Some(outcome) = ended {
+                if self.attached() && !std::mem::replace(&mut self.end_told, true) {
+                    let panic = self.shared.core.borrow_mut().debug.panic.take();
+                    let end = || StopReason::End(Box::new(outcome));
+                    let reason = panic.map_or_else(end, |message| StopReason::Panic { message });
+                    self.stop(reason, self.last, port);
+                    continue;
+                }
+                return self.end(outcome, port);
             }
-            for command in port.commands(None) {
-                self.obey(command);
+            self.keep_journal(port);
+            self.attend(None, port);
+            self.take_typed(port);
+            if let Some(reason) = self.wants_stop() {
+                self.stop(reason, self.last, port);
+                continue;
             }
             self.keep_time();
             self.notice_spin();
             if self.shared.core.borrow().stop.is_some() {
                 continue;
             }
-            let picked = {
-                let mut core = self.shared.core.borrow_mut();
-                let core = &mut *core;
-                let runnable = core.runners.runnable();
-                (!runnable.is_empty()).then(|| core.scheduler.pick(runnable, core.ticks))
-            };
-            match picked {
-                Some((runner, slice)) => self.resume(runner, slice),
-                None => self.idle(port),
+            match self.pick() {
+                Pick::Runner(runner, slice) => self.resume(runner, slice, port),
+                Pick::Blocked(runner) => self.blocked(runner, port),
+                Pick::Nobody => self.idle(port),
+            }
+        }
+    }
+
+    /// Whether the debugger wants the machine to stop where it is.
+    fn wants_stop(&self) -> Option<StopReason> {
+        let core = self.shared.core.borrow();
+        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
+        if by_time || core.debug.until.is_some_and(|until| core.ticks >= until) {
+            return Some(StopReason::Tick);
+        }
+        core.debug.interrupted.then_some(StopReason::Interrupt)
+    }
+
+    /// Who runs next, for how many ticks.
+    fn pick(&mut self) -> Pick {
+        let mut core = self.shared.core.borrow_mut();
+        let core = &mut *core;
+        let runnable = core.runners.runnable();
+        match core.debug.only {
+            // Not as the schedule would have it: it is as it was once all run again.
+            Some(only) if runnable.contains(&only) => Pick::Runner(only, core.config.slice),
+            Some(only) => Pick::Blocked(only),
+            None if runnable.is_empty() => Pick::Nobody,
+            None => {
+                let (runner, slice) = core.scheduler.pick(runnable, core.ticks);
+                Pick::Runner(runner, slice)
             }
         }
     }
 
     /// Takes over what the last slice left: what it told, runners born and dead.
     fn settle(&mut self, port: &mut dyn Port) {
-        let (born, dead, output) = {
+        let (born, dead) = {
             let mut core = self.shared.core.borrow_mut();
-            (core.take_born(), core.runners.bury(), core.take_output())
+            (core.take_born(), core.runners.bury())
         };
         for (id, entry) in born {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
@@ -242,6 +343,18 @@ impl Machine {
         for id in dead {
             self.fibers.remove(id);
             self.shared.core.borrow_mut().scheduler.forget(id);
+        }
+        self.tell(port);
+    }
+
+    /// Gives the port what there is to tell.
+    pub(super) fn tell(&mut self, port: &mut dyn Port) {
+        self.show_new_modules(port);
+        let output = self.shared.core.borrow_mut().take_output();
+        if let Some(journal) = &mut self.journal
+            && let Some(position) = journal.before(&self.shared.core.borrow(), &output)
+        {
+            port.output(position);
         }
         for output in output {
             if let Output::Event(event) = &output {
@@ -252,7 +365,7 @@ impl Machine {
     }
 
     /// Gives the bytes of user images before anything is told of their code.
-    fn show_modules(&mut self, modules: BTreeSet<ModuleId>, port: &mut dyn Port) {
+    pub(super) fn show_modules(&mut self, modules: BTreeSet<ModuleId>, port: &mut dyn Port) {
         for module in modules {
             if module != ModuleId::KERNEL
                 && self.shown.insert(module)
@@ -260,14 +373,6 @@ impl Machine {
             {
                 port.output(Output::Module { module, bytes });
             }
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        let mut core = self.shared.core.borrow_mut();
-        match command {
-            Command::Input(bytes) => core.console.type_in(&bytes),
-            Command::Quit => core.stop(Outcome::Quit),
         }
     }
 
@@ -312,21 +417,66 @@ impl Machine {
         self.shared.core.borrow_mut().stop(Outcome::Spin(reports));
     }
 
-    /// Gives `runner` a slice.
-    fn resume(&mut self, runner: RunnerId, slice: u32) {
-        {
-            let mut core = self.shared.core.borrow_mut();
-            core.slice = core.cut(slice);
-        }
-        let Some(fiber) = self.fibers.get_mut(runner) else {
-            self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
-            return;
+    /// Gives `runner` a slice. It may come in parts: the port is attended to in between.
+    fn resume(&mut self, runner: RunnerId, slice: u32, port: &mut dyn Port) {
+        self.last = Some(runner);
+        self.in_slice = true;
+        let end = {
+            let core = self.shared.core.borrow();
+            core.ticks.0 + u64::from(core.cut(slice))
         };
-        if let Poll::Ready(()) = poll(fiber) {
-            self.fibers.remove(runner);
-            self.shared.core.borrow_mut().runners.destroy(runner);
+        loop {
+            self.begin_turn(end);
+            if !self.run_turn(runner, port) {
+                break;
+            }
+            let goes_on = {
+                let core = self.shared.core.borrow();
+                core.ticked && core.ticks.0 < end && core.runners.runnable().contains(&runner)
+            };
+            if !goes_on || self.leaves(runner) {
+                break;
+            }
+            self.keep_journal(port);
+            self.attend(None, port);
+            if let Some(reason) = self.wants_stop() {
+                self.stop(reason, Some(runner), port);
+            }
+            if self.leaves(runner) {
+                break;
+            }
         }
+        self.in_slice = false;
         self.notice_hog(runner);
+    }
+
+    /// Begins a part of a slice that ends at tick `end`.
+    fn begin_turn(&mut self, end: u64) {
+        let mut core = self.shared.core.borrow_mut();
+        let quit = self.journal.as_ref().and_then(|journal| journal.quits_in_slice(&core));
+        core.begin_turn(quit.map_or(end, |quit| end.min(quit.0)));
+    }
+
+    /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.
+    fn run_turn(&mut self, runner: RunnerId, port: &mut dyn Port) -> bool {
+        loop {
+            self.shared.core.borrow_mut().ticked = false;
+            let Some(fiber) = self.fibers.get_mut(runner) else {
+                self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
+                return false;
+            };
+            if let Poll::Ready(()) = poll(fiber) {
+                self.fibers.remove(runner);
+                self.shared.core.borrow_mut().runners.destroy(runner);
+                return false;
+            }
+            let pending = self.shared.core.borrow_mut().debug.pending.take();
+            let Some(reason) = pending else { return true };
+            self.stop(reason, Some(runner), port);
+            if self.leaves(runner) {
+                return false;
+            }
+        }
     }
 
     /// Reports a task that has held its CPU for long: in the kernel, or while others wait for it.
@@ -356,8 +506,10 @@ impl Machine {
     fn idle(&mut self, port: &mut dyn Port) {
         let (next, pace) = {
             let core = self.shared.core.borrow();
-            let next = [core.runners.next_deadline(), core.console.next_wakeup()].into_iter().flatten().min();
-            (next.map(|next| core.limits().fold(next, GuestTime::min)), core.config.pace)
+            let replayed = self.journal.as_ref().and_then(|journal| journal.next_time(&core));
+            let next = [core.runners.next_deadline(), core.console.next_wakeup(), replayed];
+            let next = next.into_iter().flatten().min();
+            (next.map(|next| core.limits().chain(core.debug.until_time).fold(next, GuestTime::min)), core.config.pace)
         };
         let Some(next) = next else {
             let reports = self.reports();
@@ -367,45 +519,40 @@ impl Machine {
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
             if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                let commands = port.commands(Some(ahead));
-                let interrupted = !commands.is_empty();
-                for command in commands {
-                    self.obey(command);
-                }
-                if interrupted {
-                    return;
-                }
+                self.queue.extend(port.commands(Some(ahead)));
             }
         }
+        // What interrupts the wait comes at this moment; nothing is due before it.
+        let now = if self.queue.is_empty() { next } else { next.min(self.epoch.elapsed().into()) };
         let mut core = self.shared.core.borrow_mut();
-        core.now = core.now.max(next);
+        core.now = core.now.max(now);
         // A machine that spins never comes here.
         core.progress();
-    }
-
-    /// The present call stack of one runner.
-    fn stack(&mut self, runner: RunnerId) -> Vec<Frame> {
-        let started = self.shared.core.borrow().runners.get(runner).is_some_and(|r| r.started);
-        let Some(fiber) = self.fibers.get_mut(runner).filter(|_| started) else { return Vec::new() };
-        self.shared.core.borrow_mut().stacks_wanted = true;
-        // A question is not a wake-up: the fiber answers and suspends again.
-        let _ = poll(fiber);
-        let mut core = self.shared.core.borrow_mut();
-        core.stacks_wanted = false;
-        core.stacks.get(&runner).cloned().unwrap_or_default()
     }
 
     /// Every runner and where it is.
     pub fn reports(&mut self) -> Vec<RunnerReport> {
         let ids = self.shared.core.borrow().runners.ids();
+        let mut reports = Vec::with_capacity(ids.len());
         for id in ids {
-            self.stack(id);
+            let stack = self.stack(id);
+            reports.extend(self.shared.core.borrow().report(id, stack));
         }
-        self.shared.core.borrow().reports()
+        reports
     }
 }
 
-fn poll(fiber: &mut Fiber) -> Poll<()> {
+/// Who runs next.
+enum Pick {
+    /// This one, for so many ticks.
+    Runner(RunnerId, u32),
+    /// The only one that may cannot.
+    Blocked(RunnerId),
+    /// Nobody can.
+    Nobody,
+}
+
+pub(super) fn poll(fiber: &mut Fiber) -> Poll<()> {
     fiber.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -417,6 +564,17 @@ impl Core {
             _ => None,
         });
         until.chain(self.config.max_time)
+    }
+
+    /// Gives the runner that is polled next ticks, of a slice that ends at tick `end`.
+    fn begin_turn(&mut self, end: u64) {
+        let left = |at: u64| at.saturating_sub(self.ticks.0);
+        let until = self.debug.until.map_or(u64::MAX, |until| left(until.0));
+        let ns_per_tick = u64::from(self.config.ns_per_tick.max(1));
+        let by_time = self.debug.until_time.map(|until| until.0.saturating_sub(self.now.0).div_ceil(ns_per_tick));
+        let budget = left(end).min(until).min(by_time.unwrap_or(u64::MAX)).min(ATTENTION);
+        self.budget = budget.max(1) as u32;
+        self.turn += 1;
     }
 
     /// A slice that ends at the tick or the moment at which the run ends, if it would go past it.

@@ -2,14 +2,17 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
 use wkdb_debugger::symbols::Symbols;
-use wkdb_tracer::{CodeAddress, Frame, ModuleId};
+use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId};
 
+use super::debug::{CodeIndex, FunctionCode};
 use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
+use crate::contract::active_data;
 use crate::instrument::OffsetMap;
 
 /// A module that the machine can run.
@@ -20,19 +23,57 @@ pub(super) struct Image {
     pub(super) original: Rc<Vec<u8>>,
     map: OnceCell<Option<OffsetMap>>,
     symbols: OnceCell<Option<Symbols>>,
+    code: OnceCell<CodeIndex>,
+    has_active_data: OnceCell<bool>,
 }
 
 impl Image {
     fn new(id: ModuleId, loaded: Loaded, original: Rc<Vec<u8>>) -> Self {
-        Image { id, loaded, original, map: OnceCell::new(), symbols: OnceCell::new() }
+        Image {
+            id,
+            loaded,
+            original,
+            map: OnceCell::new(),
+            symbols: OnceCell::new(),
+            code: OnceCell::new(),
+            has_active_data: OnceCell::new(),
+        }
     }
 
     pub(super) fn module(&self) -> &Module {
         &self.loaded.module
     }
 
-    fn map(&self) -> Option<&OffsetMap> {
+    /// The ranges of memory that an instantiation with this memory base writes. Most modules have none, which is found
+    /// out once.
+    pub(super) fn active_data(&self, memory_base: u64) -> Vec<Range<u64>> {
+        let ranges = || active_data(&self.original, memory_base);
+        if *self.has_active_data.get_or_init(|| !ranges().is_empty()) { ranges() } else { Vec::new() }
+    }
+
+    pub(super) fn map(&self) -> Option<&OffsetMap> {
         self.map.get_or_init(|| self.loaded.map().ok()).as_ref()
+    }
+
+    /// The original module's instructions.
+    pub(super) fn code(&self) -> &CodeIndex {
+        // It was valid when it was loaded: reading it does not fail.
+        self.code.get_or_init(|| CodeIndex::read(&self.original).unwrap_or_default())
+    }
+
+    /// The instructions of the function that holds `offset`.
+    pub(super) fn function_code(&self, offset: CodeOffset) -> Option<Rc<FunctionCode>> {
+        self.code().code_at(&self.original, offset)
+    }
+
+    /// A function's instructions; none of an imported one.
+    pub(super) fn instructions(&self, function: u32) -> Option<Rc<FunctionCode>> {
+        self.code().function(&self.original, function)
+    }
+
+    /// The first instruction of a function that has a body.
+    pub(super) fn entry(&self, function: u32) -> Option<CodeAddress> {
+        Some(CodeAddress { module: self.id, offset: self.code().first(&self.original, function)? })
     }
 
     /// The name of a function of the original module.
@@ -134,12 +175,19 @@ impl Images {
         Ok(image)
     }
 
+    /// The image whose code a module of Wasmtime's is.
+    pub(super) fn of(&self, module: &Module) -> Option<&Rc<Image>> {
+        self.by_code.get(&(module.image_range().start as usize))
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.all.len() as u32
+    }
+
     /// A call stack in terms of the original modules, innermost first.
     pub(super) fn frames(&self, backtrace: &WasmBacktrace) -> Vec<Frame> {
-        let frame = |frame: &FrameInfo| {
-            let image = self.by_code.get(&(frame.module().image_range().start as usize))?;
-            image.frame(frame)
-        };
+        let frame = |frame: &FrameInfo| self.of(frame.module())?.frame(frame);
         backtrace.frames().iter().filter_map(frame).collect()
     }
 }

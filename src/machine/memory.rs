@@ -16,7 +16,7 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
@@ -62,8 +62,9 @@ struct Mapping {
     size: AtomicUsize,
     /// The most it may grow to, in bytes.
     limit: usize,
-    /// Set while the machine attaches a store: only then is a memory that Wasmtime creates the guest's.
-    attaching: AtomicBool,
+    /// Set while the machine attaches a store: how many of the memories that Wasmtime creates then come from the
+    /// machine. The first is the guest's, the second the map of what is watched.
+    attaching: AtomicUsize,
 }
 
 // SAFETY: the pointer is to a mapping that this struct owns; all access goes through copies on one thread.
@@ -106,7 +107,7 @@ impl GuestMemory {
             base: reserve().map_err(MemoryError::Reserve)?,
             size: AtomicUsize::new(0),
             limit: (available * WASM_PAGE) as usize,
-            attaching: AtomicBool::new(false),
+            attaching: AtomicUsize::new(0),
         };
         let memory = GuestMemory(Arc::new(mapping));
         memory.grow(pages).ok_or(MemoryError::TooBig { pages, available: 0 })?;
@@ -238,16 +239,17 @@ impl GuestMemory {
         touched
     }
 
-    /// What Wasmtime's configuration needs to make memories over this mapping.
-    pub fn creator(&self) -> Arc<dyn MemoryCreator> {
-        Arc::new(Creator(self.clone()))
+    /// What Wasmtime's configuration needs to make memories over this mapping, and over that of a `second` memory.
+    pub fn creator(&self, second: &GuestMemory) -> Arc<dyn MemoryCreator> {
+        Arc::new(Creator { first: self.clone(), second: second.clone() })
     }
 
-    /// Awaits `made`, in which a memory that Wasmtime creates is the guest's. It must not suspend.
+    /// Awaits `made`, in which the first memory that Wasmtime creates is the guest's and the next is the second of
+    /// [`Self::creator`]. It must not suspend.
     pub async fn attaching<T>(&self, made: impl Future<Output = T>) -> T {
-        self.0.attaching.store(true, Ordering::Relaxed);
+        self.0.attaching.store(2, Ordering::Relaxed);
         let made = made.await;
-        self.0.attaching.store(false, Ordering::Relaxed);
+        self.0.attaching.store(0, Ordering::Relaxed);
         made
     }
 }
@@ -298,13 +300,16 @@ unsafe impl LinearMemory for View {
     }
 }
 
-struct Creator(GuestMemory);
+struct Creator {
+    first: GuestMemory,
+    second: GuestMemory,
+}
 
 // SAFETY: every view is over a mapping that is reserved for at least what Wasmtime asks, guard included, or refused.
 unsafe impl MemoryCreator for Creator {
     fn new_memory(
         &self,
-        _ty: MemoryType,
+        ty: MemoryType,
         minimum: usize,
         maximum: Option<usize>,
         reserved: Option<usize>,
@@ -313,16 +318,22 @@ unsafe impl MemoryCreator for Creator {
         if reserved.unwrap_or(0) > RESERVED || guard > GUARD {
             return Err(format!("a reservation of {reserved:?} + {guard} bytes is more than the machine makes"));
         }
-        let mapping = if self.0.0.attaching.load(Ordering::Relaxed) {
-            self.0.0.clone()
-        } else {
+        let attaching = &self.first.0.attaching;
+        // The engine also makes a heap for exceptions in this way. It has no limit; the machine's memories have one.
+        let left = if ty.maximum().is_some() { attaching.load(Ordering::Relaxed) } else { 0 };
+        if left > 0 {
+            attaching.store(left - 1, Ordering::Relaxed);
+        }
+        let mapping = match left {
+            2 => self.first.0.clone(),
+            1 => self.second.0.clone(),
             // A memory of a module's own: private, and zero.
-            Arc::new(Mapping {
+            _ => Arc::new(Mapping {
                 base: reserve().map_err(|e| e.to_string())?,
                 size: AtomicUsize::new(0),
                 limit: maximum.unwrap_or(RESERVED).min(RESERVED),
-                attaching: AtomicBool::new(false),
-            })
+                attaching: AtomicUsize::new(0),
+            }),
         };
         mapping.grow_to(minimum).map_err(|e| e.to_string())?;
         let size = minimum.max(mapping.size.load(Ordering::Relaxed));

@@ -12,13 +12,21 @@
 //! - Exactly one fiber runs at a time, and only inside of [`Machine::run`].
 //! - `core`, `runners`, `schedule`, `watch` and `console` know nothing of Wasmtime.
 
+/// The version of the machine's behaviour: of equal versions, equal configurations and input make equal runs. Raise it
+/// with every change after which they would not (order of draws, cost of ticks, what a host call does): recordings of
+/// another version are refused.
+pub const SEMANTICS: u32 = 1;
+
+mod attended;
 mod config;
 mod console;
 mod core;
+mod debug;
 pub mod engine;
 mod executor;
 mod host;
 mod images;
+mod journal;
 pub mod memory;
 mod one_thread;
 mod runners;
@@ -28,5 +36,8 @@ mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
+pub use debug::{Answer, Answered, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
+pub use journal::JournalConfig;
 pub use schedule::Policy;
+pub use watch::WatchError;

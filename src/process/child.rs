@@ -30,13 +30,15 @@ pub fn run() -> anyhow::Result<()> {
             return Ok(writer.flush()?);
         }
     };
-    let mut port = SocketPort { reader, writer, attended: Instant::now(), broken: None };
+    let mut port = SocketPort { reader, writer, attended: Instant::now(), broken: None, ended: false };
     let outcome = machine.run(&mut port);
     let totals = machine.totals();
     if let Some(error) = port.broken {
         return Err(error).context("the supervisor is gone");
     }
-    send(&mut port.writer, &FromMachine::Ended(Box::new(outcome), Box::new(totals)))?;
+    if !port.ended {
+        send(&mut port.writer, &FromMachine::Ended(Box::new(outcome), Box::new(totals)))?;
+    }
     port.writer.flush()?;
     Ok(())
 }
@@ -52,6 +54,8 @@ struct SocketPort {
     attended: Instant,
     /// Why the supervisor cannot be reached any more: the machine is told to quit.
     broken: Option<io::Error>,
+    /// The supervisor was told how the run ended.
+    ended: bool,
 }
 
 impl SocketPort {
@@ -77,6 +81,14 @@ impl Port for SocketPort {
             Output::Console(bytes) => FromMachine::Console(bytes),
             Output::Event(event) => FromMachine::Event(Box::new(event)),
             Output::Module { module, bytes } => FromMachine::Module(module, bytes),
+            Output::At(position) => FromMachine::At(position),
+            Output::Took(entry) => FromMachine::Took(entry),
+            Output::Stopped(stop) => FromMachine::Stopped(Box::new(stop)),
+            Output::Answer { id, answer } => FromMachine::Answer(id, answer),
+            Output::Ended(outcome, totals) => {
+                self.ended = true;
+                FromMachine::Ended(Box::new(outcome), Box::new(totals))
+            }
         };
         let sent = send(&mut self.writer, &message);
         self.attempt(sent);
@@ -103,6 +115,7 @@ impl Port for SocketPort {
             match self.attempt(received) {
                 Some(Some(ToMachine::Input(bytes))) => commands.push(Command::Input(bytes)),
                 Some(Some(ToMachine::Quit)) => commands.push(Command::Quit),
+                Some(Some(ToMachine::Ask(id, request))) => commands.push(Command::Ask { id, request }),
                 Some(Some(ToMachine::Start { .. })) => {
                     self.broken = Some(io::Error::new(io::ErrorKind::InvalidData, "a second start"));
                 }

@@ -1,8 +1,8 @@
 //! Two processes: the supervisor has the terminal, the files and the symbols; the machine process has the guest.
 //!
 //! ```text
-//! supervisor ── Start, Input, Quit ─▶ machine process (wkdb __machine)
-//!            ◀─ Console, Event, Module, Ended ──
+//! supervisor ── Start, Input, Quit, Ask ─▶ machine process (wkdb __machine)
+//!            ◀─ Console, Event, Module, Stopped, Answer, Ended ──
 //! ```
 
 mod child;

@@ -4,12 +4,14 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wkdb_debugger::inferior::Stop;
+use wkdb_tracer::recording::{Entry, Position};
 use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 
-use crate::machine::MachineConfig;
+use crate::machine::{Answered, MachineConfig, Request};
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;
@@ -28,6 +30,8 @@ pub enum ToMachine {
     Input(Vec<u8>),
     /// End the run.
     Quit,
+    /// A debugger's question or order.
+    Ask(u64, Request),
 }
 
 /// From the machine process.
@@ -41,8 +45,16 @@ pub enum FromMachine {
     Event(Box<Event>),
     /// The bytes of a user image that the next message speaks of.
     Module(ModuleId, Vec<u8>),
-    /// The run has ended. The last message.
+    /// Of a run that is recorded: the place at which all that follows happened or came.
+    At(Position),
+    /// Of a run that is recorded: what came from outside, or a check.
+    Took(Entry),
+    /// The run has ended. The last message, but for answers to a debugger.
     Ended(Box<Outcome>, Box<Totals>),
+    /// The machine stopped for the debugger.
+    Stopped(Box<Stop>),
+    /// To the [`ToMachine::Ask`] with this number.
+    Answer(u64, Answered),
 }
 
 /// Writes one message.

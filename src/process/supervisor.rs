@@ -3,7 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
 use crate::machine::MachineConfig;
@@ -29,18 +34,35 @@ impl MachineProcess {
     ///
     /// Where the process cannot be started.
     pub fn start(config: MachineConfig) -> io::Result<Self> {
+        Self::start_program(&std::env::current_exe()?, config)
+    }
+
+    /// The same of the program `wkdb` at this place, for programs that are not wkdb themselves. It must be of the same
+    /// version.
+    ///
+    /// # Errors
+    ///
+    /// Where the process cannot be started.
+    pub fn start_program(wkdb: &Path, config: MachineConfig) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(wkdb);
         let (variable, value) = ALLOCATOR;
         // Who sets it knows better.
         if std::env::var_os(variable).is_none() {
             command.env(variable, value);
         }
+        // Ctrl-C at the terminal is for the supervisor, which decides what it means and hears how the machine ended.
+        command.process_group(0);
         let child =
             command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn()?;
         let mut process = MachineProcess { child, socket };
         process.send(&ToMachine::Start { version: VERSION, config: Box::new(config) })?;
         Ok(process)
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Says something to the machine. Where the process is gone this does nothing: what [`MachineProcess::receive`]
@@ -69,6 +91,21 @@ impl MachineProcess {
                 Err(self.gone())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the machine says something, or is gone, within `wait`.
+    ///
+    /// # Errors
+    ///
+    /// Where the socket fails.
+    pub fn has_message(&self, wait: Duration) -> io::Result<bool> {
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

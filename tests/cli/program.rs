@@ -72,6 +72,8 @@ pub(crate) fn file(bytes: &[u8]) -> NamedTempFile {
 pub(crate) fn wkdb() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
     command.env("WKDB_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
+    // Runs that end badly leave nothing.
+    command.env("WKDB_RECORD_DIR", "");
     command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command
 }

@@ -7,7 +7,12 @@ use wkdb::demo::{SCENES, Scene};
 const ERAS: [&str; 2] = ["6.4", "7.0"];
 
 fn wkdb(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wkdb")).args(args).stdin(Stdio::null()).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_wkdb"))
+        .args(args)
+        .env("WKDB_RECORD_DIR", "")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// What was printed, but for the line that announces the scene: it names the symptom whether that shows or not.

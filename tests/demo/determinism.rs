@@ -49,13 +49,22 @@ fn what_only_observes_changes_nothing() {
         let checked = totals(|c| (c.policy, c.store_checks) = (policy, true));
         let slow_code = totals(|c| {
             c.policy = policy;
-            c.engine = EngineOptions { opt_level: OptLevelChoice::None };
+            c.engine = EngineOptions { opt_level: OptLevelChoice::None, ..EngineOptions::default() };
         });
         let watched = stress(|c| {
             c.policy = policy;
             c.watch = vec![WatchRange { address: 0x11000, len: 0x400 }];
         });
+        for stores in [false, true] {
+            let debugged = totals(|c| {
+                (c.policy, c.store_checks) = (policy, stores);
+                c.engine.debug = true;
+            });
+            assert_eq!(plain, debugged, "{policy:?} for a debugger, store checks: {stores}");
+        }
         assert!(watched.events.iter().any(|e| matches!(e, wkdb_tracer::Event::Watch(_))), "nothing was watched");
+        let read = totals(|c| (c.policy, c.load_checks) = (policy, true));
+        assert_eq!(plain, read, "{policy:?} with checks of loads");
         assert_eq!(plain, checked, "{policy:?} with store checks");
         assert_eq!(plain, slow_code, "{policy:?} without optimisation");
         assert_eq!(plain, watched.totals, "{policy:?} with a watch");

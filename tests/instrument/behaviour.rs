@@ -132,13 +132,16 @@ fn check_variants(module: &[u8]) -> Option<u32> {
     assert_eq!(visible(&plain), visible(&oracle));
 
     let mut slices = 0;
-    for (tick_counter, stores) in [
-        (TickCounter::Local, false),
-        (TickCounter::Global, false),
-        (TickCounter::Local, true),
-        (TickCounter::Global, true),
+    let plain_ticks = Options { ticks: true, ..Options::identity() };
+    for (tick_counter, stores, loads) in [
+        (TickCounter::Local, false, false),
+        (TickCounter::Global, false, false),
+        (TickCounter::Local, true, false),
+        (TickCounter::Global, true, false),
+        (TickCounter::Local, true, true),
+        (TickCounter::Global, false, true),
     ] {
-        let options = Options { ticks: true, tick_counter, stores, ..Options::identity() };
+        let options = Options { tick_counter, stores, loads, ..plain_ticks };
         let rewritten = rewrite(module, &options).unwrap_or_else(|error| panic!("{error}"));
         let original = |offset: u32| Some(rewritten.map.original(offset)?.0);
         let view = View { counts_down: true, original: &original };
@@ -147,7 +150,7 @@ fn check_variants(module: &[u8]) -> Option<u32> {
         assert_eq!(visible(&plain), visible(&outcome), "{options:?}");
         assert_eq!(oracle.ticks, outcome.ticks, "{options:?}");
         assert_eq!(plain.frames, outcome.frames, "{options:?}");
-        if stores && !outcome.ticks.is_empty() {
+        if (stores || loads) && !outcome.ticks.is_empty() {
             assert!(outcome.memory.as_ref().is_none_or(|memory| *memory == host.shadow), "a write was not reported");
         }
         slices += host.slices;

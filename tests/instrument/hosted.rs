@@ -241,15 +241,75 @@ fn any_host_call_may_set_the_counter() {
             linker.func_new(import.module(), import.name(), ty, function).expect("it is not there yet");
         }
         let instance = linker.instantiate(&mut store, &module).expect("everything is there");
-        for (name, value) in [("wkdb:ticks", 1000), ("wkdb:watch_lo", 0), ("wkdb:watch_len", 4)] {
-            let global = instance.get_global(&mut store, name).expect("it is exported");
-            global.set(&mut store, Val::I32(value)).expect("it is mutable");
-        }
+        let ticks = instance.get_global(&mut store, "wkdb:ticks").expect("it is exported");
+        ticks.set(&mut store, Val::I32(1000)).expect("it is mutable");
+        let map = instance.get_memory(&mut store, "wkdb:watch_map").expect("it is exported");
+        map.data_mut(&mut store)[0] = 1;
         let run = instance.get_typed_func::<(), ()>(&mut store, "run").expect("it is exported");
         run.call(&mut store, ()).expect("nothing traps");
         let ticks = instance.get_global(&mut store, "wkdb:ticks").expect("it is exported");
         assert_eq!(ticks.get(&mut store).unwrap_i32(), 499, "{call}");
     }
+}
+
+#[test]
+fn what_the_host_watches_anew_in_a_report_is_seen_at_the_next_access() {
+    // Two groups, one within the other. The report of the first access begins to watch what the second group writes.
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (func (export "run") (param i32 i32)
+            (i32.store offset=4 (local.get 1) (i32.const 1))
+            (i32.store (local.get 0) (i32.const 2))
+            (i32.store offset=8 (local.get 1) (i32.const 3))
+            (i32.store offset=4 (local.get 0) (i32.const 4))
+            (i32.store offset=12 (local.get 1) (i32.const 5))))"#;
+    let engine = engine();
+    let options = Options { stores: true, ..Options::identity() };
+    let module = Module::new(&engine, rewritten(text, &options)).expect("the rewritten module compiles");
+    let mut store = Store::new(&engine, Vec::new());
+    let mut linker = Linker::new(&engine);
+    let stored = |mut caller: Caller<'_, Vec<i32>>, address: i32, _: i32| {
+        caller.data_mut().push(address);
+        let map = caller.get_export("wkdb:watch_map").and_then(Extern::into_memory).expect("it is exported");
+        // The 64 bytes from 4096 on, where parameter 1 points.
+        map.data_mut(&mut caller)[4096 / 64] = 0xff;
+    };
+    linker.func_wrap("wkdb", "stored", stored).expect("it is not there yet");
+    linker.define_unknown_imports_as_traps(&module).expect("the rest is not called");
+    let instance = linker.instantiate(&mut store, &module).expect("everything is there");
+    let map = instance.get_memory(&mut store, "wkdb:watch_map").expect("it is exported");
+    // The 8 bytes from 64 on, where parameter 0 points.
+    map.data_mut(&mut store)[1] = 1;
+    let run = instance.get_typed_func::<(i32, i32), ()>(&mut store, "run").expect("it is exported");
+    run.call(&mut store, (64, 4096)).expect("nothing traps");
+    assert_eq!(*store.data(), [64, 4104, 68, 4108]);
+}
+
+#[test]
+fn what_lies_between_watched_ranges_costs_no_call() {
+    // Of each 32 bytes the first 24 are written, and the last 8 watched.
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (func (export "beside") (param $at i32)
+            (loop
+                (i64.store (local.get $at) (i64.const -1))
+                (v128.store offset=8 (local.get $at) (v128.const i64x2 1 2))
+                (local.set $at (i32.add (local.get $at) (i32.const 32)))
+                (br_if 0 (i32.lt_u (local.get $at) (i32.const 60000)))))
+        (func (export "touches") (i32.store16 (i32.const 4119) (i32.const 1))))"#;
+    let engine = engine();
+    let module = Module::new(&engine, rewritten(text, &Options { stores: true, ..Options::identity() }));
+    let module = module.expect("the rewritten module compiles");
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    linker.define_unknown_imports_as_traps(&module).expect("there are no others");
+    let instance = linker.instantiate(&mut store, &module).expect("everything is there");
+    let map = instance.get_memory(&mut store, "wkdb:watch_map").expect("it is exported");
+    map.data_mut(&mut store)[..1024].fill(0b1000_1000);
+    let beside = instance.get_typed_func::<i32, ()>(&mut store, "beside").expect("it is exported");
+    beside.call(&mut store, 0).expect("the host is not called");
+    let touches = instance.get_typed_func::<(), ()>(&mut store, "touches").expect("it is exported");
+    touches.call(&mut store, ()).expect_err("the host is called");
 }
 
 #[test]

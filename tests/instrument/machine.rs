@@ -5,6 +5,7 @@ use wasmtime::{
     Caller, Config, Engine, Extern, ExternType, Func, FuncType, Global, Instance, Memory, Module, OptLevel, Ref, Store,
     Trap, Val, WasmBacktrace,
 };
+use wkdb::instrument::{WATCH_MAP_EXPORT, WATCH_MAP_REACH, WATCH_SLOT};
 
 /// What the host functions keep.
 #[derive(Default)]
@@ -17,9 +18,11 @@ pub(crate) struct Host {
     pub(crate) slices: u32,
     /// The tick at each call of an import of the original module.
     pub(crate) calls: Vec<i64>,
-    /// The writes reported.
-    pub(crate) writes: Vec<Write>,
-    /// The start and length of the hull to watch.
+    /// The accesses reported that touch the watched range.
+    pub(crate) accesses: Vec<Access>,
+    /// How many were reported that do not.
+    pub(crate) near: usize,
+    /// The start and length of the range to watch.
     watch: (u64, u64),
     /// The name under which the memory is exported.
     memory: Option<String>,
@@ -27,13 +30,23 @@ pub(crate) struct Host {
     pub(crate) shadow: Vec<u8>,
 }
 
-/// A reported write.
+/// The ways in which the host is told of accesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stored,
+    Loaded,
+    Exchanged,
+    BulkStored,
+    /// With the place that was copied from.
+    BulkCopied(u64),
+}
+
+/// A reported access.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Write {
+pub(crate) struct Access {
+    pub(crate) kind: Kind,
     pub(crate) address: u64,
     pub(crate) len: u64,
-    /// Whether it was a fill, copy or init.
-    pub(crate) bulk: bool,
     /// What the memory held there when it was reported.
     pub(crate) bytes: Vec<u8>,
 }
@@ -72,7 +85,7 @@ pub(crate) fn engine() -> Engine {
 }
 
 impl Host {
-    /// A host that watches the hull from `lo` on.
+    /// A host that watches the range from `lo` on.
     pub(crate) fn watching(lo: u64, len: u64) -> Host {
         Host { watch: (lo, len), ..Host::default() }
     }
@@ -117,32 +130,61 @@ fn memory(caller: &mut Caller<'_, Host>) -> Option<Memory> {
     caller.get_export(&name).and_then(Extern::into_memory)
 }
 
-fn note_write(caller: &mut Caller<'_, Host>, address: u64, len: u64, bulk: bool) {
+/// Whether two ranges, by start and length, overlap.
+pub(crate) fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
+    a.0 < b.0.saturating_add(b.1) && b.0 < a.0.saturating_add(a.1)
+}
+
+fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64) {
     let mut bytes = Vec::new();
     if let Some(memory) = memory(caller) {
         let (data, host) = memory.data_and_store_mut(&mut *caller);
         let range = address as usize..(address + len) as usize;
         bytes = data[range.clone()].to_vec();
-        // What has grown since is zero.
-        host.shadow.resize(data.len(), 0);
-        host.shadow[range].copy_from_slice(&bytes);
+        if kind != Kind::Loaded {
+            // What has grown since is zero.
+            host.shadow.resize(data.len(), 0);
+            host.shadow[range].copy_from_slice(&bytes);
+        }
     }
-    caller.data_mut().writes.push(Write { address, len, bulk, bytes });
+    let host = caller.data_mut();
+    let copied = matches!(kind, Kind::BulkCopied(from) if overlap(host.watch, (from, len)));
+    match copied || overlap(host.watch, (address, len)) {
+        true => host.accesses.push(Access { kind, address, len, bytes }),
+        false => host.near += 1,
+    }
+}
+
+/// Marks what is watched in the map, as the host of a machine does. Guests have no more than a megabyte.
+pub(crate) fn mark(map: &mut [u8], (lo, len): (u64, u64)) {
+    if len > 0 {
+        let last = lo.saturating_add(len - 1).min(1 << 20);
+        (lo / WATCH_SLOT..=last / WATCH_SLOT).for_each(|slot| map[(slot / 8) as usize] |= 1 << (slot % 8));
+    }
+    let reach = WATCH_MAP_REACH as usize;
+    let end = map.len() - 65536;
+    map.copy_within(..reach, end);
 }
 
 /// A host function of the workbench, or a stand-in for one of the module's own.
 fn host_function(store: &mut Store<Host>, module: &str, name: &str, ty: FuncType) -> Func {
     match (module, name) {
         ("wkdb", "tick") => Func::wrap(store, tick),
-        ("wkdb", "stored") => Func::new(store, ty, |mut caller, arguments, _| {
-            let start = address(&arguments[0]) + address(&arguments[1]);
-            note_write(&mut caller, start, address(&arguments[2]), false);
-            Ok(())
-        }),
-        ("wkdb", "bulk_stored") => Func::new(store, ty, |mut caller, arguments, _| {
-            note_write(&mut caller, address(&arguments[0]), address(&arguments[1]), true);
-            Ok(())
-        }),
+        ("wkdb", "stored" | "loaded" | "exchanged" | "bulk_stored" | "bulk_copied") => {
+            let name = name.to_owned();
+            Func::new(store, ty, move |mut caller, arguments, _| {
+                let number = |n: usize| address(&arguments[n]);
+                let (kind, len) = match name.as_str() {
+                    "stored" => (Kind::Stored, number(1)),
+                    "loaded" => (Kind::Loaded, number(1)),
+                    "exchanged" => (Kind::Exchanged, number(1)),
+                    "bulk_stored" => (Kind::BulkStored, number(1)),
+                    _ => (Kind::BulkCopied(number(1)), number(2)),
+                };
+                note_access(&mut caller, kind, number(0), len);
+                Ok(())
+            })
+        }
         ("wkdb", "memory_grow") => Func::new(store, ty, |mut caller, arguments, results| {
             let memory = memory(&mut caller).expect("the memory is exported");
             let grown = memory.grow(&mut caller, address(&arguments[0])).map_or(-1, u64::cast_signed);
@@ -186,7 +228,9 @@ fn trap(error: &wasmtime::Error, view: &View<'_>) -> (Option<Trap>, Vec<Option<u
 pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> Option<(Outcome, Host)> {
     let module = Module::new(engine, wasm).unwrap_or_else(|error| panic!("{error:?}"));
     let mut store = Store::new(engine, host);
-    let mut memories = module.exports().filter(|export| matches!(export.ty(), ExternType::Memory(_)));
+    let mut memories = module
+        .exports()
+        .filter(|export| matches!(export.ty(), ExternType::Memory(_)) && export.name() != WATCH_MAP_EXPORT);
     store.data_mut().memory = memories.next().map(|export| export.name().to_owned());
     let mut imports = Vec::new();
     for import in module.imports() {
@@ -222,16 +266,12 @@ pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> 
         ticks.set(&mut store, Val::I32(3)).expect("the counter is mutable");
     }
     let exports: Vec<_> = module.exports().map(|export| export.name().to_owned()).collect();
-    let memory = exports.iter().find_map(|name| instance.get_memory(&mut store, name));
+    let own = |name: &&String| *name != WATCH_MAP_EXPORT;
+    let memory = exports.iter().filter(own).find_map(|name| instance.get_memory(&mut store, name));
     store.data_mut().shadow = memory.map(|memory| memory.data(&store).to_vec()).unwrap_or_default();
-    let (lo, len) = store.data().watch;
-    for (name, value) in [("wkdb:watch_lo", lo), ("wkdb:watch_len", len)] {
-        let Some(global) = instance.get_global(&mut store, name) else { continue };
-        let value = match global.get(&mut store) {
-            Val::I32(_) => Val::I32((value as u32).cast_signed()),
-            _ => Val::I64(value.cast_signed()),
-        };
-        global.set(&mut store, value).expect("the global is mutable");
+    if let Some(map) = instance.get_memory(&mut store, WATCH_MAP_EXPORT) {
+        let (map, host) = map.data_and_store_mut(&mut store);
+        mark(map, host.watch);
     }
     for name in &exports {
         let Some(function) = instance.get_func(&mut store, name) else { continue };

@@ -6,6 +6,7 @@ mod guests;
 mod hosted;
 mod identity;
 mod machine;
+mod programs;
 mod refusals;
 mod sections;
 mod snapshots;

@@ -69,3 +69,19 @@ fn everything_at_once() {
         &options
     ));
 }
+
+#[test]
+fn accesses_off_one_base() {
+    let options = Options { stores: true, ..Options::identity() };
+    insta::assert_snapshot!(rewritten(
+        r#"(module
+            (memory 1)
+            (func $f (param i32)
+                (i32.store offset=8 (local.get 0) (i32.const 1))
+                (i32.store8 (i32.add (local.get 0) (i32.const -4)) (i32.const 2))
+                (if (local.get 0) (then (i32.store16 offset=12 (local.get 0) (i32.const 3))))
+                (i64.store offset=16 (local.get 0) (i64.const 4)))
+        )"#,
+        &options
+    ));
+}

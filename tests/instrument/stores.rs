@@ -1,4 +1,4 @@
-//! The store checks, against a model of every operator that writes memory.
+//! The checks of accesses, against a model of every operator that reads or writes memory.
 
 use proptest::prelude::*;
 use wasm_encoder::{
@@ -7,7 +7,7 @@ use wasm_encoder::{
 };
 use wkdb::instrument::{HostMemory, Options, TickCounter, rewrite};
 
-use crate::machine::{Host, View, Write, engine, run};
+use crate::machine::{Access, Host, Kind as Told, View, engine, overlap, run};
 
 /// The memory's size in bytes: one page.
 const SIZE: u64 = 65536;
@@ -39,6 +39,13 @@ const PLAIN: [(Kind, u64); 9] = [
     (Kind::I64, 4),
 ];
 
+/// How many bytes `i32.load` … `i64.load32_u` read: opcodes from 0x28 on.
+const LOADS: [u64; 14] = [4, 8, 4, 8, 1, 1, 2, 2, 1, 1, 2, 2, 4, 4];
+
+/// Loads of vectors: the opcode behind 0xfd, and how many bytes they read.
+const VECTOR_LOADS: [(u8, u64); 13] =
+    [(0, 16), (1, 8), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 1), (8, 2), (9, 4), (10, 8), (0x5c, 4), (0x5d, 8)];
+
 /// The widths of the atomic operators, in the order of the opcodes of each group.
 const ATOMIC: [(Kind, u64); 7] =
     [(Kind::I32, 4), (Kind::I64, 8), (Kind::I32, 1), (Kind::I32, 2), (Kind::I64, 1), (Kind::I64, 2), (Kind::I64, 4)];
@@ -53,7 +60,7 @@ enum Expected {
     Anything,
 }
 
-/// A write. `at` is the effective address, before alignment; `offset` the part of it that is in the operator.
+/// A write or read. `at` is the effective address, before alignment; `offset` the part of it that is in the operator.
 #[derive(Debug, Clone)]
 enum Op {
     Plain { opcode: usize, at: u64, offset: u64, value: u128 },
@@ -62,6 +69,10 @@ enum Op {
     AtomicStore { width: usize, at: u64, offset: u64, value: u128 },
     ReadModifyWrite { operation: usize, width: usize, at: u64, offset: u64, value: u128 },
     CompareExchange { width: usize, at: u64, offset: u64, expected: Expected, value: u128 },
+    Load { opcode: usize, at: u64, offset: u64 },
+    VectorLoad { which: usize, at: u64, offset: u64 },
+    LoadLane { width: u32, lane: u32, at: u64, offset: u64 },
+    AtomicLoad { width: usize, at: u64, offset: u64 },
     Fill { at: u64, len: u64, value: u8 },
     Copy { at: u64, from: u64, len: u64 },
     Init { at: u64, from: u64, len: u64 },
@@ -84,6 +95,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (0..7usize, expected, place()).prop_map(|(width, expected, (at, offset, value))| {
             Op::CompareExchange { width, at, offset, expected, value }
         }),
+        3 => (0..LOADS.len(), place()).prop_map(|(opcode, (at, offset, _))| Op::Load { opcode, at, offset }),
+        1 => (0..VECTOR_LOADS.len(), place())
+            .prop_map(|(which, (at, offset, _))| Op::VectorLoad { which, at, offset }),
+        1 => (0..4u32, any::<u32>(), place())
+            .prop_map(|(width, lane, (at, offset, _))| Op::LoadLane { width, lane: lane % (16 >> width), at, offset }),
+        1 => (0..7usize, place()).prop_map(|(width, (at, offset, _))| Op::AtomicLoad { width, at, offset }),
         1 => (at(), 0..17u64, any::<u8>()).prop_map(|(at, len, value)| Op::Fill { at, len, value }),
         1 => (at(), at(), 0..17u64).prop_map(|(at, from, len)| Op::Copy { at, from, len }),
         1 => (at(), 0..20u64, 0..17u64).prop_map(|(at, from, len)| Op::Init { at, from, len }),
@@ -91,11 +108,13 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..60)
 }
 
-/// The memory as the specification has it, and the writes that are to be reported.
+/// The memory as the specification has it, and the accesses that are to be reported.
 struct Model {
     memory: Vec<u8>,
     watch: (u64, u64),
-    writes: Vec<Write>,
+    /// Whether reads are reported too.
+    loads: bool,
+    accesses: Vec<Access>,
 }
 
 impl Model {
@@ -106,25 +125,39 @@ impl Model {
     }
 
     fn store(&mut self, at: u64, size: u64, value: u128) {
-        self.memory[at as usize..(at + size) as usize].copy_from_slice(&value.to_le_bytes()[..size as usize]);
-        let (lo, len) = self.watch;
-        if (lo..lo + len).contains(&at) {
-            self.report(at, size, false);
+        self.write(at, size, value);
+        self.report(Told::Stored, at, size);
+    }
+
+    fn exchange(&mut self, at: u64, size: u64, value: u128) {
+        self.write(at, size, value);
+        self.report(if self.loads { Told::Exchanged } else { Told::Stored }, at, size);
+    }
+
+    fn load(&mut self, at: u64, size: u64) {
+        if self.loads {
+            self.report(Told::Loaded, at, size);
         }
     }
 
-    fn bulk(&mut self, at: u64, bytes: &[u8]) {
-        let (lo, watched) = self.watch;
+    fn write(&mut self, at: u64, size: u64, value: u128) {
+        self.memory[at as usize..(at + size) as usize].copy_from_slice(&value.to_le_bytes()[..size as usize]);
+    }
+
+    fn bulk(&mut self, told: Told, at: u64, bytes: &[u8]) {
         let len = bytes.len() as u64;
         self.memory[at as usize..(at + len) as usize].copy_from_slice(bytes);
-        if len > 0 && watched > 0 && at < lo + watched && lo < at + len {
-            self.report(at, len, true);
+        if len > 0 {
+            self.report(told, at, len);
         }
     }
 
-    fn report(&mut self, address: u64, len: u64, bulk: bool) {
-        let bytes = self.memory[address as usize..(address + len) as usize].to_vec();
-        self.writes.push(Write { address, len, bulk, bytes });
+    fn report(&mut self, kind: Told, address: u64, len: u64) {
+        let copied = matches!(kind, Told::BulkCopied(from) if overlap(self.watch, (from, len)));
+        if self.watch.1 > 0 && (copied || overlap(self.watch, (address, len))) {
+            let bytes = self.memory[address as usize..(address + len) as usize].to_vec();
+            self.accesses.push(Access { kind, address, len, bytes });
+        }
     }
 
     /// Does what the operator does; gives what a compare-exchange is to expect.
@@ -146,7 +179,7 @@ impl Model {
                     4 => old ^ value,
                     _ => value,
                 };
-                self.store(at, size, new);
+                self.exchange(at, size, new);
             }
             Op::CompareExchange { width, at, expected, value, .. } => {
                 let (at, (kind, size)) = (aligned(at, width), ATOMIC[width]);
@@ -158,17 +191,24 @@ impl Model {
                     Expected::Anything => operand >> 1,
                 };
                 // "expected wrapped from i32 to i8, 8-bit compare equal": the proposal's table of operators.
-                if low(size, expected) == old {
-                    self.store(at, size, value);
+                match low(size, expected) == old {
+                    true => self.exchange(at, size, value),
+                    false => self.load(at, size),
                 }
                 return expected;
             }
-            Op::Fill { at, len, value } => self.bulk(at, &vec![value; len as usize]),
+            Op::Load { opcode, at, .. } => self.load(at, LOADS[opcode]),
+            Op::VectorLoad { which, at, .. } => self.load(at, VECTOR_LOADS[which].1),
+            Op::LoadLane { width, at, .. } => self.load(at, 1 << width),
+            Op::AtomicLoad { width, at, .. } => self.load(aligned(at, width), ATOMIC[width].1),
+            Op::Fill { at, len, value } => self.bulk(Told::BulkStored, at, &vec![value; len as usize]),
             Op::Copy { at, from, len } => {
                 let bytes = self.memory[from as usize..(from + len) as usize].to_vec();
-                self.bulk(at, &bytes);
+                self.bulk(if self.loads { Told::BulkCopied(from) } else { Told::BulkStored }, at, &bytes);
             }
-            Op::Init { at, from, len } => self.bulk(at, &SEGMENT[from as usize..(from + len) as usize]),
+            Op::Init { at, from, len } => {
+                self.bulk(Told::BulkStored, at, &SEGMENT[from as usize..(from + len) as usize])
+            }
         }
         0
     }
@@ -193,11 +233,21 @@ impl Writer {
         };
     }
 
-    /// An address that the compiler cannot know: parameter 0, which is 0, is added.
+    /// An address that the compiler cannot know: parameter 0, which is 0, is added, or something else is done with it
+    /// that makes the address unlike the others.
     fn address(&mut self, at: u64) {
         self.number(at);
-        self.code.instruction(&Instruction::LocalGet(0));
-        self.code.instruction(if self.wide { &Instruction::I64Add } else { &Instruction::I32Add });
+        match at % 5 {
+            0 => return,
+            1 => drop(self.code.instruction(&Instruction::LocalGet(0))),
+            _ => drop(self.code.instruction(&Instruction::LocalGet(1))),
+        }
+        self.code.instruction(match (self.wide, at % 5 == 2) {
+            (true, false) => &Instruction::I64Add,
+            (false, false) => &Instruction::I32Add,
+            (true, true) => &Instruction::I64Or,
+            (false, true) => &Instruction::I32Or,
+        });
     }
 
     fn value(&mut self, kind: Kind, value: u128) {
@@ -252,6 +302,30 @@ impl Writer {
                 self.atomic(0x48, width, at, offset, &[expected, value]);
                 self.code.instruction(&Instruction::Drop);
             }
+            Op::Load { opcode, at, offset } => {
+                let (address, offset) = split(at, offset);
+                self.address(address);
+                self.access(&[0x28 + opcode as u8], 0, offset);
+                self.code.instruction(&Instruction::Drop);
+            }
+            Op::VectorLoad { which, at, offset } => {
+                let (address, offset) = split(at, offset);
+                self.address(address);
+                self.access(&[0xfd, VECTOR_LOADS[which].0], 0, offset);
+                self.code.instruction(&Instruction::Drop);
+            }
+            Op::LoadLane { width, lane, at, offset } => {
+                let (address, offset) = split(at, offset);
+                self.address(address);
+                self.value(Kind::V128, 0);
+                self.access(&[0xfd, 0x54 + width as u8], 0, offset);
+                self.code.raw([lane as u8]);
+                self.code.instruction(&Instruction::Drop);
+            }
+            Op::AtomicLoad { width, at, offset } => {
+                self.atomic(0x10, width, at, offset, &[]);
+                self.code.instruction(&Instruction::Drop);
+            }
             Op::Fill { at, len, value } => {
                 self.address(at);
                 self.value(Kind::I32, u128::from(value));
@@ -304,7 +378,7 @@ fn module(ops: &[(Op, u128)], wide: bool, imported: bool) -> Vec<u8> {
     let (mut types, mut imports, mut functions) = (TypeSection::new(), ImportSection::new(), FunctionSection::new());
     let (mut memories, mut exports, mut code) = (MemorySection::new(), ExportSection::new(), CodeSection::new());
     let mut data = DataSection::new();
-    types.ty().function([address], []);
+    types.ty().function([address, address], []);
     functions.function(0);
     match imported {
         true => drop(imports.import("env", "memory", EntityType::Memory(memory))),
@@ -324,25 +398,27 @@ proptest! {
     #![proptest_config(crate::generated::config(150))]
 
     #[test]
-    fn every_write_in_the_hull_is_reported_once(
+    fn every_access_to_what_is_watched_is_reported_once(
         ops in ops(),
         lo in prop_oneof![10 => ARENA, 1 => 0..SIZE],
         len in prop_oneof![1 => Just(0u64), 10 => 1..40u64, 1 => Just(SIZE)],
-        flags in any::<[bool; 4]>(),
+        flags in any::<[bool; 5]>(),
     ) {
-        let [wide, imported, ticks, cached] = flags;
-        let mut model = Model { memory: vec![0; SIZE as usize], watch: (lo, len), writes: Vec::new() };
+        let [wide, imported, ticks, cached, loads] = flags;
+        let mut model = Model { memory: vec![0; SIZE as usize], watch: (lo, len), loads, accesses: Vec::new() };
         let ops: Vec<_> = ops.into_iter().map(|op| { let expected = model.apply(&op); (op, expected) }).collect();
         let original = module(&ops, wide, imported);
         let tick_counter = if cached { TickCounter::Local } else { TickCounter::Global };
         let host_memory = if imported { HostMemory::Import } else { HostMemory::Keep };
-        let options = Options { stores: true, ticks, tick_counter, host_memory, ..Options::identity() };
+        let options = Options { stores: true, loads, ticks, tick_counter, host_memory, ..Options::identity() };
         let rewritten = rewrite(&original, &options).unwrap_or_else(|error| panic!("{error}"));
         let view = View { counts_down: ticks, original: &|_| None };
         let host = Host::watching(lo, len);
         let (outcome, host) = run(&engine(), &rewritten.wasm, &view, host).expect("the module can be run");
         prop_assert_eq!(&outcome.results, &vec![Ok(vec![])]);
         prop_assert!(outcome.memory == Some(model.memory), "the model is wrong");
-        prop_assert_eq!(host.writes, model.writes);
+        prop_assert_eq!(host.accesses, model.accesses);
+        // The host is called for neighbours of what is watched alone.
+        prop_assert!(len > 0 || host.near == 0);
     }
 }

@@ -5,16 +5,17 @@ use std::process::{Command, Stdio};
 
 /// What the program prints when it boots the bundled Linux with this bug.
 fn planted(name: &str, script: &str) -> String {
-    planted_with(name, script, "fair")
+    planted_on(name, script, 0)
 }
 
-/// The same under a schedule of one's choice.
-fn planted_with(name: &str, script: &str, schedule: &str) -> String {
+/// The same on a seed of one's choice.
+fn planted_on(name: &str, script: &str, seed: u64) -> String {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(script.as_bytes()).unwrap();
-    let append = format!("wkdbbug={name}");
+    let (append, seed) = (format!("wkdbbug={name}"), seed.to_string());
     let output = Command::new(env!("CARGO_BIN_EXE_wkdb"))
-        .args(["run", "linux", "--sched", schedule, "--expect-timeout", "60s", "--append", &append, "--input"])
+        .env("WKDB_RECORD_DIR", "")
+        .args(["run", "linux", "--seed", &seed, "--expect-timeout", "60s", "--append", &append, "--input"])
         .arg(file.path())
         .stdin(Stdio::null())
         .output()
@@ -56,10 +57,13 @@ fn a_program_that_writes_into_the_kernel() {
     );
 }
 
+/// Before anything is written below the stack: by name, and with the function that was one too many.
 #[test]
 fn a_stack_that_overflows() {
-    let said = planted("stack-overflow", "expect \"\\n# \"\nwait 200s\nsend \"ps\\n\"\nexpect \"\\n# \"\n");
-    assert!(said.contains("the guest panicked"), "{said}");
+    let said = planted("stack-overflow", "expect \"\\n# \"\nwait 20s\n");
+    let panic = said.split_once("wkdb: guest panic: ").map(|(_, panic)| panic).unwrap_or_default();
+    assert!(panic.starts_with("kernel stack overflow: acpi_ns/"), "{said}");
+    assert!(panic.contains("acpi_walk (linux-source-6.12/arch/wasm/kernel/planted_bugs.c:"), "{said}");
 }
 
 #[test]
@@ -68,9 +72,25 @@ fn a_timer_wheel_that_stands_still() {
     assert!(said.contains("expect \"up \" was not printed"), "{said}");
 }
 
-/// A schedule that cuts in anywhere; a fair one starts its slice where the consumer wakes, and does not.
+/// The seeds, of the first ten, on which this task is found to hang within 260 s.
+fn seeds_that_hang(name: &str, task: &str) -> Vec<u64> {
+    let hangs = |seed: &u64| {
+        let said = planted_on(name, "expect \"\\n# \"\nwait 260s\n", *seed);
+        assert!(said.contains("reached script"), "seed {seed}: {said}");
+        said.contains(&format!("INFO: task {task}:"))
+    };
+    (0..10).filter(hangs).collect()
+}
+
+const MOVED: &str = "another kernel or schedule, other seeds: say which here and in scripts/linux-guest/README.md";
+
+/// Races: with the default schedule they show on some seeds, as scripts/linux-guest/README.md says, and not on others.
 #[test]
-fn a_wakeup_that_is_lost() {
-    let said = planted_with("lost-wakeup", "expect \"\\n# \"\nwait 300s\n", "random");
-    assert!(said.contains("INFO: task ring_consumer/0:") && said.contains("reached script"), "{said}");
+fn a_wakeup_that_is_lost_on_some_seeds() {
+    assert_eq!(seeds_that_hang("lost-wakeup", "ring_consumer/0"), [0, 1, 2, 5, 6, 8, 9], "{MOVED}");
+}
+
+#[test]
+fn two_mutexes_that_deadlock_on_some_seeds() {
+    assert_eq!(seeds_that_hang("deadlock", "netdev_up/0"), [0, 7, 8], "{MOVED}");
 }

@@ -47,6 +47,53 @@ expect \"here\\r\\n# \"
     assert!(run.session().contains(" sleep\n"), "{}", run.console);
 }
 
+/// Handlers that nest, wait, restart calls, have a stack of their own or exec; timers; descriptors to poll; files.
+#[test]
+fn signals_timers_and_files_keep_their_promises() {
+    let run = run("nr_cpus=4", &typed(&["check"]), |_| {});
+    let names = ["nest", "mask", "recursion", "restart", "altstack", "exec", "thread", "stop", "timer", "poll", "file"];
+    let expected: String = names.iter().map(|name| format!("check: {name} holds\n")).collect();
+    assert_eq!(run.session(), format!("check\n{expected}# "));
+}
+
+/// Each handler in another takes room on the kernel's stack: a program without end takes only itself down.
+#[test]
+fn handlers_that_nest_without_end_kill_the_program() {
+    let run = run("nr_cpus=2", &typed(&["wild nest", "echo on"]), |_| {});
+    assert_eq!(run.session(), "wild nest\nwild: killed by signal 11\n# echo on\non\n# ");
+}
+
+/// What the issue asks for, each doing something that can be seen.
+#[test]
+fn the_usual_commands_are_there() {
+    let script = typed(&[
+        "ls -l / | grep init; ls /bin | grep stress",
+        "mkdir /tmp/m; mount -t proc none /tmp/m; cat /tmp/m/version | wc",
+        "sleep 0.5; uptime | grep load | wc",
+        "dmesg | grep \"Run /init\" | wc",
+        "sleep 500 & repeat 3 echo loop",
+        "ps | grep sleep | wc",
+    ]);
+    let run = run("nr_cpus=4", &script, |_| {});
+    let session = run.session();
+    let replies: Vec<_> = session.split("\n# ").map(|part| part.split_once('\n').unwrap_or_default().1).collect();
+    assert!(replies[0].contains("init") && replies[0].ends_with("stress"), "{session}");
+    let words = |reply: &str| reply.split(' ').next().map(str::to_owned);
+    for counted in [1, 2, 3, 5] {
+        assert_eq!(words(replies[counted]).as_deref(), Some("1"), "{session}");
+    }
+    assert!(replies[4].ends_with("loop\nloop\nloop"), "{session}");
+}
+
+/// The first run tells the job's number; the second is the same until it is killed.
+#[test]
+fn a_job_is_killed() {
+    let first = run("nr_cpus=2", &typed(&["sleep 1000 &"]), |_| {});
+    let pid = first.session().split("[1] ").nth(1).and_then(|rest| rest.split('\n').next()).unwrap_or_default();
+    let second = run("nr_cpus=2", &typed(&["sleep 1000 &", &format!("kill -9 {pid}; sleep 1"), "echo on"]), |_| {});
+    assert!(second.session().contains("[1] done sleep (137)\n"), "{}", second.console);
+}
+
 #[test]
 fn a_trap_in_a_program_kills_the_program() {
     let run = run("nr_cpus=2", &typed(&["wild trap", "wild far", "echo on"]), |_| {});

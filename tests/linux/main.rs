@@ -4,6 +4,7 @@ mod bugs;
 #[path = "../support/collect.rs"]
 mod collect;
 mod commands;
+mod gdb_scripts;
 mod run;
 mod sources;
 mod stress;

@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 use wkdb::machine::engine::OptLevelChoice;
 use wkdb::machine::{Cache, MachineConfig, Policy, WatchRange};
+use wkdb_debugger::inferior::{WatchKind, WatchSpec};
 use wkdb_tracer::{Event, Outcome, Totals};
 
 use crate::guest::{Era, Kernel, boot, kernel};
@@ -252,6 +253,20 @@ proptest! {
             });
             prop_assert!(watched.3 >= 2 * cpus.len());
             prop_assert_eq!((&first.0, &first.1, &first.2), (&watched.0, &watched.1, &watched.2), "watched, {:?}", policy);
+            for stores in [false, true] {
+                let debugged = run(&kernel, |config| {
+                    base(config);
+                    (config.engine.debug, config.store_checks) = (true, stores);
+                });
+                prop_assert_eq!(&first, &debugged, "for a debugger, store checks: {}, {:?}", stores, policy);
+            }
+            let read = run(&kernel, |config| {
+                base(config);
+                let spec = |n: u64| WatchSpec { kind: WatchKind::Access, ..WatchRange { address: u64::from(WORDS) + 4096 * n, len: 64 }.spec() };
+                config.watch_specs = (0..300).map(spec).collect();
+            });
+            prop_assert!(read.3 >= watched.3);
+            prop_assert_eq!((&first.0, &first.1, &first.2), (&read.0, &read.1, &read.2), "reads watched, {:?}", policy);
             // Few slices of few ticks can be drawn alike.
             if slice > 16 && first.0.slices > 4 {
                 let other = run(&kernel, |config| {

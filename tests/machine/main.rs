@@ -1,10 +1,12 @@
 //! The machine against its contract: small kernels in WAT that do one thing each.
 
+mod debugger;
 mod determinism;
 mod ends;
 mod guest;
 mod imports;
 mod life;
+mod reads;
 mod refused;
 mod signals;
 mod stacktrace;

@@ -17,7 +17,7 @@ impl Port for Collect {
         match output {
             Output::Console(bytes) => self.console.extend(bytes),
             Output::Event(event) => self.events.push(event),
-            Output::Module { .. } => {}
+            _ => {}
         }
     }
 

@@ -61,10 +61,10 @@ pub struct RunnerReport {
     pub stack: Vec<Frame>,
 }
 
-/// Who stored into watched memory.
+/// Who accessed watched memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Writer {
-    /// Guest code; the stack's innermost frame is the store.
+    /// Guest code; the stack's innermost frame is the access.
     Guest {
         /// Wasm call stack, innermost first.
         stack: Vec<Frame>,
@@ -76,20 +76,31 @@ pub enum Writer {
     },
 }
 
-/// A store into a watched range.
+/// What an access did to watched memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessKind {
+    /// It wrote, and may have read as well.
+    Write,
+    /// It only read; or the watch is about reads alone.
+    Read,
+}
+
+/// An access to a watched range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchHit {
     /// Which of the watches, in the order in which they were given.
     pub watch: u32,
-    /// The first byte of the watched range that the store covers.
+    /// What it did.
+    pub kind: AccessKind,
+    /// The first byte of the watched range that the access covers.
     pub address: u64,
-    /// The bytes of the watched range that the store covers, before it.
+    /// The bytes of the watched range that the access covers, before it.
     pub old: Vec<u8>,
-    /// The same bytes after it.
+    /// The same bytes after it; of a read, what was read.
     pub new: Vec<u8>,
-    /// Where the whole store began.
+    /// Where the whole access began.
     pub store_address: u64,
-    /// How many bytes it wrote.
+    /// How many bytes it wrote or read.
     pub store_len: u64,
     /// Who did it.
     pub writer: Writer,
@@ -118,7 +129,7 @@ pub enum Event {
         /// The call stack, innermost first.
         stack: Vec<Frame>,
     },
-    /// A store into a watched range.
+    /// An access to a watched range.
     Watch(WatchHit),
     /// A task's runner was created.
     TaskBorn {
@@ -195,6 +206,8 @@ pub enum Outcome {
     Quit,
     /// The guest did something after which the host cannot go on.
     Broken(String),
+    /// The recording that was replayed was cut off here.
+    RecordingEnds,
 }
 
 impl Outcome {
@@ -217,6 +230,7 @@ impl Outcome {
             Outcome::Script { .. } => "script",
             Outcome::Quit => "quit",
             Outcome::Broken(_) => "broken",
+            Outcome::RecordingEnds => "recording-ends",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The vocabulary of a run: who ([`ids`]), when ([`moment`]), what ([`event`]).
+//! The vocabulary of a run: who ([`ids`]), when ([`moment`]), what ([`event`]); and a run as a file ([`recording`]).
 //!
 //! Everything above this crate (the debugger, the machine, the command line) speaks in these types, so that a value
 //! read from a live machine and one read from a recording are the same thing. The crate depends on neither the engine
@@ -7,9 +7,10 @@
 pub mod event;
 pub mod ids;
 pub mod moment;
+pub mod recording;
 pub mod value;
 
-pub use event::{Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
+pub use event::{AccessKind, Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};
 pub use ids::{CodeAddress, CodeOffset, Cpu, ModuleId, RunnerId, TaskId};
 pub use moment::{GuestTime, Tick};
 pub use value::WasmValue;

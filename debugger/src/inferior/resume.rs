@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::{CodeOffset, RunnerId, Tick};
+use wkdb_tracer::{CodeOffset, GuestTime, RunnerId, Tick};
 
 /// How to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +16,14 @@ pub struct Resume {
     pub step: Option<Step>,
     /// Stop at this tick at the latest.
     pub until_tick: Option<Tick>,
+    /// Stop when the guest's clock is here, or at the first moment behind it.
+    pub until_time: Option<GuestTime>,
 }
 
 impl Resume {
     /// All tasks, forwards, to the next stop.
     pub fn go() -> Self {
-        Resume { direction: Direction::Forward, who: Who::All, step: None, until_tick: None }
+        Resume { direction: Direction::Forward, who: Who::All, step: None, until_tick: None, until_time: None }
     }
 
     /// A step of one task, forwards, while the others run as they would.

@@ -33,7 +33,7 @@ pub enum StopReason {
     Step,
     /// Watched memory was written, or read: after it. All the watches that one instruction touched.
     Watch(Vec<(WatchId, WatchHit)>),
-    /// It came to the tick that [`super::Resume::until_tick`] names.
+    /// It came to the moment that [`super::Resume::until_tick`] or [`super::Resume::until_time`] names.
     Tick,
     /// Guest code trapped; it goes on with the kernel's handling of it.
     Trap {

@@ -59,14 +59,14 @@ pub(super) struct DataTable {
 }
 
 impl DataTable {
-    pub(super) fn new(variables: Vec<Variable>, names: &ModuleNames) -> DataTable {
+    pub(super) fn new(variables: &[Variable], names: &ModuleNames) -> DataTable {
         let mut symbols: Vec<DataSymbol> = variables
-            .into_iter()
-            .map(|Variable { name, address, size, external }| DataSymbol {
-                name,
-                address,
-                size,
-                external,
+            .iter()
+            .map(|variable| DataSymbol {
+                name: variable.name.clone(),
+                address: variable.address,
+                size: variable.size,
+                external: variable.external,
                 source: DataSource::Dwarf,
             })
             .collect();
@@ -110,6 +110,11 @@ impl DataTable {
 
     pub(super) fn by_name(&self, name: &str) -> impl Iterator<Item = &DataSymbol> {
         self.by_name.get(name).into_iter().flatten().map(|&index| &self.symbols[index])
+    }
+
+    /// All names, each once.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
     }
 
     pub(super) fn at(&self, address: u64) -> Option<(&DataSymbol, u64)> {

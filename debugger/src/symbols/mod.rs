@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! module bytes ─▶ module: function bodies, names, exports, active segments   (always there)
-//!              └▶ dwarf:  lines and inlined calls, variables                 (read when first asked for)
+//!              └▶ dwarf:  lines, inlined calls, types, variables             (read when first asked for)
+//!
+//! instruction ─▶ locate: functions and lines      name, file:line ─▶ places: instructions to stop at
+//!             └▶ scopes: variables ─▶ place: where they are, given a frame
 //! ```
 //!
 //! Every answer falls back: DWARF, then the `name` section, then exports, then `func[123]`. Broken debug information
@@ -10,8 +13,13 @@
 
 mod data;
 mod dwarf;
+mod matching;
 mod module;
+mod place;
+mod places;
 mod text;
+mod types;
+mod variables;
 
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
@@ -20,11 +28,19 @@ use thiserror::Error;
 use wkdb_tracer::CodeOffset;
 
 use data::DataTable;
-use dwarf::Lines;
+use dwarf::{DebugInfo, LineTables, Lines, NameIndex};
 use module::ModuleNames;
+use types::TypeTable;
 
 pub use data::{DataSource, DataSymbol};
+pub use matching::{SymbolFiles, SymbolFilesError};
+pub use place::{FrameReader, ImplicitPointer, Piece, Place, PlaceError, Slot, Unavailable, Whereabouts};
+pub use places::{CodePlace, PlaceNotFound};
 pub use text::backtrace;
+pub use types::{BitRange, Composite, Encoding, Member, Type, TypeId, TypeKind, Variants};
+pub use variables::{Scope, Variable};
+
+pub(crate) use places::{nearest, suggest};
 
 /// How many different problems are remembered.
 const MAX_PROBLEMS: usize = 32;
@@ -99,6 +115,10 @@ pub struct Symbols {
     names: ModuleNames,
     lines: OnceCell<Option<Lines>>,
     data: OnceCell<DataTable>,
+    info: OnceCell<Option<DebugInfo>>,
+    index: OnceCell<NameIndex>,
+    line_tables: OnceCell<LineTables>,
+    types: TypeTable,
     problems: RefCell<Vec<String>>,
 }
 
@@ -118,6 +138,10 @@ impl Symbols {
             names,
             lines: OnceCell::new(),
             data: OnceCell::new(),
+            info: OnceCell::new(),
+            index: OnceCell::new(),
+            line_tables: OnceCell::new(),
+            types: TypeTable::default(),
             problems: RefCell::new(Vec::new()),
         };
         problems.into_iter().for_each(|problem| symbols.note(problem));
@@ -137,6 +161,12 @@ impl Symbols {
             }),
             // Outside all bodies there are no instructions, whatever the DWARF says.
             _ => Vec::new(),
+        };
+        let frames = match (&function, self.info()) {
+            (Some(function), Some(info)) if frames.is_empty() => {
+                dwarf::frames(info, self.line_tables(info), &self.names, offset, function)
+            }
+            _ => frames,
         };
         let frames = if frames.is_empty() {
             let function = function.as_ref().map_or("??", |function| &function.name).to_owned();
@@ -184,6 +214,47 @@ impl Symbols {
         self.names.memory_base().is_some()
     }
 
+    /// The bytes of an address: 4 or 8.
+    pub fn address_size(&self) -> u64 {
+        if self.names.memory64() { 8 } else { 4 }
+    }
+
+    /// The function that a place in the function table holds by the module's element segments: what a function pointer
+    /// of that value calls. Of a position-independent module, places count from its `__table_base`.
+    pub fn table_function(&self, place: u64) -> Option<u32> {
+        self.names.table_function(place)
+    }
+
+    /// The place of a function in the function table: the value of a pointer to it. `None` if nothing points to it.
+    pub fn table_place(&self, function: u32) -> Option<u64> {
+        self.names.table_place(function)
+    }
+
+    /// The imported globals that a position-independent module's data addresses and table places count from:
+    /// `__memory_base` and `__table_base`.
+    pub fn bases(&self) -> (Option<u32>, Option<u32>) {
+        (self.names.memory_base(), self.names.table_base())
+    }
+
+    /// The index of a Wasm global by its name, such as `__stack_pointer`.
+    pub fn global_named(&self, name: &str) -> Option<u32> {
+        self.names.global_named(name)
+    }
+
+    /// The name of a Wasm global by its index.
+    pub fn global_name(&self, index: u32) -> Option<&str> {
+        self.names.global_name(index)
+    }
+
+    /// The names of all variables with static storage that begin so, sorted.
+    pub fn variable_names(&self, prefix: &str) -> Vec<String> {
+        let names = self.index().variable_names().chain(self.data().names());
+        let mut names: Vec<&str> = names.filter(|name| name.starts_with(prefix)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// Whether the module has DWARF that can be used.
     pub fn has_dwarf(&self) -> bool {
         self.lines().is_some()
@@ -212,11 +283,30 @@ impl Symbols {
     }
 
     fn data(&self) -> &DataTable {
-        self.data.get_or_init(|| {
+        self.data.get_or_init(|| DataTable::new(&self.index().variables, &self.names))
+    }
+
+    fn info(&self) -> Option<&DebugInfo> {
+        let read = || {
             let mut problems = Vec::new();
-            let variables = dwarf::variables(&self.module, &self.names, &mut problems);
+            let info = DebugInfo::open(&self.module, self.names.debug_sections(), &mut problems);
             problems.into_iter().for_each(|problem| self.note(problem));
-            DataTable::new(variables, &self.names)
+            info
+        };
+        self.info.get_or_init(read).as_ref()
+    }
+
+    fn index(&self) -> &NameIndex {
+        self.index.get_or_init(|| {
+            let mut problems = Vec::new();
+            self.info();
+            let index = NameIndex::read(&self.module, &self.names, &mut problems);
+            problems.into_iter().for_each(|problem| self.note(problem));
+            index
         })
+    }
+
+    fn line_tables(&self, info: &DebugInfo) -> &LineTables {
+        self.line_tables.get_or_init(|| LineTables::new(info))
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use wasmparser::{
-    BinaryReader, ConstExpr, DataKind, Encoding, ExternalKind, Name, NameSectionReader, Operator, Parser, Payload,
-    TypeRef,
+    BinaryReader, ConstExpr, DataKind, Element, ElementItems, ElementKind, Encoding, ExternalKind, FunctionBody, Name,
+    NameSectionReader, Operator, Parser, Payload, TypeRef,
 };
 use wkdb_tracer::CodeOffset;
 
@@ -21,6 +21,8 @@ pub(super) struct ModuleNames {
     imported: u32,
     /// The bodies, in order.
     bodies: Vec<Range<u32>>,
+    /// Where the contents of the code section begin in the file: code offsets count from here.
+    code_start: usize,
     /// By the `name` section.
     function_names: HashMap<u32, String>,
     /// By exports and imports; of several, the first.
@@ -32,6 +34,16 @@ pub(super) struct ModuleNames {
     debug_sections: DebugSections,
     /// The index of the imported global that holds the address of a position-independent module's data.
     memory_base: Option<u32>,
+    /// The same for its functions' places in the table.
+    table_base: Option<u32>,
+    /// The function table as active element segments fill it: place, function.
+    table: BTreeMap<u64, u32>,
+    /// The table's place of a function, the first one.
+    in_table: HashMap<u32, u64>,
+    /// Whether its memory has 64-bit addresses.
+    memory64: bool,
+    /// The names of globals, by the `name` section, imports and exports.
+    global_names: HashMap<u32, String>,
 }
 
 impl ModuleNames {
@@ -61,6 +73,57 @@ impl ModuleNames {
 
     pub(super) fn memory_base(&self) -> Option<u32> {
         self.memory_base
+    }
+
+    pub(super) fn memory64(&self) -> bool {
+        self.memory64
+    }
+
+    /// The global that is added to the places of a position-independent module's functions in the table.
+    pub(super) fn table_base(&self) -> Option<u32> {
+        self.table_base
+    }
+
+    pub(super) fn table_function(&self, place: u64) -> Option<u32> {
+        self.table.get(&place).copied()
+    }
+
+    pub(super) fn table_place(&self, function: u32) -> Option<u64> {
+        self.in_table.get(&function).copied()
+    }
+
+    pub(super) fn global_named(&self, name: &str) -> Option<u32> {
+        let found = self.global_names.iter().filter(|(_, known)| *known == name).map(|(&index, _)| index);
+        found.min()
+    }
+
+    /// The first instruction of a body: behind the declaration of its locals.
+    pub(super) fn first_instruction(&self, module: &[u8], function: &FunctionSymbol) -> Option<CodeOffset> {
+        let at = |offset: CodeOffset| usize::try_from(offset.0).ok()?.checked_add(self.code_start);
+        let (start, end) = at(function.start).zip(at(function.end))?;
+        let body = FunctionBody::new(BinaryReader::new(module.get(start..end)?, start));
+        let instructions = body.get_binary_reader_for_operators().ok()?;
+        u32::try_from(instructions.original_position() - self.code_start).ok().map(CodeOffset)
+    }
+
+    pub(super) fn global_name(&self, index: u32) -> Option<&str> {
+        self.global_names.get(&index).map(String::as_str)
+    }
+
+    /// Whether a body ends right before an offset.
+    pub(super) fn is_body_end(&self, offset: u32) -> bool {
+        let after = self.bodies.partition_point(|body| body.end < offset);
+        self.bodies.get(after).is_some_and(|body| body.end == offset)
+    }
+
+    /// All functions that the module defines.
+    pub(super) fn functions(&self) -> impl Iterator<Item = FunctionSymbol> {
+        (self.imported..).take(self.bodies.len()).filter_map(|index| self.function(index))
+    }
+
+    /// The names of functions, some twice.
+    pub(super) fn all_function_names(&self) -> impl Iterator<Item = &str> {
+        self.function_names.values().chain(self.other_names.values()).map(String::as_str)
     }
 
     pub(super) fn function_at(&self, offset: CodeOffset) -> Option<FunctionSymbol> {
@@ -108,8 +171,6 @@ fn malformed(error: wasmparser::Error) -> SymbolsError {
 #[derive(Default)]
 struct Reading {
     names: ModuleNames,
-    /// Where the code section's contents begin: code offsets count from here.
-    code_start: usize,
     /// For every global, imported ones first, its value if it is immutable and constant.
     globals: Vec<Option<u64>>,
     /// For every data segment its address, if it has one, and its size.
@@ -129,13 +190,28 @@ impl Reading {
                             self.names.imported += 1;
                         }
                         TypeRef::Global(_) => {
-                            if import.name == "__memory_base" {
-                                self.names.memory_base = u32::try_from(self.globals.len()).ok();
+                            let index = u32::try_from(self.globals.len()).ok();
+                            match import.name {
+                                "__memory_base" => self.names.memory_base = index,
+                                "__table_base" => self.names.table_base = index,
+                                _ => {}
                             }
+                            self.names.global_names.extend(index.map(|index| (index, import.name.to_owned())));
                             self.globals.push(None);
                         }
+                        TypeRef::Memory(memory) => self.names.memory64 = memory.memory64,
                         _ => {}
                     }
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.names.memory64 = memory?.memory64;
+                }
+            }
+            Payload::ElementSection(segments) => {
+                for segment in segments {
+                    self.elements(segment?)?;
                 }
             }
             Payload::GlobalSection(globals) => {
@@ -152,6 +228,7 @@ impl Reading {
                             self.names.other_names.entry(export.index).or_insert_with(|| export.name.into());
                         }
                         ExternalKind::Global => {
+                            self.names.global_names.entry(export.index).or_insert_with(|| export.name.into());
                             if let Some(&Some(value)) = self.globals.get(export.index as usize) {
                                 self.names.exported_data.push((export.name.into(), value));
                             }
@@ -160,10 +237,10 @@ impl Reading {
                     }
                 }
             }
-            Payload::CodeSectionStart { range, .. } => self.code_start = range.start,
+            Payload::CodeSectionStart { range, .. } => self.names.code_start = range.start,
             Payload::CodeSectionEntry(body) => {
                 let range = body.range();
-                let offset = |at: usize| u32::try_from(at - self.code_start).unwrap_or(u32::MAX);
+                let offset = |at: usize| u32::try_from(at - self.names.code_start).unwrap_or(u32::MAX);
                 self.names.bodies.push(offset(range.start)..offset(range.end));
             }
             Payload::DataSection(segments) => {
@@ -197,6 +274,7 @@ impl Reading {
             let (names, map) = match part? {
                 Name::Function(names) => (names, &mut self.names.function_names),
                 Name::Data(names) => (names, &mut self.segment_names),
+                Name::Global(names) => (names, &mut self.names.global_names),
                 _ => continue,
             };
             for naming in names {
@@ -205,6 +283,44 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// What an active segment puts into the table. Of a position-independent module, places count from its own base.
+    fn elements(&mut self, segment: Element<'_>) -> Result<(), wasmparser::Error> {
+        let ElementKind::Active { table_index: None | Some(0), offset_expr } = segment.kind else { return Ok(()) };
+        let Some(first) = constant(&offset_expr).or_else(|| self.is_table_base(&offset_expr).then_some(0)) else {
+            return Ok(());
+        };
+        let mut functions = Vec::new();
+        match segment.items {
+            ElementItems::Functions(items) => {
+                for function in items {
+                    functions.push(Some(function?));
+                }
+            }
+            ElementItems::Expressions(_, items) => {
+                for item in items {
+                    functions.push(match item?.get_operators_reader().read()? {
+                        Operator::RefFunc { function_index } => Some(function_index),
+                        _ => None,
+                    });
+                }
+            }
+        }
+        for (number, function) in (0..).zip(functions) {
+            if let (Some(function), Some(place)) = (function, first.checked_add(number)) {
+                self.names.table.insert(place, function);
+                self.names.in_table.entry(function).or_insert(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_table_base(&self, offset: &ConstExpr<'_>) -> bool {
+        match offset.get_operators_reader().read() {
+            Ok(Operator::GlobalGet { global_index }) => Some(global_index) == self.names.table_base,
+            _ => false,
+        }
     }
 
     fn finish(mut self) -> ModuleNames {

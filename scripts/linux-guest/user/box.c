@@ -5,7 +5,7 @@ char **environment;
 
 #define ENTRY(name) { #name, name##_main }
 static const struct applet applets[] = {
-	ENTRY(init), ENTRY(sh), ENTRY(cat), ENTRY(dmesg), ENTRY(echo), ENTRY(false), ENTRY(grep), ENTRY(halt),
+	ENTRY(init), ENTRY(sh), ENTRY(cat), ENTRY(check), ENTRY(dmesg), ENTRY(echo), ENTRY(false), ENTRY(grep), ENTRY(halt),
 	ENTRY(head), ENTRY(kill), ENTRY(ls), ENTRY(mkdir), ENTRY(mount), ENTRY(ps), ENTRY(rm), ENTRY(seq),
 	ENTRY(sleep), ENTRY(stress), ENTRY(true), ENTRY(uname), ENTRY(uptime), ENTRY(wc), ENTRY(wild),
 };

@@ -15,10 +15,14 @@ extern char **environment;
 /* Copies everything that a descriptor has to another. */
 int copy_fd(int from, int to);
 
+/* The first bytes of a file, as a string. */
+long slurp(const char *path, char *buf, size_t size);
+
 #define APPLET(name) int name##_main(int argc, char **argv);
 APPLET(init)
 APPLET(sh)
 APPLET(cat)
+APPLET(check)
 APPLET(dmesg)
 APPLET(echo)
 APPLET(false)

@@ -178,13 +178,18 @@ long munmap(void *p, size_t len)
 	return syscall2(__NR_munmap, p, len);
 }
 
-long signal(int sig, handler_t handler)
+long sigaction(int sig, handler_t handler, unsigned long flags, uint64_t mask)
 {
 	struct {
 		handler_t handler;
 		unsigned long flags;
 		sigset_t mask;
-	} act = { handler, 0, { { 0 } } };
+	} act = { handler, flags, { { (unsigned long)mask, (unsigned long)(mask >> 32) } } };
 
 	return syscall4(__NR_rt_sigaction, sig, &act, 0, sizeof(sigset_t));
+}
+
+long signal(int sig, handler_t handler)
+{
+	return sigaction(sig, handler, 0, 0);
 }

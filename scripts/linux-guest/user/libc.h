@@ -69,6 +69,8 @@ long munmap(void *p, size_t len);
 
 typedef void (*handler_t)(int);
 long signal(int sig, handler_t handler);
+/* The same with SA_ flags, and a set of signals that wait while the handler runs: bit 0 is signal 1. */
+long sigaction(int sig, handler_t handler, unsigned long flags, uint64_t mask);
 
 /* A task with a stack of its own that runs fn(arg) and exits with its value. */
 #define TASK_STACK_SIZE 32768

@@ -47,8 +47,7 @@ int kill_main(int argc, char **argv)
 	return ret;
 }
 
-/* The first bytes of a file, as a string. */
-static long slurp(const char *path, char *buf, size_t size)
+long slurp(const char *path, char *buf, size_t size)
 {
 	long fd = open(path, O_RDONLY), n, have = 0;
 
@@ -183,6 +182,12 @@ static int draw_too_much(void)
 	return 0;
 }
 
+/* For ever deeper: each handler needs room on the kernel's stack, too. */
+static void interrupt_again(int sig)
+{
+	kill(getpid(), sig);
+}
+
 /* Does what a program must not: each of these ends in a trap or damage. */
 int wild_main(int argc, char **argv)
 {
@@ -203,11 +208,14 @@ int wild_main(int argc, char **argv)
 		/* Never a system call again: this CPU is lost, nothing else. */
 		for (volatile uint32_t turns = 0;; turns++)
 			;
+	} else if (!strcmp(how, "nest")) {
+		sigaction(SIGUSR1, interrupt_again, SA_NODEFER, 0);
+		interrupt_again(SIGUSR1);
 	} else if (!strcmp(how, "fb")) {
 		return draw_too_much();
 	} else if (!strcmp(how, "badptr")) {
 		/* The kernel's business to notice. */
 		return (int)-syscall3(__NR_write, 1, 16, 4) == EFAULT ? 0 : 1;
 	}
-	return complain("wild", "trap, far, null, spin, fb or badptr", 0);
+	return complain("wild", "trap, far, null, spin, nest, fb or badptr", 0);
 }

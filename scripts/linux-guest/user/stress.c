@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* stress exec|clone|pipe|signal|thread|file|timer|all [N]: storms of one kind, each says how many it did. */
+/* stress exec|clone|pipe|signal|thread|file|timer|crowd|all [N]: storms of one kind, each says how many it did. */
 #include "box.h"
 
 static int wait_ok(long pid)
@@ -184,12 +184,52 @@ static long storm_timer(long n)
 	return done;
 }
 
+/* Alive, and asleep in the kernel, until the pipe's other end is closed. */
+static int wait_for_the_end(void *arg)
+{
+	struct pair *p = arg;
+	char c;
+
+	/* A process has a table of files of its own. */
+	close(p->to[1]);
+	return read(p->to[0], &c, 1) == 0 ? 0 : 1;
+}
+
+static struct task *crowd;
+
+/* As many processes at once; how many tasks there are then, the kernel's own too, the kernel says. */
+static long storm_crowd(long n)
+{
+	char load[64];
+	const char *all;
+	struct pair p;
+	long started = 0, done = 0;
+
+	crowd = mmap_anon((size_t)n * sizeof(*crowd));
+	if (IS_ERR(crowd) || pipe(p.to) < 0)
+		return 0;
+	while (started < n && task_start(&crowd[started], PROCESS_FLAGS, wait_for_the_end, &p) >= 0)
+		started++;
+	/* LOAD LOAD LOAD RUNNABLE/ALL LAST-PID */
+	all = slurp("/proc/loadavg", load, sizeof(load)) > 0 ? strchr(load, '/') : NULL;
+	printf("stress: %d tasks alive\n", all ? (int)strtol10(all + 1, NULL) : -1);
+	close(p.to[1]);
+	for (long i = 0; i < started; i++) {
+		done += wait_ok(crowd[i].pid);
+		munmap(crowd[i].stack, TASK_STACK_SIZE);
+	}
+	close(p.to[0]);
+	munmap(crowd, (size_t)n * sizeof(*crowd));
+	return done;
+}
+
 static const struct {
 	const char *name;
 	long (*run)(long n);
 } storms[] = {
 	{ "exec", storm_exec },     { "clone", storm_clone }, { "pipe", storm_pipe },   { "signal", storm_signal },
 	{ "thread", storm_thread }, { "file", storm_file },   { "timer", storm_timer },
+	{ "crowd", storm_crowd },
 };
 
 int stress_main(int argc, char **argv)

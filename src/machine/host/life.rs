@@ -13,15 +13,16 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut, Instance, Store, ThrownException, Trap, Val, WasmBacktrace};
-use wkdb_tracer::{Event, Outcome, RunnerId};
+use wkdb_tracer::{Event, ModuleId, Outcome, RunnerId};
 
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
+use super::breaks::{self, Handler};
 use super::user::{self, StartError};
-use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, grant, park, word_val};
+use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, wake, word_val};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
-use crate::instrument::MEMORY_EXPORT;
+use crate::instrument::{MEMORY_EXPORT, WATCH_MAP_EXPORT};
 
 /// Where the kernel expects what it is booted with, as far as it says.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,9 @@ impl BootData {
 pub(in crate::machine) async fn live(shared: Rc<Shared>, me: RunnerId, entry: Entry) {
     let mut store = Store::new(&shared.engine, RunnerData::new(me, shared.clone()));
     store.limiter(|data| &mut data.limits);
+    if shared.debugging {
+        store.set_debug_handler(Handler);
+    }
     let Err(error) = run(&mut store, entry).await;
     charge(&mut store);
     let mut core = shared.core.borrow_mut();
@@ -68,6 +72,7 @@ pub(super) async fn call(
     let Some(func) = instance.get_func(&mut *store, name) else {
         return Err(wasmtime::Error::msg(format!("the module does not export the function {name}")));
     };
+    step::host_calls(store, instance, name)?;
     let ty = func.ty(&mut *store);
     let params: Vec<Val> = ty.params().zip(args).map(|(ty, &arg)| word_val(&ty, arg)).collect();
     let mut results: Vec<Val> = ty.results().map(|ty| word_val(&ty, 0)).collect();
@@ -96,7 +101,7 @@ async fn run(store: &mut Store<RunnerData>, entry: Entry) -> wasmtime::Result<In
     }
     match entry {
         Entry::Boot => {
-            boot_parameters(store)?;
+            boot_parameters(store).await?;
             let ended = call_kernel(store, "_start", &[]).await;
             never_returns(store, "_start", ended).await
         }
@@ -120,20 +125,26 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
     let memory = memory.ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without the machine's memory"))?;
     store.data_mut().memory = Some(memory);
+    store.data_mut().watch_map = instance.get_memory(&mut *store, WATCH_MAP_EXPORT);
     let mut global = |name: &str| instance.get_global(&mut *store, name);
     let globals = RuntimeGlobals {
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
-        watch: global("wkdb:watch_lo").zip(global("wkdb:watch_len")),
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
     };
     let data = store.data_mut();
     data.kernel = Some(instance);
     data.globals = Some(globals);
-    grant(store)
+    let me = data.me;
+    let kernel = shared.images.borrow().get(ModuleId::KERNEL).cloned();
+    if let Some(kernel) = kernel {
+        shared.core.borrow_mut().instantiated(me, || kernel.active_data(0));
+    }
+    pause_at_hits(store).await;
+    wake(store)
 }
 
 /// Step 2 of the contract's life of a machine: command line and initramfs.
-fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
+async fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let (shared, me) = (Rc::clone(&store.data().shared), store.data().me);
     let missing = |name: &str| wasmtime::Error::msg(format!("the kernel does not export the symbol {name}"));
     let mut line = shared.core.borrow().config.command_line.clone().into_bytes();
@@ -141,8 +152,10 @@ fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
     let BootData { command_line, initrd, pointer_bytes } = shared.boot_data;
     let address = command_line.ok_or_else(|| missing("boot_command_line"))?;
     shared.core.borrow_mut().host_write(Some(me), address, &line, "kernel command line")?;
+    pause_at_hits(store).await;
 
-    let Some(archive) = shared.core.borrow_mut().initrd.take() else { return Ok(()) };
+    let archive = shared.core.borrow_mut().initrd.take();
+    let Some(archive) = archive else { return Ok(()) };
     let start = shared.memory.size();
     let pages = (archive.len() as u64).div_ceil(super::super::memory::WASM_PAGE);
     shared.memory.grow(pages).ok_or_else(|| {
@@ -155,7 +168,8 @@ fn boot_parameters(store: &mut Store<RunnerData>) -> wasmtime::Result<()> {
         let action = format!("pointer {name}");
         shared.core.borrow_mut().host_write(Some(me), address, &value.to_le_bytes()[..pointer_bytes], &action)?;
     }
-    grant(store)
+    pause_at_hits(store).await;
+    wake(store)
 }
 
 /// The call of a kernel entry that should not have returned.
@@ -203,7 +217,7 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
 }
 
 /// What a trap, or an error that the guest has to answer for, is called; none where the host itself failed.
-fn guest_fault(error: &wasmtime::Error) -> Option<String> {
+pub(super) fn guest_fault(error: &wasmtime::Error) -> Option<String> {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let text = trap.to_string();
         return Some(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned());
@@ -222,7 +236,7 @@ fn guest_fault(error: &wasmtime::Error) -> Option<String> {
 
 /// Tells of a trap, then has the kernel deal with it on this runner.
 async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<Infallible> {
-    tell_trap(store, error)?;
+    tell_trap(store, error).await?;
     let shared = Rc::clone(&store.data().shared);
     if shared.core.borrow().config.until.contains(&Condition::Trap) {
         shared.core.borrow_mut().stop(Outcome::Until(Condition::Trap.to_string()));
@@ -231,14 +245,14 @@ async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtim
     match call_kernel(store, "raise_exception", &[]).await {
         Ok(_) => Err(wasmtime::Error::msg("raise_exception returned, which the host contract forbids")),
         Err(error) => {
-            tell_trap(store, error)?;
+            tell_trap(store, error).await?;
             Err(wasmtime::Error::msg("the kernel trapped while it handled a trap"))
         }
     }
 }
 
 /// Tells of a trap; gives the error back where it is the host's own.
-fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<()> {
+async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<()> {
     let Some(reason) = guest_fault(&error) else { return Err(error) };
     charge(store);
     // It is told of, and what the kernel does next must not meet it.
@@ -248,8 +262,13 @@ fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime:
         Some(backtrace) => shared.images.borrow().frames(backtrace),
         None => Vec::new(),
     };
-    let mut core = shared.core.borrow_mut();
-    let context = core.context(me);
-    core.tell(Event::Trap { context, reason, stack });
+    {
+        let mut core = shared.core.borrow_mut();
+        let context = core.context(me);
+        core.tell(Event::Trap { context, reason: reason.clone(), stack: stack.clone() });
+    }
+    // A debugger that could not be told while the frames were there is told now.
+    breaks::trapped(store, reason, stack).await;
+    store.data_mut().debug.trapped = false;
     Ok(())
 }

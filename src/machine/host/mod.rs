@@ -5,31 +5,36 @@
 //! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 
 use wasmtime::{
     AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory,
     StoreLimits, StoreLimitsBuilder, Val, ValType, WasmBacktrace,
 };
-use wkdb_tracer::{Frame, RunnerId};
+use wkdb_tracer::{CodeAddress, Frame, RunnerId};
 
 use super::core::Core;
 use super::images::Images;
 use super::memory::GuestMemory;
 use super::one_thread::OneThread;
-use super::runners::Wake;
 use crate::contract::ImportKind;
 
+mod breaks;
 mod device;
+mod inspect;
 pub(super) mod life;
+mod mailbox;
+mod step;
 mod tasks;
 pub(super) mod user;
 mod waits;
+
+pub(super) use inspect::not_compiled;
+use mailbox::{park, pause, pause_at_hits, pause_behind_hits, suspend, wake};
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
 const START: &str = crate::instrument::START_EXPORT;
@@ -46,6 +51,8 @@ pub(super) struct Shared {
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
     pub(super) boot_data: life::BootData,
+    /// The code was compiled for a debugger.
+    pub(super) debugging: bool,
 }
 
 /// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
@@ -68,8 +75,8 @@ pub(super) struct RunnerData {
     globals: Option<RuntimeGlobals>,
     /// What the tick counter was when the ticks were last charged.
     granted: i32,
-    /// The hull of the watches that the kernel's globals were last set to.
-    hull: (u64, u64),
+    /// The map of what is watched, if the code looks at it.
+    watch_map: Option<Memory>,
     user: Option<user::UserInstance>,
     /// What `wasm_load_executable` prepared.
     prepared: Option<user::Prepared>,
@@ -77,6 +84,11 @@ pub(super) struct RunnerData {
     clone: Option<user::Prepared>,
     /// What the guest can make the host allocate.
     limits: StoreLimits,
+    /// The last turn of the executor's in which it got ticks.
+    turn: u64,
+    debug: breaks::StoreDebug,
+    /// The first instructions of the functions that references were met of, by what the engine calls them.
+    debug_functions: HashMap<usize, CodeAddress>,
 }
 
 /// Entries that a table of the guest's can have: some ten times what a kernel or a large program has functions.
@@ -86,7 +98,6 @@ const MAX_TABLE: usize = 1 << 20;
 #[derive(Clone, Copy)]
 struct RuntimeGlobals {
     ticks: Global,
-    watch: Option<(Global, Global)>,
     /// The kernel's stack pointer, where it is exported.
     stack_pointer: Option<Global>,
 }
@@ -100,19 +111,16 @@ impl RunnerData {
             kernel: None,
             globals: None,
             granted: 0,
-            hull: (0, 0),
+            watch_map: None,
             user: None,
             prepared: None,
             clone: None,
             limits: StoreLimitsBuilder::new().table_elements(MAX_TABLE).build(),
+            turn: 0,
+            debug: breaks::StoreDebug::default(),
+            debug_functions: HashMap::new(),
         }
     }
-}
-
-/// Suspends the fiber until it is polled again.
-async fn yield_now() {
-    let mut polled = false;
-    poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Charges the machine's clock with the ticks that this runner has used since it was last charged.
@@ -126,79 +134,13 @@ fn charge(store: &mut impl AsContextMut<Data = RunnerData>) {
     data.shared.core.borrow_mut().charge(used);
 }
 
-/// Gives the runner the slice that the executor drew for it, and the machine's present state that its store keeps a
-/// copy of: the memory's size and the hull of the watches.
-fn grant(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime::Result<()> {
-    let data = store.as_context().data();
-    let (slice, hull) = {
-        let mut core = data.shared.core.borrow_mut();
-        let me = data.me;
-        if let Some(runner) = core.runners.get_mut(me) {
-            runner.started = true;
-        }
-        (core.slice as i32, core.watches.hull())
-    };
-    let (globals, memory, pages, known_hull) = (data.globals, data.memory, data.shared.memory.pages(), data.hull);
-    if let Some(memory) = memory {
-        let known = memory.size(&*store);
-        if known < pages {
-            memory.grow(&mut *store, pages - known)?;
-        }
-    }
-    if let Some(globals) = globals {
-        globals.ticks.set(&mut *store, Val::I32(slice))?;
-        if let Some((lo, len)) = globals.watch
-            && hull != known_hull
-        {
-            set_word(store, lo, hull.0)?;
-            // A hull of all 4 GiB has a length that 32 bits do not hold.
-            let max = if matches!(len.ty(&*store).content(), ValType::I32) { u64::from(u32::MAX) } else { u64::MAX };
-            set_word(store, len, hull.1.min(max))?;
-            store.as_context_mut().data_mut().hull = hull;
-        }
-    }
-    store.as_context_mut().data_mut().granted = slice;
-    Ok(())
-}
-
 /// Sets an integer global, of either width.
 fn set_word(store: &mut impl AsContextMut<Data = RunnerData>, global: Global, value: u64) -> wasmtime::Result<()> {
     let value = word_val(&global.ty(&*store).content().clone(), value);
     global.set(store, value)
 }
 
-/// Suspends the runner until it is scheduled again. Meanwhile it answers what is asked of its store.
-///
-/// The caller has already said in the runner table what it waits for; a question is not a wake-up.
-async fn suspend(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<Option<Wake>> {
-    charge(store);
-    loop {
-        yield_now().await;
-        let data = store.as_context().data();
-        if data.shared.core.borrow().stacks_wanted {
-            let stack = frames(store);
-            let data = store.as_context().data();
-            data.shared.core.borrow_mut().stacks.insert(data.me, stack);
-            continue;
-        }
-        grant(store)?;
-        let data = store.as_context().data();
-        return Ok(data.shared.core.borrow_mut().runners.take_wake(data.me));
-    }
-}
-
-/// Suspends the runner for good; its stack stays to be looked at.
-async fn park(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<std::convert::Infallible> {
-    {
-        let data = store.as_context().data();
-        data.shared.core.borrow_mut().runners.stop(data.me);
-    }
-    loop {
-        suspend(store).await?;
-    }
-}
-
-/// The store's present Wasm call stack, in terms of the original modules.
+/// The store's present Wasm call stack, in terms of the original modules: what its code says.
 fn frames(store: &impl AsContext<Data = RunnerData>) -> Vec<Frame> {
     let backtrace = WasmBacktrace::force_capture(store.as_context());
     store.as_context().data().shared.images.borrow().frames(&backtrace)
@@ -310,16 +252,18 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
         ImportKind::SerializeTasks => define_serialize(linker, name, ty),
         ImportKind::ReleaseTask => define_sync(linker, "env", name, ty, tasks::release),
         ImportKind::Panic => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::panic(c, p))),
-        ImportKind::DumpStacktrace => define_sync(linker, "env", name, ty, device::dump_stacktrace),
+        ImportKind::DumpStacktrace => {
+            define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::dump_stacktrace(c, p)))
+        }
         ImportKind::LoadExecutable => define_sync(linker, "env", name, ty, user::load_executable),
         ImportKind::UserModeTail => {
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(user::user_mode_tail(c, p)))
         }
         // By far the most called: at its own type, which the contract fixes.
         ImportKind::ClockMonotonic => linker.func_wrap("env", name, device::clock).map(|_| ()),
-        ImportKind::HvcPut => define_sync(linker, "env", name, ty, device::hvc_put),
-        ImportKind::HvcGet => define_sync(linker, "env", name, ty, device::hvc_get),
-        ImportKind::RandomGetBytes => define_sync(linker, "env", name, ty, device::random),
+        ImportKind::HvcPut => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_put(c, p))),
+        ImportKind::HvcGet => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::hvc_get(c, p))),
+        ImportKind::RandomGetBytes => define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::random(c, p))),
         ImportKind::AbsentSyscall => define_sync(linker, "env", name, ty, device::absent_syscall),
     }
 }

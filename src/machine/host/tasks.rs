@@ -42,7 +42,8 @@ pub(super) async fn stop_cpu(mut caller: Caller<'_, RunnerData>, params: &[Val])
             core = shared.core.borrow_mut();
             let context = core.context(me);
             let message = "the kernel stopped CPU 0 (a panic whose stack cannot be trusted)".to_owned();
-            core.tell(Event::Panic { context, message, stack });
+            core.tell(Event::Panic { context, message: message.clone(), stack });
+            core.debug.panic = Some(message);
             core.stop_at_panic();
         } else if let Some(holder) = holder {
             let context = core.context(holder);
@@ -147,7 +148,8 @@ pub(super) async fn panic(mut caller: Caller<'_, RunnerData>, params: &[Val]) ->
     {
         let mut core = shared.core.borrow_mut();
         let context = core.context(me);
-        core.tell(Event::Panic { context, message, stack });
+        core.tell(Event::Panic { context, message: message.clone(), stack });
+        core.debug.panic = Some(message);
         core.stop_at_panic();
     }
     park(&mut caller).await?;

@@ -6,6 +6,7 @@ use wasmtime::{
     AsContextMut, Caller, Extern, ExternType, Func, Global, GlobalType, Instance, Mutability, Ref, Table, TableType,
     Trap, Val,
 };
+use wkdb_tracer::ModuleId;
 
 use super::super::images::Image;
 use super::super::one_thread::OneThread;
@@ -40,7 +41,9 @@ pub(in crate::machine) struct Prepared {
 /// The image that a runner runs in user mode.
 pub(super) struct UserInstance {
     pub(super) instance: Instance,
-    stack_pointer: Global,
+    /// The image.
+    pub(super) module: ModuleId,
+    pub(super) stack_pointer: Global,
     /// How many signal handlers are active.
     handlers: u32,
 }
@@ -210,12 +213,21 @@ pub(super) async fn instantiate(
     let instance = Instance::new_async(&mut *store, image.module(), &externs)
         .await
         .map_err(|e| StartError::Instantiate(format!("{e:#}")))?;
+    {
+        let context = store.as_context();
+        let data = context.data();
+        data.shared.core.borrow_mut().instantiated(data.me, || image.active_data(data_start));
+    }
+    super::pause_at_hits(store).await;
     // An image without a stack never has it moved.
     let stack_pointer = match stack_pointer {
         Some(global) => global,
         None => Global::new(&mut *store, GlobalType::new(wasmtime::ValType::I32, Mutability::Var), Val::I32(0))?,
     };
-    store.as_context_mut().data_mut().user = Some(UserInstance { instance, stack_pointer, handlers: 0 });
+    store.as_context_mut().data_mut().user =
+        Some(UserInstance { instance, module: image.id, stack_pointer, handlers: 0 });
+    store.as_context_mut().data_mut().debug_functions.clear();
+    super::breaks::sync_modules(store)?;
     if instance.get_func(&mut *store, super::START).is_some() {
         call(store, instance, super::START, &[]).await?;
     }
@@ -235,7 +247,7 @@ fn extern_for(
     stack_pointer: &mut Option<Global>,
 ) -> wasmtime::Result<Option<Extern>> {
     let data = store.as_context().data();
-    let (kernel, memory, globals) = (data.kernel, data.memory, data.globals);
+    let (kernel, memory, globals, watch_map) = (data.kernel, data.memory, data.globals, data.watch_map);
     let shared = Rc::clone(&data.shared);
     let found = match (import.module(), import.name(), import.ty()) {
         ("env", _, ExternType::Memory(_)) => memory.map(Extern::from),
@@ -271,8 +283,7 @@ fn extern_for(
             _ => None,
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
-        ("wkdb", "watch_lo", _) => globals.and_then(|g| g.watch).map(|w| w.0.into()),
-        ("wkdb", "watch_len", _) => globals.and_then(|g| g.watch).map(|w| w.1.into()),
+        ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
         _ => None,
     };

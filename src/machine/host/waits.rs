@@ -1,11 +1,12 @@
-//! What the rewriter put into the guest's code: ticks, waits, notifies, growth, stores.
+//! What the rewriter put into the guest's code: ticks, waits, notifies, growth, watched accesses.
 
 use wasmtime::{Caller, ExternType, Linker, Module, Trap, WasmTy};
 use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::{RunnerData, charge, frames, here, suspend};
+use super::super::watch::Access;
+use super::{RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -65,20 +66,37 @@ fn define_at<A: Address + 'static>(linker: &mut Linker<RunnerData>, name: &str) 
         "memory_grow" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, delta: A| {
             wasmtime::Result::Ok(A::grown(memory_grow(guest, delta.into())?))
         }),
-        "stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, offset: A, size: u32| {
-            guest_stored(guest, address.into().wrapping_add(offset.into()), size.into());
+        "stored" => linker.func_wrap_async(MODULE, name, |guest, (address, size)| {
+            let (address, size): (A, u32) = (address, size);
+            Box::new(guest_accessed(guest, Access::Write { address: address.into(), len: size.into() }))
         }),
-        "bulk_stored" => linker.func_wrap(MODULE, name, |guest: Guest<'_>, address: A, length: A| {
-            guest_stored(guest, address.into(), length.into());
+        "loaded" => linker.func_wrap_async(MODULE, name, |guest, (address, size)| {
+            let (address, size): (A, u32) = (address, size);
+            Box::new(guest_accessed(guest, Access::Read { address: address.into(), len: size.into() }))
+        }),
+        "exchanged" => linker.func_wrap_async(MODULE, name, |guest, (address, size)| {
+            let (address, size): (A, u32) = (address, size);
+            Box::new(guest_accessed(guest, Access::Exchange { address: address.into(), len: size.into() }))
+        }),
+        "bulk_stored" => linker.func_wrap_async(MODULE, name, |guest, (address, length)| {
+            let (address, length): (A, A) = (address, length);
+            Box::new(guest_accessed(guest, Access::Write { address: address.into(), len: length.into() }))
+        }),
+        "bulk_copied" => linker.func_wrap_async(MODULE, name, |guest, (to, from, length)| {
+            let (to, from, length): (A, A, A) = (to, from, length);
+            Box::new(guest_accessed(guest, Access::Copy { to: to.into(), from: from.into(), len: length.into() }))
         }),
         other => return Err(wasmtime::Error::msg(format!("the rewriter imports {other}, which is unknown"))),
     }?;
     Ok(())
 }
 
-/// The slice is used up: others run.
+/// The ticks that it was given are used up: others run, or it is given more.
 async fn tick(mut caller: Caller<'_, RunnerData>) -> wasmtime::Result<()> {
+    caller.data().shared.core.borrow_mut().ticked = true;
+    caller.data_mut().debug.ready = true;
     suspend(&mut caller).await?;
+    caller.data_mut().debug.ready = false;
     Ok(())
 }
 
@@ -106,6 +124,9 @@ async fn wait(
     charge(&mut caller);
     let address = effective(&caller, address, offset, width)?;
     let (shared, me) = here(&caller);
+    accessed(&mut caller, Access::Read { address, len: width });
+    // What it finds is what is there when it goes on.
+    pause_at_hits(&mut caller).await;
     let found = match width {
         4 => shared.memory.read_u32(address).map(u64::from),
         _ => shared.memory.read_u64(address),
@@ -147,14 +168,22 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
     Ok(before)
 }
 
-/// `stored(addr, offset, size)` and `bulk_stored(addr, len)`: a store may have touched a watched range.
-fn guest_stored(mut caller: Caller<'_, RunnerData>, address: u64, len: u64) {
-    let (shared, me) = here(&caller);
-    if !shared.core.borrow().watches.overlaps(address..address.saturating_add(len)) {
-        return;
+/// An access may have touched a watched range.
+async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
+    if accessed(&mut caller, access) {
+        pause_behind_hits(&mut caller).await;
+    }
+}
+
+/// Tells of the watches that an access touched; whether it touched any.
+fn accessed(caller: &mut Caller<'_, RunnerData>, access: Access) -> bool {
+    let (shared, me) = here(caller);
+    if !shared.core.borrow_mut().watches.overlaps(access) {
+        return false;
     }
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
-    charge(&mut caller);
-    let stack = frames(&caller);
-    shared.core.borrow_mut().stored(Some(me), address, len, || Writer::Guest { stack });
+    charge(caller);
+    let stack = frames(caller);
+    shared.core.borrow_mut().accessed(Some(me), access, Writer::Guest { stack });
+    true
 }

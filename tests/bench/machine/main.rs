@@ -6,6 +6,7 @@
 mod guest;
 mod kernel;
 mod process;
+mod recording;
 mod resident;
 mod rewriting;
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use guest::{Failure, Run, config, median, run};
 use kernel::Era;
+use wkdb::demo::linux::LinuxFiles;
 use wkdb::machine::{MachineConfig, WatchRange};
+use wkdb_debugger::inferior::{WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Outcome};
 
 /// The demo guest.
@@ -41,9 +44,14 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
-fn ratios(off: Duration, checked: Duration, armed: Duration) -> String {
-    let ratio = |time: Duration| time.as_secs_f64() / off.as_secs_f64();
-    format!("{:.2}×, armed {:.2}×", ratio(checked), ratio(armed))
+/// Lines of what checks cost: against the same guest without them.
+fn lines_of_checks(what: &str, [off, checked, armed, many, loads]: [Duration; 5]) {
+    let against = |time: Duration, base: Duration| format!("{:.2}×", time.as_secs_f64() / base.as_secs_f64());
+    line(&format!("{what}: without checks"), "", &ms(off));
+    line(&format!("{what}: store checks, nothing watched"), "", &against(checked, off));
+    line(&format!("{what}: one range watched elsewhere"), "≤ 1.25", &against(armed, off));
+    line(&format!("{what}: 100 000 ranges elsewhere, against one"), "≤ 1.05", &against(many, armed));
+    line(&format!("{what}: checks of loads as well, one range"), "", &against(loads, off));
 }
 
 impl Bench {
@@ -106,12 +114,18 @@ impl Bench {
         config
     }
 
-    /// How long a guest runs without store checks, with them, and with a watch where nobody writes.
-    fn watch_times(&self, off: MachineConfig) -> Result<[Duration; 3], Failure> {
+    /// How long a guest runs without store checks; with them; with a watch where nobody writes; with 100 000 of these;
+    /// and with checks of loads as well and one that is about them.
+    fn watch_times(&self, off: MachineConfig) -> Result<[Duration; 5], Failure> {
         let checked = MachineConfig { store_checks: true, ..off.clone() };
-        let page_0 = WatchRange { address: 0x100, len: 8 };
-        let armed = MachineConfig { watch: vec![page_0], ..checked.clone() };
-        self.run_times([&off, &checked, &armed])
+        // In page 0, and in the last 64 MiB that the memory can grow to.
+        let elsewhere =
+            |n: u64| WatchRange { address: if n < 8 { 0x100 + 8 * n } else { (63 << 26) + 640 * n }, len: 8 };
+        let armed = MachineConfig { watch: vec![elsewhere(0)], ..checked.clone() };
+        let many = MachineConfig { watch: (0..100_000).map(elsewhere).collect(), ..checked.clone() };
+        let access = WatchSpec { kind: WatchKind::Access, ..elsewhere(0).spec() };
+        let loads = MachineConfig { load_checks: true, watch_specs: vec![access], ..off.clone() };
+        self.run_times([&off, &checked, &armed, &many, &loads])
     }
 
     fn large(&self, era: Era, name: &str) -> Result<(), Failure> {
@@ -136,9 +150,17 @@ impl Bench {
 
         let mut work = config(&path, &format!("w{CALLS}"), &self.cache);
         work.stall_ns = u64::MAX;
-        let [off, checked, armed] = self.watch_times(work)?;
-        line(&format!("{name}: {CALLS} walks through its functions"), "", &ms(off));
-        line(&format!("{name}: the same with store checks"), "", &ratios(off, checked, armed));
+        lines_of_checks(&format!("{name}, {CALLS} walks through its functions"), self.watch_times(work)?);
+        Ok(())
+    }
+
+    /// Linux to its shell's prompt and a little further.
+    fn linux(&self) -> Result<(), Failure> {
+        let files = LinuxFiles::write(None)?;
+        let mut config = config(&files.kernel(), "console=hvc", &self.cache);
+        config.initrd = Some(files.initramfs());
+        config.max_time = Some(GuestTime(60_000_000));
+        lines_of_checks("Linux, boot to its prompt", self.watch_times(config)?);
         Ok(())
     }
 
@@ -152,8 +174,7 @@ impl Bench {
         line("minik: memory of an idle task", "≤ 64 KiB", &resident::text(&few?, &many?, 500));
         let (short, long) = (self.run_time(&self.minik("", 1))?, self.run_time(&self.minik("", 601))?);
         line("minik: 10 min of idle guest time in warp pace", "≤ 500 ms", &ms(long.saturating_sub(short)));
-        let [off, checked, armed] = self.watch_times(self.minik("nr_cpus=64 tasks=500", 10))?;
-        line("minik: 500 busy tasks with store checks", "", &ratios(off, checked, armed));
+        lines_of_checks("minik, 500 busy tasks", self.watch_times(self.minik("nr_cpus=64 tasks=500", 10))?);
         let (first_byte, prompt) = process::second_start(self.rounds, &self.cache)?;
         line("`wkdb run` of minik, code cached: to the console's first byte", "≤ 50 ms", &ms(first_byte));
         line("`wkdb run` of minik, code cached: to the prompt", "", &ms(prompt));
@@ -163,18 +184,26 @@ impl Bench {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut only_linux = false;
     match &arguments[..] {
         [] => {}
+        [what] if what == "linux" => only_linux = true,
         // To look at with a profiler.
         [what, path] if what == "kernel" => {
             return Ok(std::fs::write(path, kernel::kernel(Era::V6_4, rewriting::DWARF))?);
         }
         [what, of @ ..] if what == resident::CHILD => return resident::report(of),
-        _ => return Err("no arguments, or: kernel FILE".into()),
+        [what] if what == "recording" => return recording::measure(&Bench::new()?),
+        _ => return Err("no arguments, or: linux, or: recording, or: kernel FILE".into()),
     }
     let bench = Bench::new()?;
     println!("| what | goal | measured |\n| --- | --- | --- |");
+    if only_linux {
+        return bench.linux();
+    }
     bench.demo()?;
+    recording::measure(&bench)?;
+    bench.linux()?;
     bench.large(Era::V6_4, "large kernel, 6.4 exports")?;
     bench.large(Era::V7_0, "large kernel, 7.0 exports")?;
     rewriting::measure()

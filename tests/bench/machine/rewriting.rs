@@ -16,7 +16,7 @@ pub(crate) const DWARF: usize = 26 << 20;
 /// Measures it with all that the machine can ask for.
 pub(crate) fn measure() -> Result<(), Failure> {
     let module = kernel(Era::V6_4, DWARF);
-    let options = options(Role::Kernel, Variant { stores: true });
+    let options = options(Role::Kernel, Variant { stores: true, ..Variant::default() });
     let mut times = Vec::new();
     let mut map = 0;
     for _ in 0..5 {

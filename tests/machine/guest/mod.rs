@@ -10,7 +10,7 @@ mod run;
 use std::fmt::Write;
 
 pub(crate) use image::user_image;
-pub(crate) use run::{Run, boot, boot_wasm};
+pub(crate) use run::{Run, boot, boot_wasm, module_names};
 
 /// The address of the initramfs' first byte; its end is behind it.
 pub(crate) const INITRD: u32 = 0x10400;

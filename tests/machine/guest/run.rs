@@ -37,6 +37,7 @@ impl Port for Recorder {
             Output::Console(bytes) => self.console.extend(bytes),
             Output::Event(event) => self.events.push(event),
             Output::Module { module, bytes } => self.modules.push((module, bytes)),
+            _ => {}
         }
     }
 
@@ -56,7 +57,7 @@ pub(crate) fn boot_wasm(kernel: Vec<u8>, set: impl FnOnce(&mut MachineConfig), i
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&kernel).unwrap();
     let mut config = MachineConfig::new(file.path());
-    config.engine = EngineOptions { opt_level: OptLevelChoice::None };
+    config.engine = EngineOptions { opt_level: OptLevelChoice::None, ..EngineOptions::default() };
     config.max_time = Some(GuestTime(1_000_000_000_000));
     set(&mut config);
     let mut machine = Machine::new(config).unwrap_or_else(|error| panic!("{error}"));

@@ -24,7 +24,8 @@ impl Lines {
         Ok(Some(Lines { context: Context::from_dwarf(dwarf)? }))
     }
 
-    /// The functions of the source that are active at an instruction, innermost first; empty if nothing is known.
+    /// The functions of the source that are active at an instruction, innermost first; empty if nothing is known, or if
+    /// what is found is another function's.
     pub(in super::super) fn frames(
         &self,
         offset: CodeOffset,
@@ -58,15 +59,21 @@ impl Lines {
 }
 
 /// Whether a subprogram's code is that of the function. Some linkers leave the debug information of dropped functions
-/// in place with an address of 0, where it covers the first functions that were kept.
+/// in place with an address of 0, where it covers the first functions that were kept; and that of a weak function gets
+/// the address of the one that replaced it.
 fn belongs(
     unit: UnitRef<'_, Slice>,
     entry: gimli::UnitOffset<usize>,
     function: &FunctionSymbol,
 ) -> Result<bool, gimli::Error> {
-    let Some(low_pc) = unit.entry(entry)?.attr_value(gimli::DW_AT_low_pc) else { return Ok(true) };
-    let Some(address) = unit.attr_address(low_pc)? else { return Ok(true) };
-    Ok((u64::from(function.start.0)..u64::from(function.end.0)).contains(&address))
+    let mut ranges = unit.die_ranges(&unit.entry(entry)?)?;
+    let body = u64::from(function.start.0)..u64::from(function.end.0);
+    while let Some(range) = ranges.next()? {
+        if range.begin == body.start && range.end == body.end {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn position(

@@ -11,6 +11,7 @@
 	.functype	wasm_secondary_start_kernel () -> ()
 	.functype	wasm_ret_from_fork (i32, i32) -> (i32)
 	.functype	wasm_user_mode_tail (i32) -> ()
+	.functype	wasm_stack_overflow (i32) -> ()
 	.import_module	wasm_user_mode_tail, env
 	.import_name	wasm_user_mode_tail, wasm_user_mode_tail
 
@@ -94,6 +95,50 @@ get_stack_pointer:
 	.functype	get_stack_pointer () -> (i32)
 	global.get	__stack_pointer
 	end_function
+
+#ifdef CONFIG_WASM_STACK_CHECK
+# It is all right on the stack that the message about an overflow is written on. Otherwise go there and write it.
+	.section	.text.wasm_off_stack,"",@
+	.type	wasm_off_stack,@function
+wasm_off_stack:
+	.functype	wasm_off_stack () -> ()
+	.local	i32
+	global.get	__stack_pointer
+	local.tee	0
+	i32.const	overflow_stack
+	i32.sub
+	i32.const	TASK_STACK_TOP
+	i32.le_u
+	if
+	return
+	end_if
+	i32.const	overflow_stack+TASK_STACK_TOP
+	global.set	__stack_pointer
+	local.get	0
+	call	wasm_stack_overflow
+	unreachable
+	end_function
+
+# The compiler calls this from every function that has a frame and calls others, once its frame is there and before it
+# stores into it. Below the guard's end the frame may not reach.
+	.section	.text.__sanitizer_cov_stack_depth,"",@
+	.globl	__sanitizer_cov_stack_depth
+	.type	__sanitizer_cov_stack_depth,@function
+__sanitizer_cov_stack_depth:
+	.functype	__sanitizer_cov_stack_depth () -> ()
+	global.get	__stack_pointer
+	global.get	__current_task
+	i32.load	TASK_STACK
+	i32.const	TASK_STACK_GUARD
+	i32.add
+	i32.sub
+	i32.const	TASK_STACK_ROOM
+	i32.gt_u
+	if
+	call	wasm_off_stack
+	end_if
+	end_function
+#endif
 
 	.globl	__current_task
 __current_task:

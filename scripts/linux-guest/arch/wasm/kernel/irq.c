@@ -75,6 +75,18 @@ void arch_local_irq_enable(void)
 	ti->irq_flags = ARCH_IRQ_ENABLED;
 }
 
+void wasm_poll_irqs(void)
+{
+	if (current_thread_info()->irq_flags == ARCH_IRQ_ENABLED)
+		arch_local_irq_enable();
+}
+
+void cpu_relax(void)
+{
+	wasm_poll_irqs();
+	barrier();
+}
+
 void arch_local_irq_restore(unsigned long flags)
 {
 	if (flags == ARCH_IRQ_ENABLED)

@@ -26,6 +26,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "../../../kernel/workqueue_internal.h"
 
@@ -276,11 +277,13 @@ static struct {
 	struct task_struct *consumer;
 } ring;
 
-static noinline void ring_idle(void)
+/* The sum over an item, or over the padding between two: a turn is a tick of the machine's clock. */
+static noinline void ring_sum(unsigned int words)
 {
 	unsigned int i;
 
-	for (i = 0; i < 64; i++)
+#pragma clang loop unroll(disable)
+	for (i = 0; i < words; i++)
 		WRITE_ONCE(ring.checksum, ring.checksum * 31 + i);
 }
 
@@ -289,11 +292,12 @@ static int ring_consumer(void *unused)
 	for (;;) {
 		/* BUG: an item that comes after this look and before the sleep wakes nobody. */
 		if (READ_ONCE(ring.head) == ring.tail) {
-			ring_idle();
+			ring_sum(256);
 			set_current_state(TASK_UNINTERRUPTIBLE);
 			schedule();
 			continue;
 		}
+		ring_sum(get_random_u32_below(60000));
 		WRITE_ONCE(ring.tail, ring.tail + 1);
 	}
 	return 0;
@@ -313,7 +317,7 @@ static int ring_producer(void *unused)
 				schedule_timeout_uninterruptible(HZ);
 		}
 		if (ring.head % 16 == 0)
-			schedule_timeout_uninterruptible(1);
+			schedule_timeout_uninterruptible(HZ / 2);
 	}
 	return 0;
 }
@@ -324,46 +328,62 @@ static void ring_init(void)
 	kthread_run_on_cpu(ring_producer, NULL, cpumask_last(cpu_online_mask), "ring_producer/%u");
 }
 
-/* deadlock: the network device and its address list. */
+/* deadlock: the network device and its address list. Both have to do with every change of the link. */
+
+#define LINK_CHANGES HZ
 
 static DEFINE_MUTEX(netdev_lock);
 static DEFINE_MUTEX(address_lock);
+static DECLARE_WAIT_QUEUE_HEAD(link_wait);
+static unsigned int link_changes;
+static struct timer_list link_timer;
 
-/* Some of what a driver does, with or without a lock in hand: about a time slice. */
-static noinline void netdev_busy(void)
+/* Some of what a driver does, with or without a lock in hand. A turn is a tick of the machine's clock. */
+static noinline void netdev_busy(unsigned int ceiling)
 {
-	unsigned int i, n = get_random_u32_below(80000);
+	unsigned int i, n = get_random_u32_below(ceiling);
 
+#pragma clang loop unroll(disable)
 	for (i = 0; i < n; i++)
 		barrier();
+}
+
+static void link_change(struct timer_list *t)
+{
+	WRITE_ONCE(link_changes, link_changes + 1);
+	wake_up_all(&link_wait);
+	mod_timer(t, jiffies + LINK_CHANGES);
+}
+
+/* Before its first lock each is busy for about a time slice, with the first lock in hand for a hundredth of that. */
+static void on_link_change(struct mutex *first, struct mutex *second, unsigned int *seen)
+{
+	wait_event(link_wait, READ_ONCE(link_changes) != *seen);
+	*seen = READ_ONCE(link_changes);
+	netdev_busy(80000);
+	mutex_lock(first);
+	netdev_busy(1000);
+	mutex_lock(second);
+	mutex_unlock(second);
+	mutex_unlock(first);
 }
 
 /* BUG: the two disagree about which lock is the outer one. */
 static int netdev_up(void *unused)
 {
-	for (;;) {
-		netdev_busy();
-		mutex_lock(&netdev_lock);
-		netdev_busy();
-		mutex_lock(&address_lock);
-		mutex_unlock(&address_lock);
-		mutex_unlock(&netdev_lock);
-		schedule_timeout_uninterruptible(HZ);
-	}
+	unsigned int seen = 0;
+
+	for (;;)
+		on_link_change(&netdev_lock, &address_lock, &seen);
 	return 0;
 }
 
 static int netdev_set_address(void *unused)
 {
-	for (;;) {
-		netdev_busy();
-		mutex_lock(&address_lock);
-		netdev_busy();
-		mutex_lock(&netdev_lock);
-		mutex_unlock(&netdev_lock);
-		mutex_unlock(&address_lock);
-		schedule_timeout_uninterruptible(HZ);
-	}
+	unsigned int seen = 0;
+
+	for (;;)
+		on_link_change(&address_lock, &netdev_lock, &seen);
 	return 0;
 }
 
@@ -374,6 +394,8 @@ static void acpi_init_planted(void)
 
 static void netdev_init(void)
 {
+	timer_setup(&link_timer, link_change, 0);
+	mod_timer(&link_timer, jiffies + LINK_CHANGES);
 	kthread_run_on_cpu(netdev_up, NULL, 0, "netdev_up/%u");
 	kthread_run_on_cpu(netdev_set_address, NULL, cpumask_last(cpu_online_mask), "netdev_addr/%u");
 }

@@ -68,9 +68,23 @@ long wasm_ret_from_fork(struct task_struct *prev, struct task_struct *next)
 	return clone;
 }
 
+/* The guard is zero but for the word at the stack's end, which schedule() looks at. */
+static void check_guard(struct task_struct *dead)
+{
+	unsigned long *stack = try_get_task_stack(dead), *damage;
+
+	if (!stack)
+		return;
+	damage = memchr_inv(stack + 1, 0, THREAD_GUARD_SIZE - sizeof(*stack));
+	if (damage)
+		panic("kernel stack of %s/%d: its guard has been written at %px", dead->comm, dead->pid, damage);
+	put_task_stack(dead);
+}
+
 /* A task that is dead may still have to switch away, on the runner that is to go: the host knows. */
 void release_thread(struct task_struct *dead)
 {
+	check_guard(dead);
 	if (dead->thread.started)
 		wasm_release_task(dead);
 }

@@ -7,6 +7,7 @@
 #include <linux/linkage.h>
 #include <linux/resume_user_mode.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/signal.h>
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
@@ -43,11 +44,20 @@ static int setup_rt_frame(struct ksignal *ksig)
 	return 0;
 }
 
+/*
+ * A handler runs on top of the system call that it interrupts, and its own system calls on top of that. A program whose
+ * handlers interrupt each other without end must not take the kernel's stack with them.
+ */
+static bool too_deep(void)
+{
+	return get_stack_pointer() < (unsigned long)task_stack_page(current) + THREAD_SIZE / 2;
+}
+
 static void handle_signal(struct ksignal *ksig, struct pt_regs *regs)
 {
 	struct thread_struct *t = &current->thread;
 	int flow = WASM_FLOW_SIGNAL;
-	int failed = setup_rt_frame(ksig);
+	int failed = too_deep() ? -EFAULT : setup_rt_frame(ksig);
 
 	signal_setup_done(failed, ksig, 0);
 	if (failed)

@@ -10,12 +10,43 @@
 #include <asm/entry.h>
 #include <asm/host.h>
 
-static bool on_own_stack(void)
-{
-	unsigned long sp = get_stack_pointer(), stack = (unsigned long)task_stack_page(current);
+/* For the last words of a task whose stack is full. */
+unsigned long overflow_stack[THREAD_SIZE / sizeof(unsigned long)] __aligned(16);
 
-	return sp > stack && sp <= stack + THREAD_SIZE;
+static bool within(unsigned long sp, const void *stack, unsigned long guard)
+{
+	return sp >= (unsigned long)stack + guard && sp <= (unsigned long)stack + THREAD_SIZE;
 }
+
+static bool stack_is_usable(void)
+{
+	unsigned long sp = get_stack_pointer();
+
+	return within(sp, task_stack_page(current), THREAD_GUARD_SIZE) || within(sp, overflow_stack, 0);
+}
+
+#ifdef CONFIG_WASM_STACK_CHECK
+static u32 overflow_stack_taken;
+
+/* Called by entry.S on overflow_stack. Nothing has been stored below the guard's end yet, but by functions that call none. */
+void __noreturn wasm_stack_overflow(unsigned long sp);
+void __noreturn wasm_stack_overflow(unsigned long sp)
+{
+	unsigned long stack = (unsigned long)task_stack_page(current);
+	static u32 never;
+
+	/* Whoever comes second has nothing to add. */
+	while (__atomic_exchange_n(&overflow_stack_taken, 1, __ATOMIC_SEQ_CST))
+		wasm_wait32(&never, 0, -1);
+	console_verbose();
+	bust_spinlocks(1);
+	if (within(sp, (void *)stack, 0) || (sp < stack && stack - sp < THREAD_SIZE))
+		panic("kernel stack overflow: %s/%d at %08lx, its stack is %08lx-%08lx", current->comm, current->pid, sp,
+		      stack + THREAD_GUARD_SIZE, stack + THREAD_SIZE);
+	panic("kernel stack pointer %08lx of %s/%d is not on its stack %08lx-%08lx", sp, current->comm, current->pid,
+	      stack + THREAD_GUARD_SIZE, stack + THREAD_SIZE);
+}
+#endif
 
 /* Kills the task, or everything. Never returns: the Wasm frames below have gone. */
 __attribute__((export_name("raise_exception"))) void raise_exception(void);
@@ -24,7 +55,7 @@ void raise_exception(void)
 	struct thread_struct *t = &current->thread;
 
 	/* Nothing can be trusted any more, least of all a call. */
-	if (!on_own_stack()) {
+	if (!stack_is_usable()) {
 		wasm_panic("kernel stack pointer outside of the task's stack");
 		wasm_stop_cpu(0);
 	}

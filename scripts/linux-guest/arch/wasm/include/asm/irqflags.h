@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Nothing can interrupt a Wasm function: an interrupt is a bit that is set in a word of the CPU. The kernel looks at that
- * word where an interrupt could have come in on another machine: when it enables interrupts, in the idle loop, and on the
- * way to user mode. "Disabled" is a flag of the task, for a switch never happens with interrupts enabled.
+ * word where an interrupt could have come in on another machine: when it enables interrupts, where it waits for another CPU
+ * or offers to be rescheduled (cpu_relax(), cond_resched()), in the idle loop, and on the way to user mode. "Disabled" is a
+ * flag of the task, for a switch never happens with interrupts enabled.
  */
 #ifndef _ASM_WASM_IRQFLAGS_H
 #define _ASM_WASM_IRQFLAGS_H

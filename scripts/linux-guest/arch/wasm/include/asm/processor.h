@@ -44,7 +44,8 @@ struct thread_struct {
 #define KSTK_EIP(task)		0UL
 #define KSTK_ESP(task)		((task)->thread.user_sp)
 
-#define cpu_relax()		barrier()
+/* Takes the interrupts that wait, see asm/irqflags.h. */
+void cpu_relax(void);
 
 static inline unsigned long __get_wchan(struct task_struct *p)
 {

@@ -9,6 +9,13 @@
 #define THREAD_SIZE_ORDER	2
 #define THREAD_SIZE		(PAGE_SIZE << THREAD_SIZE_ORDER)
 
+/*
+ * The lowest part of a stack is nobody's: no memory is protected here, so every function with a frame looks where its frame
+ * ends (CONFIG_WASM_STACK_CHECK). Those that call nothing are not made to look; twice the largest frame (CONFIG_FRAME_WARN)
+ * has room for theirs.
+ */
+#define THREAD_GUARD_SIZE	2048
+
 #ifndef __ASSEMBLY__
 #include <asm/page.h>
 #include <asm/processor.h>

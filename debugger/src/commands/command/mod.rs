@@ -1,0 +1,162 @@
+//! The commands: a closed enum, a table of names, and a file for each with its arguments, its parser and what it does.
+
+mod backtrace;
+mod breakpoint;
+mod condition;
+mod delete;
+mod disassemble;
+mod display;
+mod examine;
+mod finish;
+mod frame;
+mod go;
+mod help;
+pub(super) mod info;
+mod leave;
+mod list;
+mod log;
+mod moment;
+mod print;
+mod source;
+mod step;
+pub(super) mod table;
+mod task;
+mod type_in;
+mod watch;
+
+use super::error::Result;
+use super::words::Words;
+use super::{Debugger, Reply};
+use crate::inferior::Inferior;
+
+pub use backtrace::Backtrace;
+pub use breakpoint::Break;
+pub use condition::{Condition, Ignore};
+pub use delete::{Delete, Enable};
+pub use disassemble::Disassemble;
+pub use display::Display;
+pub use examine::Examine;
+pub use finish::{Finish, Until};
+pub use frame::Frame;
+pub use go::{Continue, Interrupt, RunTo};
+pub use help::Help;
+pub use info::Info;
+pub use leave::Leave;
+pub use list::List;
+pub use log::Log;
+pub use moment::Moment;
+pub use print::{Print, SetValue, Types};
+pub use source::{Directory, Source, script_lines};
+pub use step::{Step, StepUnit};
+pub use task::Task;
+pub use type_in::{Echo, TypeIn};
+pub use watch::{Watch, WatchOptions};
+
+pub(super) use table::find;
+
+/// A command with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is documented where its arguments are")]
+pub enum Command {
+    Advance(Until),
+    Backtrace(Backtrace),
+    Break(Break),
+    Condition(Condition),
+    Continue(Continue),
+    Delete(Delete),
+    Directory(Directory),
+    Disassemble(Disassemble),
+    Display(Display),
+    Echo(Echo),
+    Enable(Enable),
+    Examine(Examine),
+    Finish(Finish),
+    Frame(Frame),
+    Help(Help),
+    Ignore(Ignore),
+    Info(Info),
+    Interrupt(Interrupt),
+    Leave(Leave),
+    List(List),
+    Log(Log),
+    Moment(Moment),
+    Print(Print),
+    RunTo(RunTo),
+    Set(SetValue),
+    Source(Source),
+    Step(Step),
+    Task(Task),
+    TypeIn(TypeIn),
+    Types(Types),
+    Until(Until),
+    Watch(Watch),
+}
+
+impl Command {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// There is no such command, several are meant, or its arguments make no sense.
+    pub fn parse(line: &str) -> Result<Command> {
+        let (name, format, rest) = table::split(line);
+        if name.is_empty() {
+            // What stands there instead of a name: `*p`.
+            find(line.trim())?;
+        }
+        let entry = find(name)?;
+        let mut words = Words::new(entry.name, format, rest);
+        if words.format().is_some() && !matches!(entry.name, "print" | "x" | "display" | "backtrace" | "disassemble") {
+            return Err(words.wrong(format!("/{format} is not for {}", entry.name)));
+        }
+        (entry.parse)(&mut words)
+    }
+
+    /// Whether it lets the machine run.
+    pub fn resumes(&self) -> bool {
+        use Command::{Advance, Continue, Finish, RunTo, Step, Until};
+        matches!(self, Continue(_) | Step(_) | Finish(_) | Until(_) | Advance(_) | RunTo(_))
+    }
+
+    /// Whether it cannot be done while the machine runs.
+    pub(super) fn needs_stopped(&self) -> bool {
+        use Command::{Break, Delete, Display, Enable, Set, Watch};
+        self.resumes() || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_))
+    }
+
+    /// Does it.
+    pub(super) fn run(self, debugger: &mut Debugger, inferior: &mut dyn Inferior) -> Result<Reply> {
+        match self {
+            Command::Backtrace(command) => command.run(debugger, inferior),
+            Command::Break(command) => command.run(debugger, inferior),
+            Command::Condition(command) => command.run(debugger, inferior),
+            Command::Continue(command) => command.run(debugger, inferior),
+            Command::Delete(command) => command.run(debugger, inferior),
+            Command::Directory(command) => command.run(debugger),
+            Command::Disassemble(command) => command.run(debugger, inferior),
+            Command::Display(command) => command.run(debugger, inferior),
+            Command::Echo(command) => command.run(),
+            Command::Enable(command) => command.run(debugger, inferior),
+            Command::Examine(command) => command.run(debugger, inferior),
+            Command::Finish(command) => command.run(debugger, inferior),
+            Command::Frame(command) => command.run(debugger, inferior),
+            Command::Help(command) => command.run(),
+            Command::Ignore(command) => command.run(debugger),
+            Command::Info(command) => command.run(debugger, inferior),
+            Command::Interrupt(command) => command.run(inferior),
+            Command::Leave(command) => command.run(),
+            Command::List(command) => command.run(debugger, inferior),
+            Command::Log(command) => command.run(debugger),
+            Command::Moment(command) => command.run(debugger, inferior),
+            Command::Print(command) => command.run(debugger, inferior),
+            Command::RunTo(command) => command.run(debugger, inferior),
+            Command::Set(command) => command.run(debugger, inferior),
+            Command::Source(command) => command.run(),
+            Command::Step(command) => command.run(debugger, inferior),
+            Command::Task(command) => command.run(debugger, inferior),
+            Command::TypeIn(command) => command.run(inferior),
+            Command::Types(command) => command.run(debugger, inferior),
+            Command::Advance(command) | Command::Until(command) => command.run(debugger, inferior),
+            Command::Watch(command) => command.run(debugger, inferior),
+        }
+    }
+}

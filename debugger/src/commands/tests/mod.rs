@@ -1,0 +1,6 @@
+//! Sessions on the toy machine.
+
+mod looking;
+mod sessions;
+mod toy;
+mod typed;

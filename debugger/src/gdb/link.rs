@@ -1,0 +1,237 @@
+//! A client's end of the conversation, without its socket: bytes in, bytes out.
+//!
+//! ```text
+//! attaching ──machine stops──▶ stopped ◀──stop reply──┐
+//!                                 └──vCont, bc, …──▶ waiting ──run ends──▶ stopped (no threads)
+//! ```
+//!
+//! A client is answered nothing while it attaches: for that, the machine has to stop.
+
+use std::collections::VecDeque;
+
+use super::files::Files;
+use super::front::{Client, Next, Session};
+use super::monitor::MonitorCommands;
+use super::points::Points;
+use super::stop;
+use super::target::Face;
+use super::threads::tid;
+use super::view::View;
+use super::wire::{Framer, Inbound, hex, packet};
+use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, Who};
+
+/// What a server has for its clients, whoever they are.
+pub(super) struct Shared {
+    pub(super) view: View,
+    pub(super) files: Files,
+    pub(super) monitor: Box<dyn MonitorCommands>,
+}
+
+impl Shared {
+    fn face<'a>(&'a mut self, inferior: &'a mut dyn Inferior, points: &'a mut Points) -> Face<'a> {
+        Face::new(inferior, &mut self.view, points, &mut self.files, self.monitor.as_mut())
+    }
+}
+
+/// How a conversation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// The client has what it wanted.
+    Detach,
+    /// The client wants the run to end.
+    Kill,
+}
+
+/// See the module.
+pub(super) struct Link {
+    framer: Framer,
+    session: Session,
+    /// What came while the machine had not stopped for us yet.
+    queue: VecDeque<Vec<u8>>,
+    attaching: bool,
+    /// What has to be sent.
+    pub(super) out: Vec<u8>,
+    /// The machine has stopped, but the client was told only of new modules: the stop is its next reply.
+    withheld: bool,
+    /// The last reply, for a client that did not get it.
+    last: Vec<u8>,
+}
+
+impl Link {
+    /// A client has come: the machine has to stop.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    pub(super) fn new(inferior: &mut dyn Inferior) -> Result<Link, InferiorError> {
+        let attaching = *inferior.status() == Status::Running;
+        if attaching {
+            inferior.interrupt()?;
+        }
+        Ok(Link {
+            framer: Framer::default(),
+            session: Session::new(),
+            queue: VecDeque::new(),
+            attaching,
+            out: Vec::new(),
+            withheld: false,
+            last: Vec::new(),
+        })
+    }
+
+    /// Takes what the client sent.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        shared: &mut Shared,
+        inferior: &mut dyn Inferior,
+    ) -> Option<Farewell> {
+        for inbound in self.framer.push(bytes) {
+            match inbound {
+                Inbound::Interrupt if self.session.waiting => {
+                    if let Err(error) = inferior.interrupt() {
+                        log::warn!("gdb's interrupt: {error}");
+                    }
+                }
+                // It comes too late: the machine has stopped, and the client hears of it.
+                Inbound::Interrupt => {}
+                Inbound::Nack if !self.session.no_ack => self.out.extend_from_slice(&self.last),
+                Inbound::Nack => {}
+                Inbound::Damaged if !self.session.no_ack => self.out.push(b'-'),
+                Inbound::Damaged => self.send(b"E16"),
+                Inbound::Packet(body) => {
+                    if !self.session.no_ack {
+                        self.out.push(b'+');
+                    }
+                    if self.attaching {
+                        self.queue.push_back(body);
+                    } else if let Some(farewell) = self.packet(&body, shared, inferior) {
+                        return Some(farewell);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn packet(&mut self, body: &[u8], shared: &mut Shared, inferior: &mut dyn Inferior) -> Option<Farewell> {
+        let mut points = std::mem::take(&mut self.session.points);
+        let answer = self.session.packet(body, &mut shared.face(inferior, &mut points));
+        self.session.points = points;
+        for reply in &answer.replies {
+            self.send(reply);
+        }
+        match answer.next {
+            Next::Stay => None,
+            Next::Detach => Some(Farewell::Detach),
+            Next::Kill => Some(Farewell::Kill),
+            Next::Run(resume) => {
+                if let Err(error) = self.run(&resume, shared, inferior) {
+                    self.say(&error.to_string());
+                    // It is where it was: a stop, since gdb ends the session at an error here.
+                    self.session.waiting = true;
+                    match inferior.status().clone() {
+                        Status::Stopped(stop) => self.stopped(&stop, shared, inferior),
+                        Status::Ended(outcome, _) => self.ended(&stop::exit_reply(&outcome)),
+                        Status::Running => {}
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    fn run(&mut self, resume: &Resume, shared: &mut Shared, inferior: &mut dyn Inferior) -> Result<(), InferiorError> {
+        if std::mem::take(&mut self.withheld)
+            && let Status::Stopped(stop) = inferior.status().clone()
+        {
+            self.session.waiting = true;
+            self.stopped(&stop, shared, inferior);
+            return Ok(());
+        }
+        let mut resume = resume.clone();
+        if self.steps_off_breakpoint(&resume, shared, inferior) {
+            resume.who = Who::All;
+        } else {
+            self.session.points.settle(inferior)?;
+        }
+        shared.view.forget();
+        inferior.resume(&resume)?;
+        self.session.waiting = true;
+        Ok(())
+    }
+
+    /// To go on from a breakpoint, clients take it away and step the thread alone, for all others would run past it.
+    /// Here nobody does: the machine steps off breakpoints by itself. And the run stays what it is without a debugger
+    /// only if nobody has to stand still.
+    fn steps_off_breakpoint(&self, resume: &Resume, shared: &mut Shared, inferior: &mut dyn Inferior) -> bool {
+        let (Who::Only(_), Some(Step { runner, kind: StepKind::Instruction })) = (resume.who, &resume.step) else {
+            return false;
+        };
+        let values = shared.view.values(inferior, tid(*runner));
+        values.is_ok_and(|values| self.session.points.is_stale(values.pc))
+    }
+
+    /// The machine has stopped.
+    pub(super) fn stopped(&mut self, stop: &Stop, shared: &mut Shared, inferior: &mut dyn Inferior) {
+        if self.session.waiting {
+            self.session.waiting = false;
+            if let Err(error) = shared.view.refresh(inferior) {
+                log::warn!("gdb is told less: {error}");
+            }
+            if self.session.client == Client::Gdb && self.session.has_new_modules(&shared.view) {
+                // It reads the list, sets breakpoints in there that it could not set before, and goes on.
+                self.withheld = true;
+                let thread = stop::thread(stop, &mut shared.view, inferior);
+                return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
+            }
+            if self.session.client == Client::Gdb {
+                for problem in shared.files.take_problems() {
+                    self.say(&format!("no symbols: {problem}"));
+                }
+                if let Some(text) = stop::explanation(&stop.reason) {
+                    self.say(&text);
+                }
+            }
+            let mut points = std::mem::take(&mut self.session.points);
+            let reply = self.session.stopped(stop, &mut shared.face(inferior, &mut points));
+            self.session.points = points;
+            self.send(reply.as_bytes());
+        }
+    }
+
+    /// Answers what came while the client was attaching, if the machine runs no more.
+    pub(super) fn attached(&mut self, shared: &mut Shared, inferior: &mut dyn Inferior) -> Option<Farewell> {
+        if !self.attaching || *inferior.status() == Status::Running {
+            return None;
+        }
+        self.attaching = false;
+        while let Some(body) = self.queue.pop_front() {
+            if let Some(farewell) = self.packet(&body, shared, inferior) {
+                return Some(farewell);
+            }
+        }
+        None
+    }
+
+    /// The run is over, as this stop reply says.
+    pub(super) fn ended(&mut self, reply: &str) {
+        if std::mem::take(&mut self.session.waiting) {
+            self.send(reply.as_bytes());
+        }
+    }
+
+    /// What the client has set: somebody has to take it away.
+    pub(super) fn into_points(self) -> Points {
+        self.session.points
+    }
+
+    /// Prints a line at the client's; it takes that only while it waits for a stop.
+    fn say(&mut self, text: &str) {
+        self.send(format!("O{}", hex(format!("wkdb: {text}\n").as_bytes())).as_bytes());
+    }
+
+    fn send(&mut self, body: &[u8]) {
+        self.last = packet(body);
+        self.out.extend_from_slice(&self.last);
+    }
+}

@@ -1,0 +1,118 @@
+//! What lldb asks beyond gdb's protocol, and where it needs to be told more.
+//!
+//! It is shown the same processor as gdb. Everything about hosts, processes and Wasm is left unanswered: lldb then
+//! believes the target description.
+
+use std::fmt::Write as _;
+
+use gdbstub::common::Tid;
+use wkdb_tracer::ModuleId;
+
+use super::front::{Client, Session};
+use super::stop;
+use super::target::Face;
+use super::threads::attribute;
+use super::wire::{hex, number};
+use crate::inferior::{Status, Stop, StopReason};
+
+/// Packets that only lldb sends, and that are not for us.
+const UNKNOWN: [&[u8]; 8] = [
+    b"qHostInfo",
+    b"qProcessInfo",
+    b"QThreadSuffixSupported",
+    b"jThreadsInfo",
+    b"jThreadExtendedInfo",
+    b"qWasm",
+    b"qVAttachOrWaitSupported",
+    b"qStructuredDataPlugins",
+];
+
+/// Answers a packet that only lldb sends; none if it is not one.
+pub(super) fn answer(session: &mut Session, body: &[u8], face: &mut Face<'_>) -> Option<Vec<u8>> {
+    if UNKNOWN.iter().any(|prefix| body.starts_with(prefix)) {
+        session.client = Client::Lldb;
+        return Some(Vec::new());
+    }
+    match body {
+        b"QListThreadsInStopReply" => {
+            session.client = Client::Lldb;
+            Some(b"OK".to_vec())
+        }
+        b"QEnableErrorStrings" => {
+            session.client = Client::Lldb;
+            session.error_texts = true;
+            Some(b"OK".to_vec())
+        }
+        _ => {
+            let thread = body.strip_prefix(b"qThreadStopInfo")?;
+            session.client = Client::Lldb;
+            let tid = number(thread).and_then(|tid| Tid::new(usize::try_from(tid).ok()?));
+            Some(tid.map_or_else(|| b"E16".to_vec(), |tid| thread_stop(session, tid, face)))
+        }
+    }
+}
+
+/// Why one thread is stopped: most are because all are.
+fn thread_stop(session: &mut Session, tid: Tid, face: &mut Face<'_>) -> Vec<u8> {
+    let Status::Stopped(stop) = face.inferior.status().clone() else { return b"E10".to_vec() };
+    if stop::thread(&stop, face.view, face.inferior) == tid {
+        return session.stopped(&stop, face).into_bytes();
+    }
+    let (title, _) = face.view.title(face.inferior, tid).unwrap_or_default();
+    format!("T00thread:{:x};hexname:{};reason:none;", tid.get(), hex(title.as_bytes())).into_bytes()
+}
+
+/// All modules that have symbols, the kernel among them: as files on this computer.
+pub(super) fn libraries(face: &mut Face<'_>) -> String {
+    let mut xml = "<library-list>\n".to_owned();
+    for module in (0..face.view.modules.count()).map(ModuleId) {
+        let layout = face.view.modules.layout();
+        let Some(elf) = face.files.companion(face.inferior, layout, module) else { continue };
+        if let (Some(path), Some(base)) = (face.files.path(module), lowest_address(&elf)) {
+            let name = attribute(&path.to_string_lossy());
+            // Writing to a string does not fail.
+            let _ = writeln!(xml, "<library name=\"{name}\"><section address=\"{base:#x}\"/></library>");
+        }
+    }
+    xml.push_str("</library-list>\n");
+    xml
+}
+
+/// What lldb takes for a file's address: that of its first segment.
+fn lowest_address(elf: &[u8]) -> Option<u64> {
+    let number = |at: usize, len: usize| {
+        let bytes = elf.get(at..at.checked_add(len)?)?;
+        Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    };
+    // Of the header: where the segments' headers are; of the first of these: the virtual address.
+    match number(4, 1)? {
+        1 => number(usize::try_from(number(0x1c, 4)?).ok()? + 8, 4),
+        _ => number(usize::try_from(number(0x20, 8)?).ok()?.checked_add(16)?, 8),
+    }
+}
+
+/// A stop reply with what lldb would otherwise ask for.
+pub(super) fn stop_reply(mut reply: String, stop: &Stop, face: &mut Face<'_>) -> String {
+    let tid = stop::thread(stop, face.view, face.inferior);
+    if let Ok((title, _)) = face.view.title(face.inferior, tid) {
+        // Writing to a string does not fail.
+        let _ = write!(reply, "hexname:{};", hex(title.as_bytes()));
+    }
+    if let Ok(threads) = face.view.threads(face.inferior) {
+        let threads: Vec<String> = threads.iter().map(|tid| format!("{:x}", tid.get())).collect();
+        let _ = write!(reply, "threads:{};", threads.join(","));
+    }
+    let reason = match stop.reason {
+        StopReason::Step => "trace",
+        StopReason::Breakpoint(_) => "breakpoint",
+        // The address says it.
+        StopReason::Watch(_) => return reply,
+        StopReason::Trap { .. } | StopReason::Panic { .. } => "exception",
+        _ => "signal",
+    };
+    let _ = write!(reply, "reason:{reason};");
+    if let Some(text) = stop::explanation(&stop.reason) {
+        let _ = write!(reply, "description:{};", hex(text.as_bytes()));
+    }
+    reply
+}

@@ -1,0 +1,299 @@
+//! The socket: one client at a time, looked after by whoever polls.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use thiserror::Error;
+
+use super::files::{Companions, Files};
+use super::link::{Farewell, Link, Shared};
+use super::monitor::MonitorCommands;
+use super::points::Points;
+use super::stop::exit_reply;
+use super::threads::TaskNames;
+use super::view::View;
+use super::wire::packet;
+use crate::inferior::{Inferior, InferiorError, Notice, Resume, Status};
+
+/// A server that cannot be made.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address is taken, not ours, or not one.
+    #[error("cannot listen for gdb on {address} (port 0 takes any that is free)")]
+    Listen {
+        /// As it was given.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a server needs from the program around it.
+pub struct ServerParts {
+    /// Makes the files with the symbols.
+    pub companions: Box<dyn Companions>,
+    /// What `monitor` runs.
+    pub monitor: Box<dyn MonitorCommands>,
+    /// What threads are called; without it, as the tasks were when they were created.
+    pub names: Option<Box<dyn TaskNames>>,
+}
+
+/// What a server did that somebody should know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// A client has come; the machine stops for it.
+    Attached(SocketAddr),
+    /// The client has left, or was lost; the machine goes on.
+    Detached(SocketAddr),
+    /// There is a client already: this one was sent away.
+    Refused(SocketAddr),
+    /// The client wants the run to end. It is gone; the machine has not been let go on.
+    Kill(SocketAddr),
+}
+
+/// How much may wait to be sent before nothing more is read.
+const MAX_UNSENT: usize = 1 << 24;
+
+/// How many clients wait to be told that there is another.
+const MAX_REFUSED: usize = 8;
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    link: Link,
+}
+
+/// A server for gdb and lldb. It does nothing by itself: call [`Server::on_ready`] when one of [`Server::fds`] is
+/// ready, and [`Server::on_notice`] with every notice of the inferior.
+pub struct Server {
+    listener: TcpListener,
+    connection: Option<Connection>,
+    shared: Shared,
+    /// Clients that came while there was another, until they have been told.
+    refused: Vec<TcpStream>,
+    /// Set by clients that left while the machine ran.
+    leftovers: Points,
+    /// The machine has stopped, or will stop, only so that a client that is gone can be cleaned up after.
+    release: bool,
+}
+
+impl Server {
+    /// Listens on `address`, as `HOST:PORT`; port 0 is any free one.
+    ///
+    /// # Errors
+    /// [`ServerError::Listen`].
+    pub fn bind(address: impl ToSocketAddrs + ToString, parts: ServerParts) -> Result<Server, ServerError> {
+        let listener = TcpListener::bind(&address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let listener = listener.map_err(|source| ServerError::Listen { address: address.to_string(), source })?;
+        let ServerParts { companions, monitor, names } = parts;
+        Ok(Server {
+            listener,
+            connection: None,
+            refused: Vec::new(),
+            shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
+            leftovers: Points::default(),
+            release: false,
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// As the socket's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Whether a client is there.
+    pub fn is_attached(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// What to poll: for reading, and where it says so for writing too.
+    pub fn fds(&self) -> Vec<(BorrowedFd<'_>, bool)> {
+        let client = self.connection.as_ref();
+        let client = client.map(|client| (client.stream.as_fd(), !client.link.out.is_empty()));
+        let refused = self.refused.iter().map(|stream| (stream.as_fd(), false));
+        std::iter::once((self.listener.as_fd(), false)).chain(client).chain(refused).collect()
+    }
+
+    /// Takes and answers what has come. Never waits.
+    pub fn on_ready(&mut self, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
+        let mut events = Vec::new();
+        self.serve(inferior, &mut events);
+        self.accept(inferior, &mut events);
+        // A client often sends its first packet at once.
+        self.serve(inferior, &mut events);
+        self.refused.retain_mut(|stream| !is_told(stream));
+        events
+    }
+
+    /// Passes on what the inferior tells.
+    pub fn on_notice(&mut self, notice: &Notice, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
+        let mut events = Vec::new();
+        match notice {
+            Notice::Stopped(stop) => {
+                self.shared.view.forget();
+                self.clean_up(inferior);
+                if let Some(client) = &mut self.connection {
+                    client.link.stopped(stop, &mut self.shared, inferior);
+                    self.attach(inferior, &mut events);
+                }
+                self.let_go(inferior);
+            }
+            Notice::Ended(outcome, _) => {
+                self.shared.view.forget();
+                self.release = false;
+                if let Some(client) = &mut self.connection {
+                    client.link.ended(&exit_reply(outcome));
+                    self.attach(inferior, &mut events);
+                }
+            }
+            Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+        }
+        self.flush(inferior, &mut events);
+        events
+    }
+
+    fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        // Whatever else accepting may fail with is about a client that is gone again.
+        while let Ok((stream, peer)) = self.listener.accept() {
+            if self.connection.is_some() {
+                if stream.set_nonblocking(true).is_ok() && self.refused.len() < MAX_REFUSED {
+                    self.refused.push(stream);
+                }
+                events.push(ServerEvent::Refused(peer));
+                continue;
+            }
+            let usable = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
+            let link = usable.map_err(|error| error.to_string()).and_then(|()| {
+                self.release = false;
+                self.clean_up(inferior);
+                Link::new(inferior).map_err(|error| error.to_string())
+            });
+            match link {
+                Ok(link) => {
+                    self.connection = Some(Connection { stream, peer, link });
+                    events.push(ServerEvent::Attached(peer));
+                }
+                Err(error) => log::warn!("gdb at {peer} cannot be served: {error}"),
+            }
+        }
+    }
+
+    fn serve(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        let mut buf = [0; 0x4000];
+        while let Some(client) = &mut self.connection
+            && client.link.out.len() < MAX_UNSENT
+        {
+            match client.stream.read(&mut buf) {
+                Ok(0) => return self.lost(inferior, events),
+                Ok(n) => {
+                    let farewell = client.link.receive(&buf[..n], &mut self.shared, inferior);
+                    self.part(farewell, inferior, events);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.lost(inferior, events),
+            }
+        }
+        self.flush(inferior, events);
+    }
+
+    fn attach(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        if let Some(client) = &mut self.connection {
+            let farewell = client.link.attached(&mut self.shared, inferior);
+            self.part(farewell, inferior, events);
+        }
+    }
+
+    /// Sends what can be sent.
+    fn flush(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        while let Some(client) = &mut self.connection
+            && !client.link.out.is_empty()
+        {
+            match client.stream.write(&client.link.out) {
+                Ok(n) => drop(client.link.out.drain(..n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.lost(inferior, events),
+            }
+        }
+    }
+
+    /// The client is gone without a word: as if it had detached.
+    fn lost(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        self.part(Some(Farewell::Detach), inferior, events);
+    }
+
+    fn part(&mut self, farewell: Option<Farewell>, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+        let Some(farewell) = farewell else { return };
+        let Some(mut client) = self.connection.take() else { return };
+        // The last reply is short: if there is no room for it, nobody reads it.
+        let _ = client.stream.write(&client.link.out);
+        let _ = client.stream.shutdown(std::net::Shutdown::Write);
+        self.shared.files.close_all();
+        self.leftovers.append(client.link.into_points());
+        self.release = farewell == Farewell::Detach;
+        events.push(match farewell {
+            Farewell::Detach => ServerEvent::Detached(client.peer),
+            Farewell::Kill => ServerEvent::Kill(client.peer),
+        });
+        if *inferior.status() == Status::Running {
+            // It need not stop if there is nothing to take away.
+            self.release &= !self.leftovers.is_empty();
+            if self.release
+                && let Err(error) = inferior.interrupt()
+            {
+                log::warn!("cannot clean up after gdb: {error}");
+            }
+        } else {
+            self.clean_up(inferior);
+            self.let_go(inferior);
+        }
+    }
+
+    /// Takes away what clients that are gone have set, if the machine is stopped.
+    fn clean_up(&mut self, inferior: &mut dyn Inferior) {
+        if !matches!(inferior.status(), Status::Stopped(_)) {
+            return;
+        }
+        if let Err(error) = self.leftovers.clear(inferior) {
+            log::warn!("cannot clean up after gdb: {error}");
+        }
+    }
+
+    /// Lets the machine go on if nobody wants it to be stopped.
+    fn let_go(&mut self, inferior: &mut dyn Inferior) {
+        if !matches!(inferior.status(), Status::Stopped(_)) || !std::mem::take(&mut self.release) {
+            return;
+        }
+        self.shared.view.forget();
+        match inferior.resume(&Resume::go()) {
+            Ok(()) | Err(InferiorError::Running) => {}
+            Err(error) => log::warn!("the machine does not go on after gdb left: {error}"),
+        }
+    }
+}
+
+/// Tells a client that there is one already, as the answer to its first packet: so gdb shows it. True when it has been
+/// told, or is gone.
+fn is_told(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 0x1000]) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
+        // The `+` that clients begin with.
+        Ok(1) => false,
+        Ok(0) | Err(_) => true,
+        Ok(_) => {
+            let words = packet(b"E.another debugger is attached: it has to detach first");
+            // It takes these few bytes, or nobody reads them.
+            let _ = stream.write(&[b"+", words.as_slice()].concat());
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            false
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Whatever a client sends, the server goes on and the guest is not hurt.
+
+use proptest::prelude::*;
+
+use super::super::wire::packet;
+use super::fake::Fake;
+use super::transcripts::Talk;
+use crate::inferior::StopReason;
+
+/// Packets that look like real ones.
+fn almost_packet() -> impl Strategy<Value = Vec<u8>> {
+    let heads = [
+        "qSupported",
+        "?",
+        "H",
+        "Hg",
+        "Hc",
+        "g",
+        "G",
+        "p",
+        "P",
+        "m",
+        "M",
+        "X",
+        "x",
+        "Z0,",
+        "z0,",
+        "Z1,",
+        "Z2,",
+        "Z3,",
+        "Z4,",
+        "z4,",
+        "vCont",
+        "vCont;",
+        "vCont;r",
+        "vCont;s:",
+        "vCont?",
+        "vFile:open:",
+        "vFile:pread:",
+        "vFile:close:",
+        "vFile:fstat:",
+        "vFile:setfs:",
+        "qXfer:features:read:target.xml:",
+        "qXfer:exec-file:read:",
+        "qXfer:threads:read::",
+        "qXfer:libraries:read::",
+        "qRcmd,",
+        "qThreadExtraInfo,",
+        "qThreadStopInfo",
+        "T",
+        "s",
+        "c",
+        "C",
+        "S",
+        "bc",
+        "bs",
+        "vKill;",
+        "vAttach;",
+        "vRun;",
+        "QEnableErrorStrings",
+        "qC",
+        "qfThreadInfo",
+        "qsThreadInfo",
+        "qCRC:",
+        "!",
+        "R",
+    ];
+    let tail = prop_oneof![
+        "[0-9a-f]{0,17}(,[0-9a-f]{0,17})?([:;=,][0-9a-fcs.-]{0,20}){0,3}",
+        proptest::collection::vec(any::<u8>(), 0..40)
+            .prop_map(|bytes| { bytes.into_iter().map(char::from).collect::<String>() }),
+    ];
+    (proptest::sample::select(heads.to_vec()), tail).prop_map(|(head, tail)| {
+        let body: Vec<u8> = head.bytes().chain(tail.chars().map(|c| c as u8)).collect();
+        packet(&body)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn garbage_neither_panics_nor_stops_the_conversation(
+        input in proptest::collection::vec(
+            prop_oneof![4 => almost_packet(), 1 => proptest::collection::vec(any::<u8>(), 0..60)],
+            1..40,
+        ),
+        history in any::<bool>(),
+    ) {
+        let mut fake = Fake::new();
+        fake.history = history;
+        fake.script.extend(std::iter::repeat_n(StopReason::Step, 100));
+        let before = fake.states.clone();
+        let mut talk = Talk::new(fake);
+        for bytes in &input {
+            talk.send(bytes);
+        }
+        prop_assert_eq!(&talk.fake.states, &before);
+        // It still answers, whatever was left open.
+        talk.farewell = None;
+        talk.send(b"#00");
+        talk.send(b"\x03");
+        prop_assert!(talk.ask("qC").starts_with("QC"));
+    }
+}

@@ -1,0 +1,6 @@
+//! The server against an inferior that does what a test says.
+
+mod fake;
+mod fuzz;
+mod sessions;
+mod transcripts;

@@ -1,0 +1,270 @@
+//! A machine that runs, the person who looks on, and a debugger that may attach.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, poll};
+use wkdb_debugger::gdb::{Server, ServerEvent};
+use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, Status, StopReason};
+use wkdb_tracer::{Outcome, Totals};
+
+use super::console::Terminal;
+use super::print;
+use super::record::SharedRecording;
+use crate::report::Reporter;
+use crate::session::{Live, Tapped};
+
+/// See the module.
+pub(super) struct Session {
+    pub(super) machine: Live<Tapped>,
+    pub(super) terminal: Terminal,
+    pub(super) reporter: Reporter,
+    recording: SharedRecording,
+    /// Waits for gdb or lldb.
+    pub(super) gdb: Option<Server>,
+    /// Standard input is the guest's.
+    pub(super) interactive: bool,
+    /// What was typed and not sent yet: the machine takes it when it comes to it. More is not read meanwhile; two
+    /// processes that both wait for the other to read would wait for ever.
+    typed: Vec<u8>,
+    /// The console's last line is not ended.
+    open_line: bool,
+    /// How the run ended.
+    end: Option<(Outcome, Totals)>,
+}
+
+/// What the supervisor waits for.
+#[derive(Default)]
+struct Ready {
+    machine: bool,
+    /// The machine takes what was typed without making us wait.
+    room: bool,
+    typed: bool,
+    signal: bool,
+    gdb: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        machine: Live<Tapped>,
+        terminal: Terminal,
+        reporter: Reporter,
+        recording: SharedRecording,
+        interactive: bool,
+    ) -> Session {
+        Session {
+            machine,
+            terminal,
+            reporter,
+            recording,
+            gdb: None,
+            interactive,
+            typed: Vec::new(),
+            open_line: false,
+            end: None,
+        }
+    }
+
+    /// Stays with the machine to its end.
+    pub(super) fn run(&mut self) -> anyhow::Result<(Outcome, Totals)> {
+        let (signals, on_signal) = UnixStream::pair()?;
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
+            signal_hook::low_level::pipe::register(signal, on_signal.try_clone()?)?;
+        }
+        let mut input_open = self.interactive;
+        loop {
+            let ready = self.wait(input_open, &signals)?;
+            if ready.signal {
+                self.machine.quit().map_err(failed)?;
+                let mut byte = [0];
+                let _ = (&signals).read(&mut byte);
+            }
+            if ready.typed {
+                input_open = self.read_input()?;
+            }
+            if ready.room {
+                let typed = std::mem::take(&mut self.typed);
+                self.machine.type_in(&typed).map_err(failed)?;
+            }
+            if ready.machine {
+                self.hear()?;
+            }
+            if ready.gdb {
+                self.serve()?;
+            }
+            // A debugger may still look at the last state.
+            let looked_at = self.gdb.as_ref().is_some_and(Server::is_attached);
+            if let Some(end) = self.end.take_if(|_| !looked_at) {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn wait(&self, input: bool, signals: &UnixStream) -> anyhow::Result<Ready> {
+        let stdin = io::stdin();
+        let machine = if self.typed.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let mut fds = vec![PollFd::new(&self.machine, machine), PollFd::new(signals, PollFlags::IN)];
+        let typed = (input && self.typed.is_empty()).then(|| {
+            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+            fds.len() - 1
+        });
+        let gdb = fds.len();
+        for (fd, writes) in self.gdb.iter().flat_map(Server::fds) {
+            let flags = if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        let now = rustix::event::Timespec::default();
+        match poll(&mut fds, self.machine.has_notices().then_some(&now)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for the machine process"),
+        }
+        let events = |n: usize| fds.get(n).map_or(PollFlags::empty(), PollFd::revents);
+        Ok(Ready {
+            machine: self.machine.has_notices() || !(events(0) - PollFlags::OUT).is_empty(),
+            room: events(0).contains(PollFlags::OUT),
+            signal: !events(1).is_empty(),
+            typed: typed.is_some_and(|n| !events(n).is_empty()),
+            gdb: (gdb..fds.len()).any(|n| !events(n).is_empty()),
+        })
+    }
+
+    /// Reads what was typed; false at the end of input.
+    fn read_input(&mut self) -> anyhow::Result<bool> {
+        let mut buf = [0; 1024];
+        let n = rustix::io::read(io::stdin(), &mut buf).context("cannot read standard input")?;
+        let (input, leave) = self.terminal.typed(&buf[..n]);
+        self.typed.extend(input);
+        if leave {
+            self.machine.quit().map_err(failed)?;
+        }
+        Ok(n > 0)
+    }
+
+    /// Deals with what the machine says.
+    fn hear(&mut self) -> anyhow::Result<()> {
+        let notices = match self.machine.notices(Duration::ZERO) {
+            // After the run's end there is nothing more to hear, nor to look at.
+            Err(_) if self.end.is_some() => {
+                self.gdb = None;
+                return Ok(());
+            }
+            Err(error) => {
+                self.recording.machine_is_gone();
+                return Err(failed(error));
+            }
+            Ok(notices) => notices,
+        };
+        if let Some(problem) = self.recording.problem() {
+            self.terminal.say(&problem);
+        }
+        for notice in notices {
+            let mut stopped = None;
+            match &notice {
+                Notice::Console(bytes) => {
+                    print(bytes)?;
+                    self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
+                }
+                Notice::Event(event) => {
+                    if let Some(text) = self.reporter.event(event) {
+                        self.terminal.say(&text);
+                    }
+                }
+                Notice::Module(module) => {
+                    let bytes = self.machine.module(*module).map_err(failed)?;
+                    self.reporter.add_module(*module, bytes.to_vec());
+                }
+                Notice::Stopped(stop) => stopped = Some(stop.reason == StopReason::Start),
+                Notice::Ended(outcome, totals) => self.end = Some(((**outcome).clone(), (**totals).clone())),
+            }
+            if let Some(gdb) = &mut self.gdb {
+                let events = gdb.on_notice(&notice, &mut self.machine);
+                self.tell(events)?;
+            }
+            // At its start, it waits for a debugger.
+            if stopped == Some(false) {
+                self.go_on_alone()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the machine go on where it is stopped and nobody is there who could.
+    fn go_on_alone(&mut self) -> anyhow::Result<()> {
+        let attached = self.gdb.as_ref().is_some_and(Server::is_attached);
+        if !attached && matches!(self.machine.status(), Status::Stopped(_)) {
+            self.machine.resume(&Resume::go()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Deals with what debuggers say.
+    fn serve(&mut self) -> anyhow::Result<()> {
+        let Some(gdb) = &mut self.gdb else { return Ok(()) };
+        let events = gdb.on_ready(&mut self.machine);
+        self.tell(events)
+    }
+
+    fn tell(&mut self, events: Vec<ServerEvent>) -> anyhow::Result<()> {
+        for event in events {
+            match event {
+                ServerEvent::Attached(peer) => {
+                    self.terminal.say(&format!("wkdb: a debugger attached ({peer})"));
+                    self.attach(true)?;
+                }
+                ServerEvent::Detached(peer) => {
+                    self.terminal.say(&format!("wkdb: the debugger left ({peer})"));
+                    self.attach(false)?;
+                    self.go_on_alone()?;
+                }
+                ServerEvent::Refused(peer) => {
+                    self.terminal.say(&format!("wkdb: another debugger was sent away ({peer})"));
+                }
+                ServerEvent::Kill(peer) => {
+                    self.terminal.say(&format!("wkdb: the debugger killed the guest ({peer})"));
+                    self.machine.quit().map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether somebody wants to know of traps and of the end before it comes.
+    fn attach(&mut self, attached: bool) -> anyhow::Result<()> {
+        match self.machine.set_attached(attached) {
+            // The run is over: there is nothing more to be told.
+            Ok(()) | Err(InferiorError::Refused(_)) => Ok(()),
+            Err(_) if self.end.is_some() => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Gives the terminal back and says how it ended.
+    pub(super) fn close(self, outcome: &Outcome, totals: &Totals) -> anyhow::Result<()> {
+        let Session { terminal, mut reporter, open_line, recording, .. } = self;
+        let ended = if open_line { print(if terminal.is_raw() { "\r\n" } else { "\n" }) } else { Ok(()) };
+        terminal.say(&reporter.outcome(outcome, totals));
+        if let Some(text) = recording.finish(Some((outcome, totals))) {
+            terminal.say(&text);
+        }
+        ended
+    }
+
+    /// The run failed: what was recorded of it may still say why.
+    pub(super) fn abandon(self) {
+        let Session { terminal, recording, .. } = self;
+        if let Some(text) = recording.finish(None) {
+            terminal.say(&text);
+        }
+    }
+}
+
+/// A machine that is gone has said why.
+fn failed(error: InferiorError) -> anyhow::Error {
+    match error {
+        InferiorError::Gone(words) => anyhow::anyhow!(words),
+        error => error.into(),
+    }
+}

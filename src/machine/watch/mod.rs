@@ -1,0 +1,286 @@
+//! Watched ranges of guest memory: which accesses touch them, and what they changed.
+//!
+//! ```text
+//! compiled code ─▶ map: near something watched? ─▶ Core ─▶ intervals: which watches? ─▶ conditions ─▶ hits
+//!                                                             shadow: the bytes before ─┘
+//! ```
+
+mod intervals;
+mod map;
+mod shadow;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use wkdb_debugger::inferior::{PlaceFilter, Places, WatchId, WatchKind, WatchSpec};
+use wkdb_tracer::{AccessKind, CodeAddress, Cpu, RunnerId};
+
+use super::memory::{GuestMemory, MemoryError};
+use crate::code_cache::Variant;
+use intervals::Intervals;
+pub(super) use map::WatchMap;
+use shadow::Shadow;
+
+/// Why a range cannot be watched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// Without a byte.
+    #[error("a watched range of 0 bytes at {0:#x}: give a length of at least 1")]
+    Empty(u64),
+    /// What is no memory.
+    #[error(
+        "a watched range of {len} bytes at {address:#x} is outside: the guest's memory can grow to {limit:#x} bytes"
+    )]
+    Outside {
+        /// Its first byte.
+        address: u64,
+        /// Its length in bytes.
+        len: u64,
+        /// The most bytes that the guest's memory can have.
+        limit: u64,
+    },
+    /// A comparison with more or fewer bytes than are watched.
+    #[error("{given} bytes to compare with are given for a watched range of {len} bytes: give as many")]
+    Compared {
+        /// How many bytes are given.
+        given: usize,
+        /// How many are watched.
+        len: u64,
+    },
+    /// The code was compiled without the checks that it needs.
+    #[error("the guest's code was compiled without checks of its {0}: start it with them to watch these")]
+    NoChecks(&'static str),
+}
+
+/// An access to memory, after it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Bytes were written.
+    Write { address: u64, len: u64 },
+    /// Bytes were read.
+    Read { address: u64, len: u64 },
+    /// Bytes were read, and then written.
+    Exchange { address: u64, len: u64 },
+    /// Bytes were copied from one place to another.
+    Copy { to: u64, from: u64, len: u64 },
+}
+
+impl Access {
+    /// What it wrote, and what it read.
+    fn ranges(self) -> (Option<Range<u64>>, Option<Range<u64>>) {
+        let range = |address: u64, len: u64| Some(address..address.saturating_add(len));
+        match self {
+            Access::Write { address, len } => (range(address, len), None),
+            Access::Read { address, len } => (None, range(address, len)),
+            Access::Exchange { address, len } => (range(address, len), range(address, len)),
+            Access::Copy { to, from, len } => (range(to, len), range(from, len)),
+        }
+    }
+}
+
+/// Who accessed memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Who {
+    pub(super) runner: Option<RunnerId>,
+    pub(super) cpu: Option<Cpu>,
+    /// The instruction; none of the host's own.
+    pub(super) place: Option<CodeAddress>,
+}
+
+/// The part of a watch that an access touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Touched {
+    pub(super) watch: WatchId,
+    pub(super) kind: AccessKind,
+    /// First byte of the overlap.
+    pub(super) address: u64,
+    /// The overlap before the access.
+    pub(super) old: Vec<u8>,
+    /// The overlap after the access; of a read, what was read.
+    pub(super) new: Vec<u8>,
+    /// The whole access.
+    pub(super) access: Range<u64>,
+    /// Whether the machine is to stop.
+    pub(super) stop: bool,
+}
+
+/// All watches of a machine.
+pub(super) struct WatchSet {
+    watches: BTreeMap<WatchId, WatchSpec>,
+    next: u32,
+    intervals: Intervals,
+    shadow: Shadow,
+    map: WatchMap,
+    memory: GuestMemory,
+    variant: Variant,
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
+    let overlap = a.start.max(b.start)..a.end.min(b.end);
+    (!overlap.is_empty()).then_some(overlap)
+}
+
+fn range(spec: &WatchSpec) -> Range<u64> {
+    spec.address..spec.address.saturating_add(spec.len)
+}
+
+impl WatchSet {
+    /// Watches of `memory` by code that was compiled as `variant`.
+    ///
+    /// # Errors
+    /// There is no room for the map.
+    pub(super) fn new(memory: GuestMemory, variant: Variant) -> Result<Self, MemoryError> {
+        Ok(WatchSet {
+            watches: BTreeMap::new(),
+            next: 0,
+            intervals: Intervals::default(),
+            shadow: Shadow::default(),
+            map: WatchMap::new()?,
+            memory,
+            variant,
+        })
+    }
+
+    /// Whether nothing is watched.
+    pub(super) fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    /// The map that compiled code looks at.
+    pub(super) fn map(&self) -> &WatchMap {
+        &self.map
+    }
+
+    /// Watches what `spec` says. Code sees it at its next access.
+    ///
+    /// # Errors
+    /// It is empty or no memory, or the code has no checks for it: see [`WatchError`].
+    pub(super) fn insert(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        let WatchSpec { address, len, kind, ref condition, .. } = spec;
+        let limit = self.memory.limit();
+        if len == 0 {
+            return Err(WatchError::Empty(address));
+        }
+        let end = address.checked_add(len).filter(|&end| end <= limit);
+        let end = end.ok_or(WatchError::Outside { address, len, limit })?;
+        if let Some(bytes) = condition.equals.as_ref().filter(|bytes| bytes.len() as u64 != len) {
+            return Err(WatchError::Compared { given: bytes.len(), len });
+        }
+        if kind != WatchKind::Write && !self.variant.loads {
+            return Err(WatchError::NoChecks("reads"));
+        }
+        if kind != WatchKind::Read && !self.variant.stores && !self.variant.loads {
+            return Err(WatchError::NoChecks("writes"));
+        }
+        let id = WatchId(self.next);
+        self.next += 1;
+        let memory = &self.memory;
+        self.shadow.update(&(address..end), &|range| read(memory, range));
+        self.intervals.insert(&(address..end), id);
+        self.map.set(&(address..end), true);
+        self.watches.insert(id, spec);
+        Ok(id)
+    }
+
+    /// Takes a watch away; false if there is none of that name.
+    pub(super) fn remove(&mut self, id: WatchId) -> bool {
+        let Some(spec) = self.watches.remove(&id) else { return false };
+        let gone = range(&spec);
+        self.intervals.remove(id);
+        self.map.set(&gone, false);
+        // Slots may be shared with what lies beside it.
+        let slots = gone.start & !7..gone.end.saturating_add(7) & !7;
+        for id in self.intervals.overlapping(&slots) {
+            if let Some(both) = self.watches.get(&id).and_then(|spec| overlap(&range(spec), &slots)) {
+                self.map.set(&both, true);
+            }
+        }
+        let intervals = &mut self.intervals;
+        self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
+        true
+    }
+
+    /// Memory was changed behind the guest's back: what it holds now is what it held before the next access.
+    pub(super) fn refresh(&mut self, changed: &Range<u64>) {
+        let memory = &self.memory;
+        for id in self.intervals.overlapping(changed) {
+            if let Some(both) = self.watches.get(&id).and_then(|spec| overlap(&range(spec), changed)) {
+                self.shadow.update(&both, &|range| read(memory, range));
+            }
+        }
+    }
+
+    /// Whether an access touches a watch, whatever the watch's condition.
+    pub(super) fn overlaps(&mut self, access: Access) -> bool {
+        let (written, was_read) = access.ranges();
+        [written, was_read].into_iter().flatten().any(|range| !self.intervals.overlapping(&range).is_empty())
+    }
+
+    /// The watches that an access touched, if their conditions hold, in the order in which they were inserted. Each is
+    /// there once: by the bytes written if it is about writes and there are some, else by those read.
+    pub(super) fn touched(&mut self, access: Access, who: &Who) -> Vec<Touched> {
+        let (written, was_read) = access.ranges();
+        let mut ids = Vec::new();
+        for range in [&written, &was_read].into_iter().flatten() {
+            ids.extend(self.intervals.overlapping(range));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let touched = ids.iter().filter_map(|id| self.watches.get_key_value(id));
+        let touched = touched.filter_map(|(&id, spec)| self.hit(id, spec, &written, &was_read, who)).collect();
+        if let Some(written) = written {
+            self.refresh(&written);
+        }
+        touched
+    }
+
+    fn hit(
+        &self,
+        watch: WatchId,
+        spec: &WatchSpec,
+        written: &Option<Range<u64>>,
+        was_read: &Option<Range<u64>>,
+        who: &Who,
+    ) -> Option<Touched> {
+        let part = |access: &Option<Range<u64>>, kind: AccessKind| {
+            let access = access.clone()?;
+            Some((kind, overlap(&range(spec), &access)?, access))
+        };
+        let write = part(written, AccessKind::Write).filter(|_| spec.kind != WatchKind::Read);
+        let found = write.or_else(|| part(was_read, AccessKind::Read).filter(|_| spec.kind != WatchKind::Write));
+        let (kind, both, access) = found?;
+        let old = self.shadow.read(&both);
+        let new = match kind {
+            AccessKind::Write => read(&self.memory, both.clone()),
+            // A copy may have written over what it read.
+            AccessKind::Read => old.clone(),
+        };
+        let condition = &spec.condition;
+        let listed = |places: &Places| {
+            who.place.is_some_and(|place| {
+                places.0.iter().any(|(module, code)| *module == place.module && code.contains(&place.offset))
+            })
+        };
+        let holds = (!condition.changed || old != new)
+            && condition.equals.as_ref().is_none_or(|bytes| read(&self.memory, range(spec)) == *bytes)
+            && condition.runners.as_ref().is_none_or(|all| who.runner.is_some_and(|runner| all.contains(&runner)))
+            && condition.cpus.as_ref().is_none_or(|all| who.cpu.is_some_and(|cpu| all.contains(&cpu)))
+            && match &condition.places {
+                None => true,
+                Some(PlaceFilter::In(places)) => listed(places),
+                Some(PlaceFilter::NotIn(places)) => !listed(places),
+            };
+        holds.then_some(Touched { watch, kind, address: both.start, old, new, access, stop: spec.stop })
+    }
+}
+
+/// What memory holds, as far as it reaches.
+fn read(memory: &GuestMemory, range: Range<u64>) -> Vec<u8> {
+    let end = range.end.min(memory.size());
+    let mut bytes = memory.read_vec(range.start, end.saturating_sub(range.start)).unwrap_or_default();
+    bytes.resize((range.end - range.start) as usize, 0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

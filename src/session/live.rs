@@ -1,0 +1,362 @@
+//! A machine that runs, as a debugger sees it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wkdb_debugger::inferior::{
+    BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
+    WatchId, WatchSpec,
+};
+use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+
+use crate::machine::{Answer, Answered, MachineConfig, Request};
+use crate::process::MachineProcess;
+use crate::process::protocol::{FromMachine, ToMachine};
+
+/// Bytes of memory that are written with one message: neither side waits for the other to take it.
+const MAX_WRITE: usize = 1 << 15;
+
+/// Bytes of memory that are read with one message.
+const MAX_READ: u64 = 1 << 24;
+
+/// A way to a machine and back.
+pub trait Link {
+    /// Says something to the machine. Where it is gone this may do nothing: [`Link::receive`] tells.
+    ///
+    /// # Errors
+    /// The way is broken.
+    fn send(&mut self, message: &ToMachine) -> io::Result<()>;
+
+    /// What the machine says next; none if it says nothing for `wait`. Without one, waits for as long as it takes.
+    ///
+    /// # Errors
+    /// The machine is gone: with its last words.
+    fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>>;
+}
+
+impl Link for MachineProcess {
+    fn send(&mut self, message: &ToMachine) -> io::Result<()> {
+        MachineProcess::send(self, message)
+    }
+
+    fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>> {
+        match wait {
+            Some(wait) if !self.has_message(wait)? => Ok(None),
+            _ => MachineProcess::receive(self).map(Some),
+        }
+    }
+}
+
+/// A live machine. Every request waits for its answer, which a running machine gives within milliseconds; what else the
+/// machine tells meanwhile is kept for [`Inferior::notices`].
+pub struct Live<L = MachineProcess> {
+    link: L,
+    status: Status,
+    notices: VecDeque<Notice>,
+    requests: u64,
+    modules: BTreeMap<ModuleId, Arc<[u8]>>,
+    /// The machine's last words.
+    gone: Option<String>,
+}
+
+/// What came from the machine.
+enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// A notice, which was queued; or something that is for others.
+    Notice,
+    /// An answer.
+    Answer(u64, Answered),
+}
+
+impl Live {
+    /// Starts a machine process. With [`MachineConfig::attach`] it comes to its first stop before it runs.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub fn start(config: MachineConfig) -> io::Result<Live> {
+        Ok(Live::over(MachineProcess::start(config)?))
+    }
+}
+
+impl<L: Link + AsFd> AsFd for Live<L> {
+    /// Readable when [`Inferior::notices`] has something to say, if the last call of it found nothing more and no
+    /// request was made since: see [`Live::has_notices`].
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+}
+
+impl<L: Link> Live<L> {
+    /// A debugger of the machine at the other end of `link`.
+    pub fn over(link: L) -> Live<L> {
+        Live {
+            link,
+            status: Status::Running,
+            notices: VecDeque::new(),
+            requests: 0,
+            modules: BTreeMap::new(),
+            gone: None,
+        }
+    }
+
+    /// Whether notices came while something else was waited for: a poll loop must not sleep then.
+    pub fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
+    /// Says whether somebody wants to be told of traps, panics and the run's end, by a stop. Without, the machine goes on
+    /// to the end, and its process with it.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    pub fn set_attached(&mut self, attached: bool) -> Result<()> {
+        self.order(Request::Attach(attached))
+    }
+
+    /// Ends the run, whatever the machine is doing; its last notice is [`Notice::Ended`], and its process goes away.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    pub fn quit(&mut self) -> Result<()> {
+        self.send(&ToMachine::Quit)
+    }
+
+    /// The way to the machine.
+    pub fn link(&self) -> &L {
+        &self.link
+    }
+
+    fn lost(&mut self, error: &io::Error) -> InferiorError {
+        let text = self.gone.get_or_insert_with(|| error.to_string());
+        InferiorError::Gone(text.clone())
+    }
+
+    fn send(&mut self, message: &ToMachine) -> Result<()> {
+        if let Some(gone) = &self.gone {
+            return Err(InferiorError::Gone(gone.clone()));
+        }
+        self.link.send(message).map_err(|error| self.lost(&error))
+    }
+
+    /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
+    fn hear(&mut self, wait: Option<Duration>) -> Result<Heard> {
+        if let Some(gone) = &self.gone {
+            return Err(InferiorError::Gone(gone.clone()));
+        }
+        let message = self.link.receive(wait).map_err(|error| self.lost(&error))?;
+        let notice = match message {
+            None => return Ok(Heard::Nothing),
+            Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
+            Some(FromMachine::Failed(error)) => {
+                self.gone = Some(error.clone());
+                return Err(InferiorError::Gone(error));
+            }
+            // Of a run that is recorded: for who taps the link.
+            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Heard::Notice),
+            Some(FromMachine::Console(bytes)) => Notice::Console(bytes),
+            Some(FromMachine::Event(event)) => Notice::Event(event),
+            Some(FromMachine::Module(module, bytes)) => {
+                self.modules.insert(module, bytes.into());
+                Notice::Module(module)
+            }
+            Some(FromMachine::Stopped(stop)) => {
+                self.status = Status::Stopped(stop.clone());
+                Notice::Stopped(stop)
+            }
+            Some(FromMachine::Ended(outcome, totals)) => {
+                self.status = Status::Ended(outcome.clone(), totals.clone());
+                Notice::Ended(outcome, totals)
+            }
+        };
+        self.notices.push_back(notice);
+        Ok(Heard::Notice)
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Answer> {
+        self.requests += 1;
+        let id = self.requests;
+        self.send(&ToMachine::Ask(id, request))?;
+        loop {
+            if let Heard::Answer(answered, answer) = self.hear(None)?
+                && answered == id
+            {
+                return answer;
+            }
+        }
+    }
+
+    fn order(&mut self, request: Request) -> Result<()> {
+        self.ask(request).map(|_| ())
+    }
+}
+
+/// The machine answered something else than was asked: a mistake of this program's.
+fn confused(answer: &Answer) -> InferiorError {
+    InferiorError::Gone(format!("it gave an answer to another question: {answer:?}"))
+}
+
+impl<L: Link> Inferior for Live<L> {
+    fn status(&self) -> &Status {
+        &self.status
+    }
+
+    fn notices(&mut self, wait: Duration) -> Result<Vec<Notice>> {
+        let deadline = Instant::now() + wait;
+        // What was told is told, also where the machine is gone after it.
+        while self.notices.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if matches!(self.hear(Some(left))?, Heard::Nothing) && left.is_zero() {
+                break;
+            }
+        }
+        while self.gone.is_none() && matches!(self.hear(Some(Duration::ZERO)), Ok(Heard::Notice | Heard::Answer(..))) {}
+        Ok(self.notices.drain(..).collect())
+    }
+
+    fn module(&mut self, module: ModuleId) -> Result<Arc<[u8]>> {
+        if let Some(bytes) = self.modules.get(&module) {
+            return Ok(bytes.clone());
+        }
+        match self.ask(Request::Module(module))? {
+            Answer::Bytes(bytes) => {
+                let bytes: Arc<[u8]> = bytes.into();
+                self.modules.insert(module, bytes.clone());
+                Ok(bytes)
+            }
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn module_count(&mut self) -> Result<u32> {
+        match self.ask(Request::ModuleCount)? {
+            Answer::Number(count) => Ok(count as u32),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn tasks(&mut self) -> Result<Vec<TaskInfo>> {
+        match self.ask(Request::Tasks)? {
+            Answer::Tasks(tasks) => Ok(tasks),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn frames(&mut self, runner: RunnerId) -> Result<Vec<Frame>> {
+        match self.ask(Request::Frames(runner))? {
+            Answer::Frames(frames) => Ok(frames),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn frame_states(&mut self, runner: RunnerId) -> Result<Vec<FrameState>> {
+        match self.ask(Request::FrameStates(runner))? {
+            Answer::FrameStates(states) => Ok(states),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn globals(&mut self, runner: RunnerId, module: ModuleId) -> Result<Vec<Option<WasmValue>>> {
+        match self.ask(Request::Globals(runner, module))? {
+            Answer::Globals(globals) => Ok(globals),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn stack_pointer(&mut self, runner: RunnerId) -> Result<u64> {
+        match self.ask(Request::StackPointer(runner))? {
+            Answer::Number(address) => Ok(address),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn read_memory(&mut self, address: u64, len: u64) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        loop {
+            let (at, left) = (address.saturating_add(all.len() as u64), len - all.len() as u64);
+            let bytes = match self.ask(Request::ReadMemory { address: at, len: left.min(MAX_READ) }) {
+                Ok(Answer::Bytes(bytes)) => bytes,
+                Ok(other) => return Err(confused(&other)),
+                Err(InferiorError::NoMemory { .. }) if !all.is_empty() => return Ok(all),
+                Err(InferiorError::NoMemory { .. }) => return Err(InferiorError::NoMemory { address, len }),
+                Err(error) => return Err(error),
+            };
+            let done = bytes.len() as u64 == left || bytes.is_empty();
+            all.extend(bytes);
+            if done {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
+        // All of it or nothing.
+        if let Some(last) = bytes.len().checked_sub(1) {
+            let end = address.checked_add(last as u64);
+            let there = end.is_some_and(|end| self.read_memory(end, 1).is_ok());
+            if !there {
+                return Err(InferiorError::NoMemory { address, len: bytes.len() as u64 });
+            }
+        }
+        for (n, part) in bytes.chunks(MAX_WRITE).enumerate() {
+            let address = address + (n * MAX_WRITE) as u64;
+            self.order(Request::WriteMemory { address, bytes: part.to_vec() })?;
+        }
+        Ok(())
+    }
+
+    fn set_global(&mut self, runner: RunnerId, module: ModuleId, global: u32, value: WasmValue) -> Result<()> {
+        self.order(Request::SetGlobal { runner, module, global, value })
+    }
+
+    fn set_local(&mut self, _: RunnerId, _: u32, local: u32, _: WasmValue) -> Result<()> {
+        let text = format!(
+            "local {local} cannot be changed: the engine keeps Wasm locals where only it can write; change memory or a \
+             global instead (at -O0 variables live in memory)"
+        );
+        Err(InferiorError::Refused(text))
+    }
+
+    fn insert_breakpoint(&mut self, spec: &BreakpointSpec) -> Result<BreakpointId> {
+        match self.ask(Request::InsertBreakpoint(spec.clone()))? {
+            Answer::Breakpoint(id) => Ok(id),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn remove_breakpoint(&mut self, id: BreakpointId) -> Result<()> {
+        self.order(Request::RemoveBreakpoint(id))
+    }
+
+    fn insert_watch(&mut self, spec: &WatchSpec) -> Result<WatchId> {
+        match self.ask(Request::InsertWatch(spec.clone()))? {
+            Answer::Watch(id) => Ok(id),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn remove_watch(&mut self, id: WatchId) -> Result<()> {
+        self.order(Request::RemoveWatch(id))
+    }
+
+    fn resume(&mut self, resume: &Resume) -> Result<()> {
+        // Not after the answer: the next stop may come with it.
+        let before = std::mem::replace(&mut self.status, Status::Running);
+        self.order(Request::Resume(resume.clone())).inspect_err(|_| self.status = before)
+    }
+
+    fn interrupt(&mut self) -> Result<()> {
+        self.order(Request::Interrupt)
+    }
+
+    fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
+        self.send(&ToMachine::Input(bytes.to_vec()))
+    }
+
+    fn has_history(&self) -> bool {
+        false
+    }
+}

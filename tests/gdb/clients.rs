@@ -1,0 +1,209 @@
+//! Clients that behave badly, and what is left of them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::debuggers::{gdb, gdbs};
+use crate::guest::{Guest, in_time};
+
+/// A client that speaks the protocol by hand.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects, and switches acknowledgements off.
+    pub(crate) fn connect(port: u16) -> Raw {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut raw = Raw { stream, unread: Vec::new() };
+        assert_eq!(raw.ask("QStartNoAckMode"), "OK");
+        raw.stream.write_all(b"+").unwrap();
+        raw
+    }
+
+    pub(crate) fn send(&mut self, body: &str) {
+        let sum = body.bytes().fold(0_u8, u8::wrapping_add);
+        self.stream.write_all(format!("${body}#{sum:02x}").as_bytes()).unwrap();
+    }
+
+    pub(crate) fn interrupt(&mut self) {
+        self.stream.write_all(&[3]).unwrap();
+    }
+
+    /// The next reply that is not a message for a person.
+    pub(crate) fn hear(&mut self) -> String {
+        loop {
+            let packet = self.unread.iter().position(|&byte| byte == b'$').and_then(|start| {
+                let end = start + self.unread[start..].iter().position(|&byte| byte == b'#')?;
+                (self.unread.len() >= end + 3).then_some(start + 1..end)
+            });
+            if let Some(range) = packet {
+                let body = String::from_utf8_lossy(&self.unread[range.clone()]).into_owned();
+                self.unread.drain(..range.end + 3);
+                if body.starts_with('O') && body != "OK" {
+                    continue;
+                }
+                return body;
+            }
+            let mut buf = [0; 0x1_0000];
+            let n = self.stream.read(&mut buf).expect("a reply in time");
+            assert!(n > 0, "the server hung up");
+            self.unread.extend_from_slice(&buf[..n]);
+        }
+    }
+
+    pub(crate) fn ask(&mut self, body: &str) -> String {
+        self.send(body);
+        self.hear()
+    }
+
+    /// A register, by its number.
+    pub(crate) fn register(&mut self, number: u32) -> u32 {
+        u32::from_str_radix(&self.ask(&format!("p{number:x}")), 16).unwrap().swap_bytes()
+    }
+
+    /// A word of memory.
+    pub(crate) fn word(&mut self, address: u32) -> u32 {
+        u32::from_str_radix(&self.ask(&format!("m{address:x},4")), 16).unwrap().swap_bytes()
+    }
+}
+
+#[test]
+fn ctrl_c_stops_a_running_guest_at_once() {
+    let guest = Guest::start("demo");
+    guest.shows("minik# ");
+    let mut client = Raw::connect(guest.port);
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        client.send("vCont;c");
+        std::thread::sleep(Duration::from_millis(20));
+        let asked = Instant::now();
+        client.interrupt();
+        assert!(client.hear().starts_with("T02thread:"));
+        longest = longest.max(asked.elapsed());
+    }
+    println!("Ctrl-C: at most {longest:?}");
+    assert!(longest < Duration::from_millis(500), "{longest:?}");
+}
+
+#[test]
+fn a_killed_gdb_leaves_a_running_guest_and_the_next_one_attaches() {
+    for program in gdbs() {
+        let guest = Guest::start("demo");
+        guest.shows("minik# ");
+        let mut victim = Command::new(&program)
+            .args(["-nx", "-q", "-ex", "set pagination off", "-ex", &format!("target remote :{}", guest.port)])
+            .args(["-ex", "break tick_do_update_jiffies64 if 0", "-ex", "continue"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        guest.says("a debugger attached", 1);
+        std::thread::sleep(Duration::from_millis(300));
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        guest.says("the debugger left", 1);
+        // Nothing is left of its breakpoint: time passes.
+        let seen = gdb(&program, guest.port, &["p jiffies_64", "detach"]);
+        std::thread::sleep(Duration::from_millis(200));
+        let later = gdb(&program, guest.port, &["p jiffies_64", "detach"]);
+        let value = |text: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix("$1 = "));
+            value.unwrap_or_else(|| panic!("{text}")).parse::<u64>().unwrap()
+        };
+        assert!(value(&later) > value(&seen), "{seen}\n{later}");
+    }
+}
+
+#[test]
+fn garbage_on_the_port_does_not_hurt_the_guest() {
+    let guest = Guest::start("demo");
+    guest.shows("minik# ");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..20 {
+        let mut stream = TcpStream::connect(("127.0.0.1", guest.port)).unwrap();
+        let bytes: Vec<u8> = (0..random() % 20_000).map(|_| (random() >> 32) as u8).collect();
+        // The server may have hung up already.
+        let _ = stream.write_all(if round % 2 == 0 { &bytes } else { b"$vKill;#zz$m0,fffff#00$Z0,0,1" });
+        drop(stream);
+        guest.says("the debugger left", round + 1);
+    }
+    let mut client = Raw::connect(guest.port);
+    assert!(client.ask("?").starts_with('T'));
+    assert_eq!(client.ask("D"), "OK");
+}
+
+#[test]
+fn a_second_gdb_is_sent_away_with_a_reason() {
+    let guest = Guest::start("demo --gdb-wait");
+    let mut first = Raw::connect(guest.port);
+    for program in gdbs() {
+        let told = gdb(&program, guest.port, &["info threads"]);
+        assert!(told.contains("another debugger is attached"), "{told}");
+    }
+    assert!(first.ask("?").starts_with("T05"));
+}
+
+#[test]
+fn kill_ends_the_run() {
+    for program in gdbs() {
+        let mut guest = Guest::start("demo --gdb-wait");
+        gdb(&program, guest.port, &["kill"]);
+        assert_eq!(guest.ended(), Some(0));
+    }
+}
+
+/// The hashes of a run's closing line.
+fn hashes(console: &str) -> Vec<String> {
+    let line = console.lines().rev().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{console}"));
+    let json: serde_json::Value = serde_json::from_str(line).unwrap();
+    ["ticks", "memory_hash", "schedule_hash", "console_hash"].iter().map(|key| json[key].to_string()).collect()
+}
+
+#[test]
+fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
+    let options = "demo --seed 5 --until time=0.5s --json";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
+    let undisturbed = command.args(options.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    let undisturbed = hashes(&String::from_utf8_lossy(&undisturbed.stdout));
+    for program in gdbs() {
+        let mut guest = Guest::start(&format!("{options} --gdb-wait"));
+        let session = gdb(
+            &program,
+            guest.port,
+            &[
+                "break __schedule",
+                "continue",
+                "continue",
+                "bt",
+                "next",
+                "next",
+                "step",
+                "stepi",
+                "info threads",
+                "delete",
+                "watch jiffies_64",
+                "continue",
+                "continue",
+                "delete",
+                "detach",
+            ],
+        );
+        assert!(session.contains("Old value"), "{session}");
+        assert_eq!(guest.ended(), Some(0));
+        let end = in_time("the closing line", || Some(guest.console()).filter(|text| text.contains("\"ticks\"")));
+        assert_eq!(hashes(&end), undisturbed, "{session}");
+    }
+}

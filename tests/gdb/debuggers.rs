@@ -1,0 +1,102 @@
+//! The debuggers of this computer.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that a debugger may take.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+fn runs(program: &PathBuf) -> bool {
+    let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+/// All gdbs to test with.
+pub(crate) fn gdbs() -> Vec<PathBuf> {
+    let named = std::env::var_os("WKDB_TEST_GDBS");
+    let candidates = named.map_or_else(|| vec![PathBuf::from("gdb")], |paths| std::env::split_paths(&paths).collect());
+    let found: Vec<PathBuf> = candidates.into_iter().filter(runs).collect();
+    if found.is_empty() {
+        eprintln!("nothing is tested: there is no gdb on the PATH, nor in WKDB_TEST_GDBS");
+    }
+    found
+}
+
+/// The lldb to test with.
+pub(crate) fn lldb() -> Option<PathBuf> {
+    let named = std::env::var_os("WKDB_TEST_LLDB").map(PathBuf::from);
+    let mut candidates = named.map_or_else(|| vec!["lldb-22".into(), "lldb".into()], |path| vec![path]);
+    candidates.retain(runs);
+    if candidates.is_empty() {
+        eprintln!("nothing is tested: there is no lldb on the PATH, nor in WKDB_TEST_LLDB");
+    }
+    candidates.into_iter().next()
+}
+
+/// Runs a debugger to its end; gives what it prints, errors in their places.
+pub(crate) fn output(mut command: Command) -> String {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    // It has the writing end.
+    drop(command);
+    let reading = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
+    });
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            panic!("the debugger does not end; it printed:\n{}", reading.join().unwrap().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    reading.join().unwrap().unwrap()
+}
+
+/// A gdb that runs these commands, attached to a port. Before what each prints stands the command, as a person sees it.
+pub(crate) fn gdb(program: &PathBuf, port: u16, commands: &[&str]) -> String {
+    let mut gdb = Command::new(program);
+    gdb.args(["-batch", "-nx", "-ex", "set pagination off", "-ex", "set confirm off", "-ex", "set width 0"]);
+    gdb.args(["-ex", &format!("target remote :{port}")]);
+    for command in commands {
+        let shown = command.replace('\\', "\\\\").replace('"', "\\\"");
+        gdb.args(["-ex", &format!("echo (gdb) {shown}\\n"), "-ex", command]);
+    }
+    output(gdb)
+}
+
+/// Checks that a text has these lines, in this order, with others between them. `…` stands for anything in a line.
+pub(crate) fn assert_lines(text: &str, expected: &[&str], whole: &str) {
+    let mut lines = text.lines();
+    for pattern in expected {
+        assert!(lines.any(|line| matches(line, pattern)), "no line `{pattern}` (after those before it) in:\n{whole}");
+    }
+}
+
+fn matches(line: &str, pattern: &str) -> bool {
+    let mut parts = pattern.split('…');
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+#[test]
+fn patterns_match_whole_lines() {
+    assert!(matches("#1  0xe0 in f (x=1) at a.c:3", "#1  …in f (x=1)…a.c:3"));
+    assert!(!matches("#1  0xe0 in f (x=1) at a.c:34", "#1  …in f (x=1)…a.c:3"));
+    assert!(matches("exactly", "exactly") && !matches("exactly so", "exactly"));
+}

@@ -1,0 +1,10 @@
+//! The machine under a debugger, in this process: breakpoints, steps, stops, and what can be seen at them.
+
+mod breakpoints;
+mod frames;
+mod same_run;
+mod session;
+mod steps;
+mod stops;
+
+pub(crate) use session::{Session, at};
