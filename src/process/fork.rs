@@ -20,7 +20,10 @@ use rustix::net::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     /// The one that called.
-    Parent,
+    Parent {
+        /// The copy's process.
+        child: u32,
+    },
     /// The copy.
     Child,
 }
@@ -42,7 +45,7 @@ pub(super) fn fork() -> io::Result<Side> {
     }
     // SAFETY: there is one thread, so the child's copy of the process is whole.
     match unsafe { nix::unistd::fork() }? {
-        ForkResult::Parent { .. } => Ok(Side::Parent),
+        ForkResult::Parent { child } => Ok(Side::Parent { child: child.as_raw().unsigned_abs() }),
         ForkResult::Child => Ok(Side::Child),
     }
 }

@@ -78,6 +78,8 @@ pub struct TimeTravel<B: Branch> {
     status: Status,
     /// What the run was told, while it goes forwards and stops for checkpoints on its way.
     going: Option<Resume>,
+    /// Something was typed while it ran: its copies are of no use any more.
+    stale: bool,
     /// Stopped before a job began: where it stays if the job comes to nothing.
     before: Option<Stop>,
 }
@@ -109,6 +111,7 @@ impl<B: Branch> TimeTravel<B> {
             next_id: 1,
             status: Status::Stopped(stop),
             going: None,
+            stale: false,
             before: None,
         })
     }
@@ -166,7 +169,12 @@ impl<B: Branch> TimeTravel<B> {
 
     fn here(&self) -> Result<Position> {
         match &self.status {
-            Status::Stopped(stop) => Ok(Position::of(stop)),
+            // The branch knows better than the status how it came to stop: at the end of history it may stand before an
+            // instruction.
+            Status::Stopped(stop) => {
+                let shown = self.engine.as_ref().map(|engine| engine.past.as_ref().unwrap_or(&engine.present));
+                Ok(shown.and_then(|car| car.position().ok()).unwrap_or_else(|| Position::of(stop)))
+            }
             Status::Running => Err(InferiorError::Running),
             Status::Ended(..) => Err(InferiorError::Refused("the run is over".into())),
         }
@@ -280,6 +288,9 @@ impl<B: Branch> TimeTravel<B> {
 
     /// What becomes of a stop of the branch that runs; none if it goes on.
     fn stopped(&mut self, stop: Stop) -> Result<Option<Stop>> {
+        if self.stale && !self.in_the_past() {
+            self.begin_anew(&stop)?;
+        }
         let until = self.going.as_ref().and_then(|going| going.until_tick);
         let wanted = self.wanted.clone();
         let engine = self.engine()?;
@@ -334,11 +345,19 @@ impl<B: Branch> TimeTravel<B> {
 
     /// The guest was changed by hand: what was before does not lead here, so history begins anew.
     fn changed(&mut self) -> Result<()> {
-        let here = self.here()?;
+        match &self.status {
+            Status::Stopped(stop) => self.begin_anew(&stop.clone()),
+            _ => Err(InferiorError::Running),
+        }
+    }
+
+    /// History begins where the present has stopped.
+    fn begin_anew(&mut self, stop: &Stop) -> Result<()> {
         let engine = self.engine()?;
         let car = engine.present.fork()?;
         engine.near = None;
-        engine.checkpoints.restart(Checkpoint { tick: here.tick, time: here.time, car });
+        engine.checkpoints.restart(Checkpoint { tick: stop.tick, time: stop.time, car });
+        self.stale = false;
         Ok(())
     }
 
@@ -571,7 +590,15 @@ impl<B: Branch> Inferior for TimeTravel<B> {
 
     fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
         self.only_in_the_present()?;
-        self.branch()?.type_in(bytes)
+        self.branch()?.type_in(bytes)?;
+        match self.status {
+            // Copies made before do not hear of it. One made now has it in front of it.
+            Status::Stopped(_) => self.changed(),
+            _ => {
+                self.stale = true;
+                Ok(())
+            }
+        }
     }
 
     fn has_history(&self) -> bool {
