@@ -7,3 +7,4 @@ pub mod expr;
 pub mod gdb;
 pub mod inferior;
 pub mod symbols;
+pub mod timeline;

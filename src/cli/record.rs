@@ -101,7 +101,8 @@ impl Recording {
             | FromMachine::Module(..)
             | FromMachine::Ended(..)
             | FromMachine::Stopped(_)
-            | FromMachine::Answer(..) => {}
+            | FromMachine::Answer(..)
+            | FromMachine::Forked { .. } => {}
         }
     }
 

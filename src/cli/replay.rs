@@ -198,7 +198,7 @@ impl<'a> Replay<'a> {
                     Ok(())
                 }
                 // Nobody debugs here.
-                FromMachine::Stopped(_) | FromMachine::Answer(..) => Ok(()),
+                FromMachine::Stopped(_) | FromMachine::Answer(..) | FromMachine::Forked { .. } => Ok(()),
                 FromMachine::Ended(outcome, totals) => return Ok(self.ended(*outcome, *totals)),
             };
             if let Err(divergence) = compared {

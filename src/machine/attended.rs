@@ -18,10 +18,12 @@ use wkdb_debugger::inferior::{BreakpointSpec, Direction, InferiorError, Resume, 
 use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
+use super::config::Pace;
 use super::core::Output;
 use super::debug::{Answer, Answered, Request};
-use super::executor::{Command, Machine, Port, poll};
+use super::executor::{Command, Machine, Port, Side, poll};
 use super::host::not_compiled;
+use super::journal::Journal;
 use super::watch::WatchError;
 
 /// How long a stopped machine waits for a command at once.
@@ -102,11 +104,27 @@ impl Machine {
                 let quit = if self.in_slice { Intervention::QuitInSlice } else { Intervention::Quit };
                 self.take_over(Entry::Intervention(quit), port);
             }
+            Command::Ask { id, request: Request::Fork } => match self.fork(port) {
+                Ok(Side::Original) => {}
+                // It runs again what was seen before: nobody waits for its clock.
+                Ok(Side::Copy) => self.shared.core.borrow_mut().config.pace = Pace::Warp,
+                Err(error) => port.output(Output::Answer { id, answer: Err(error) }),
+            },
             Command::Ask { id, request } => {
                 let answer = self.answer(request);
                 port.output(Output::Answer { id, answer });
             }
         }
+    }
+
+    fn fork(&self, port: &mut dyn Port) -> Result<Side, InferiorError> {
+        self.must_be_stopped()?;
+        if self.journal.as_ref().is_some_and(Journal::is_replay) {
+            // Both would read on in one open file.
+            let text = "a machine that replays a recording cannot be copied: debug the guest itself, with `wkdb debug`";
+            return Err(InferiorError::Refused(text.into()));
+        }
+        port.fork()
     }
 
     /// Gives the guest what was typed: between slices, so that a replay can do it at the same place.
@@ -224,6 +242,7 @@ impl Machine {
                 Ok(Answer::Done)
             }
             Request::Resume(resume) => self.go_on(resume),
+            Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),
             Request::Interrupt => {
                 if self.state == State::Running {
                     self.shared.core.borrow_mut().debug.interrupted = true;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wkdb_debugger::inferior::{StopReason, WatchId, WatchSpec};
+use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
 use wkdb_tracer::recording::OpenError;
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
@@ -56,8 +56,27 @@ pub trait Port {
     /// Takes something that the machine tells.
     fn output(&mut self, output: Output);
 
+    /// Copies the whole machine: this process. Where it succeeds, the port itself tells whoever asked, and the copy speaks
+    /// to somebody else from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`InferiorError::Refused`]: there is no room for a copy, or this port cannot be copied.
+    fn fork(&mut self) -> Result<Side, InferiorError> {
+        Err(InferiorError::Refused("a machine that is no process of its own cannot be copied".into()))
+    }
+
     /// Commands that have come. Waits for one for at most `wait`; called often with none, which must be cheap.
     fn commands(&mut self, wait: Option<Duration>) -> Vec<Command>;
+}
+
+/// Which of two machines this is after [`Port::fork`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was copied.
+    Original,
+    /// The copy.
+    Copy,
 }
 
 /// Why there is no machine.

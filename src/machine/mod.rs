@@ -37,7 +37,7 @@ mod watch;
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
 pub use debug::{Answer, Answered, Request};
-pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port};
+pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port, Side};
 pub use journal::JournalConfig;
 pub use schedule::Policy;
 pub use watch::WatchError;

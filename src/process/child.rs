@@ -1,14 +1,17 @@
 //! The machine process: single-threaded, so that it can be forked; talks with the supervisor on its standard input.
 
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use wkdb_debugger::inferior::InferiorError;
 
+use super::fork;
 use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
-use crate::machine::{Command, Machine, Output, Port};
+use crate::machine::{self, Command, Machine, Output, Port};
 
 /// Runs the machine process to its end.
 ///
@@ -23,6 +26,7 @@ pub fn run() -> anyhow::Result<()> {
     let Some(ToMachine::Start { version: VERSION, config }) = start else {
         anyhow::bail!("the supervisor is another version of wkdb: start again");
     };
+    fork::never_wait().context("cannot leave copies to themselves")?;
     let mut machine = match Machine::new(*config) {
         Ok(machine) => machine,
         Err(error) => {
@@ -75,7 +79,38 @@ impl SocketPort {
     }
 }
 
+impl SocketPort {
+    /// Forks. The copy has a new socket in place of the old one, whose other end the supervisor gets through this one.
+    fn copy(&mut self) -> io::Result<machine::Side> {
+        // What has been said is said once.
+        self.writer.flush()?;
+        let (theirs, ours) = UnixStream::pair()?;
+        let writer = BufWriter::new(ours.try_clone()?);
+        match fork::fork()? {
+            fork::Side::Child => {
+                // Standard input is the old socket as well: none may stay open, or nobody sees the original end.
+                self.reader = ours;
+                self.writer = writer;
+                let replaced = rustix::stdio::dup2_stdin(&self.reader).map_err(io::Error::from);
+                self.attempt(replaced);
+                Ok(machine::Side::Copy)
+            }
+            fork::Side::Parent { child } => {
+                let told = send(&mut self.writer, &FromMachine::Forked { pid: child })
+                    .and_then(|()| self.writer.flush())
+                    .and_then(|()| fork::send_fd(&self.reader, theirs.as_fd()));
+                self.attempt(told);
+                Ok(machine::Side::Original)
+            }
+        }
+    }
+}
+
 impl Port for SocketPort {
+    fn fork(&mut self) -> Result<machine::Side, InferiorError> {
+        self.copy().map_err(|error| InferiorError::Refused(format!("the machine process cannot be copied: {error}")))
+    }
+
     fn output(&mut self, output: Output) {
         let message = match output {
             Output::Console(bytes) => FromMachine::Console(bytes),

@@ -6,6 +6,7 @@
 //! ```
 
 mod child;
+mod fork;
 pub mod protocol;
 mod supervisor;
 

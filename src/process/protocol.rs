@@ -11,7 +11,7 @@ use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 use crate::machine::{Answered, MachineConfig, Request};
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;
@@ -55,6 +55,11 @@ pub enum FromMachine {
     Stopped(Box<Stop>),
     /// To the [`ToMachine::Ask`] with this number.
     Answer(u64, Answered),
+    /// To the [`ToMachine::Ask`] of a copy: there is one. The next byte on the socket brings the copy's own socket with it.
+    Forked {
+        /// The copy's process.
+        pid: u32,
+    },
 }
 
 /// Writes one message.

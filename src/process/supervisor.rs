@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
 use crate::machine::MachineConfig;
@@ -21,9 +22,17 @@ pub const MACHINE_SUBCOMMAND: &str = "__machine";
 /// functions, of which it uses little: like this it has only what it uses. Others than glibc ignore it.
 pub const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=65536");
 
+/// How a machine process came to be.
+enum Process {
+    /// It was started.
+    Started(Child),
+    /// It is a copy of another machine process, whose child it is, or was.
+    Copy { id: u32, handle: OwnedFd },
+}
+
 /// A machine process. It is killed when this is dropped.
 pub struct MachineProcess {
-    child: Child,
+    process: Process,
     socket: UnixStream,
 }
 
@@ -55,14 +64,38 @@ impl MachineProcess {
         command.process_group(0);
         let child =
             command.arg(MACHINE_SUBCOMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).spawn()?;
-        let mut process = MachineProcess { child, socket };
+        let mut process = MachineProcess { process: Process::Started(child), socket };
         process.send(&ToMachine::Start { version: VERSION, config: Box::new(config) })?;
         Ok(process)
     }
 
     /// The process's id.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        match &self.process {
+            Process::Started(child) => child.id(),
+            Process::Copy { id, .. } => *id,
+        }
+    }
+
+    /// Takes over the copy of this process that it has just told of, with [`FromMachine::Forked`].
+    ///
+    /// # Errors
+    ///
+    /// Where its socket does not come, or it is gone already.
+    pub fn adopt(&mut self, pid: u32) -> io::Result<MachineProcess> {
+        let socket = UnixStream::from(super::fork::receive_fd(&self.socket)?);
+        let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let process = process.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a copy without a process"))?;
+        // The handle is the process's for ever, where its number is given to another one when it is gone.
+        let handle = pidfd_open(process, PidfdFlags::empty())?;
+        Ok(MachineProcess { process: Process::Copy { id: pid, handle }, socket })
+    }
+
+    /// Bytes of memory that the process does not share with another one, as the system counts them; 0 if it is gone.
+    pub fn private_memory(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).unwrap_or_default();
+        let kib = |line: &str| line.strip_prefix("Private_")?.split_whitespace().nth(1)?.parse::<u64>().ok();
+        text.lines().filter_map(kib).sum::<u64>() * 1024
     }
 
     /// Says something to the machine. Where the process is gone this does nothing: what [`MachineProcess::receive`]
@@ -110,7 +143,10 @@ impl MachineProcess {
     }
 
     fn gone(&mut self) -> io::Error {
-        match self.child.wait() {
+        let Process::Started(child) = &mut self.process else {
+            return io::Error::other("the process of a copy of the machine has ended");
+        };
+        match child.wait() {
             Ok(status) => io::Error::other(format!("the machine process ended unexpectedly ({status})")),
             Err(error) => error,
         }
@@ -126,7 +162,14 @@ impl AsFd for MachineProcess {
 impl Drop for MachineProcess {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        match &mut self.process {
+            Process::Started(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Process::Copy { handle, .. } => {
+                let _ = pidfd_send_signal(&*handle, Signal::KILL);
+            }
+        }
     }
 }

@@ -63,13 +63,15 @@ pub struct Live<L = MachineProcess> {
 }
 
 /// What came from the machine.
-enum Heard {
+pub(super) enum Heard {
     /// Nothing yet.
     Nothing,
     /// A notice, which was queued; or something that is for others.
     Notice,
     /// An answer.
     Answer(u64, Answered),
+    /// There is a copy.
+    Forked(u32),
 }
 
 impl Live {
@@ -143,7 +145,7 @@ impl<L: Link> Live<L> {
     }
 
     /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
-    fn hear(&mut self, wait: Option<Duration>) -> Result<Heard> {
+    pub(super) fn hear(&mut self, wait: Option<Duration>) -> Result<Heard> {
         if let Some(gone) = &self.gone {
             return Err(InferiorError::Gone(gone.clone()));
         }
@@ -151,6 +153,7 @@ impl<L: Link> Live<L> {
         let notice = match message {
             None => return Ok(Heard::Nothing),
             Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
+            Some(FromMachine::Forked { pid }) => return Ok(Heard::Forked(pid)),
             Some(FromMachine::Failed(error)) => {
                 self.gone = Some(error.clone());
                 return Err(InferiorError::Gone(error));
@@ -176,10 +179,25 @@ impl<L: Link> Live<L> {
         Ok(Heard::Notice)
     }
 
-    fn ask(&mut self, request: Request) -> Result<Answer> {
+    /// Asks without waiting for the answer, whose number this is.
+    pub(super) fn begin(&mut self, request: Request) -> Result<u64> {
         self.requests += 1;
-        let id = self.requests;
-        self.send(&ToMachine::Ask(id, request))?;
+        self.send(&ToMachine::Ask(self.requests, request))?;
+        Ok(self.requests)
+    }
+
+    /// The way to the machine, to be changed.
+    pub(super) fn link_mut(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// What is known of a copy of this machine, at the other end of `link`.
+    pub(super) fn copied(&self, link: L) -> Live<L> {
+        Live { status: self.status.clone(), requests: self.requests, modules: self.modules.clone(), ..Live::over(link) }
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Answer> {
+        let id = self.begin(request)?;
         loop {
             if let Heard::Answer(answered, answer) = self.hear(None)?
                 && answered == id

@@ -6,6 +6,7 @@
 //!                    notices, answers ─┴────────────────────┘
 //! ```
 
+mod branch;
 mod live;
 mod tapped;
 

@@ -63,6 +63,9 @@ pub enum Request {
     Resume(Resume),
     /// Stops soon.
     Interrupt,
+    /// Copies the machine, which must be stopped. The answer is the port's: see
+    /// [`Port::fork`](crate::machine::Port::fork).
+    Fork,
 }
 
 /// The answer to a [`Request`].

@@ -1,0 +1,131 @@
+//! Which copies of a run are kept.
+
+use wkdb_tracer::{GuestTime, Tick};
+
+use super::Branch;
+use super::job::Car;
+
+/// How many checkpoints there are, and how dear they may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Ticks of work between two checkpoints.
+    pub spacing: u64,
+    /// Checkpoints beside the origin.
+    pub count: usize,
+    /// Bytes that all of them together may take.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    /// A checkpoint every 20 million ticks (some 0.2 s of work), 100 of them, 1 GiB.
+    fn default() -> Self {
+        Limits { spacing: 20_000_000, count: 100, memory: 1 << 30 }
+    }
+}
+
+/// A checkpoint, to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// Where it is.
+    pub tick: Tick,
+    /// When, in guest time.
+    pub time: GuestTime,
+    /// Bytes that it takes.
+    pub cost: u64,
+}
+
+/// A copy of a run that waits.
+pub(super) struct Checkpoint<B> {
+    pub(super) tick: Tick,
+    pub(super) time: GuestTime,
+    pub(super) car: Car<B>,
+}
+
+/// The copies of a run, the earliest first. The first one is the origin: it is never given up.
+pub(super) struct Checkpoints<B> {
+    all: Vec<Checkpoint<B>>,
+    limits: Limits,
+}
+
+impl<B: Branch> Checkpoints<B> {
+    pub(super) fn new(origin: Checkpoint<B>, limits: Limits) -> Self {
+        Checkpoints { all: vec![origin], limits }
+    }
+
+    /// Adds one where it belongs, then gives up those that are least missed until the limits are kept.
+    pub(super) fn add(&mut self, checkpoint: Checkpoint<B>) {
+        let place = self.all.partition_point(|c| c.tick <= checkpoint.tick);
+        self.all.insert(place, checkpoint);
+        while self.all.len() > 2 && (self.all.len() > self.limits.count + 1 || self.cost() > self.limits.memory) {
+            let Some(place) = self.least_missed() else { break };
+            self.all.remove(place);
+        }
+    }
+
+    /// The checkpoint whose absence makes the smallest gap in relation to its age: so they get sparser with age.
+    fn least_missed(&self) -> Option<usize> {
+        let end = self.all.last()?.tick.0;
+        // Neither the origin nor the newest one.
+        (1..self.all.len() - 1).min_by_key(|&place| {
+            let gap = self.all[place + 1].tick.0 - self.all[place - 1].tick.0;
+            let age = end - self.all[place].tick.0;
+            // Gap per age, in millionths.
+            u128::from(gap) * 1_000_000 / u128::from(age.max(1))
+        })
+    }
+
+    fn cost(&self) -> u64 {
+        self.all.iter().map(|c| c.car.branch.cost()).sum()
+    }
+
+    /// Gives up one to make room: false if there is none to spare.
+    pub(super) fn spare(&mut self) -> bool {
+        match self.least_missed() {
+            Some(place) => {
+                self.all.remove(place);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives up all: history begins anew at `origin`.
+    pub(super) fn restart(&mut self, origin: Checkpoint<B>) {
+        self.all = vec![origin];
+    }
+
+    /// Gives up one that does not answer any more.
+    pub(super) fn remove(&mut self, place: usize) {
+        if place > 0 {
+            self.all.remove(place);
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Checkpoint<B>> {
+        self.all.get_mut(place)
+    }
+
+    /// The tick of the newest one.
+    pub(super) fn newest(&self) -> Tick {
+        self.all.last().map_or(Tick(0), |c| c.tick)
+    }
+
+    /// The last one that lies at or before `tick`; the origin, if none does.
+    pub(super) fn before(&self, tick: Tick) -> usize {
+        self.all.partition_point(|c| c.tick <= tick).saturating_sub(1)
+    }
+
+    /// The last one that does not lie after `time`.
+    pub(super) fn before_time(&self, time: GuestTime) -> usize {
+        self.all.partition_point(|c| c.time <= time).saturating_sub(1)
+    }
+
+    pub(super) fn spacing(&self) -> u64 {
+        self.limits.spacing
+    }
+
+    pub(super) fn list(&self) -> Vec<CheckpointInfo> {
+        let info = |c: &Checkpoint<B>| CheckpointInfo { tick: c.tick, time: c.time, cost: c.car.branch.cost() };
+        self.all.iter().map(info).collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! Running a copy to somewhere, on whichever thread does it.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wkdb_tracer::Tick;
+
+use super::{Branch, Position};
+use crate::inferior::{
+    BreakpointId, BreakpointSpec, InferiorError, Notice, Result, Resume, Status, Stop, StopReason, WatchId, WatchSpec,
+};
+
+/// How long a wish to be interrupted may stay unseen.
+const ATTENTION: Duration = Duration::from_millis(20);
+
+/// Why a job did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// Somebody wants it to stop.
+    Interrupted,
+    /// It cannot go on.
+    Failed(InferiorError),
+}
+
+impl From<InferiorError> for Halt {
+    fn from(error: InferiorError) -> Self {
+        Halt::Failed(error)
+    }
+}
+
+fn refused(text: impl Into<String>) -> Halt {
+    Halt::Failed(InferiorError::Refused(text.into()))
+}
+
+/// What a debugger wants a run to stop at, by the debugger's own names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    pub(super) breakpoints: Vec<(BreakpointId, BreakpointSpec)>,
+    pub(super) watches: Vec<(WatchId, WatchSpec)>,
+}
+
+/// A branch, and what it has been told to stop at.
+pub(super) struct Car<B> {
+    pub(super) branch: B,
+    /// The debugger's names and the branch's.
+    breakpoints: Vec<(BreakpointId, BreakpointId)>,
+    watches: Vec<(WatchId, WatchId)>,
+}
+
+impl<B: Branch> Car<B> {
+    /// A branch without breakpoints and watches.
+    pub(super) fn new(branch: B) -> Self {
+        Car { branch, breakpoints: Vec::new(), watches: Vec::new() }
+    }
+
+    /// A copy, which has been told the same.
+    pub(super) fn fork(&mut self) -> Result<Self> {
+        let branch = self.branch.fork()?;
+        Ok(Car { branch, breakpoints: self.breakpoints.clone(), watches: self.watches.clone() })
+    }
+
+    /// Has the branch stop at `wanted` and at nothing else.
+    pub(super) fn sync(&mut self, wanted: &Wanted) -> Result<()> {
+        for number in (0..self.breakpoints.len()).rev() {
+            let (user, ours) = self.breakpoints[number];
+            if !wanted.breakpoints.iter().any(|(id, _)| *id == user) {
+                self.branch.remove_breakpoint(ours)?;
+                self.breakpoints.remove(number);
+            }
+        }
+        for number in (0..self.watches.len()).rev() {
+            let (user, ours) = self.watches[number];
+            if !wanted.watches.iter().any(|(id, _)| *id == user) {
+                self.branch.remove_watch(ours)?;
+                self.watches.remove(number);
+            }
+        }
+        for (user, spec) in &wanted.breakpoints {
+            if !self.breakpoints.iter().any(|(id, _)| id == user) {
+                // It goes when the debugger is told of its hit, not when a copy runs over it.
+                let ours = self.branch.insert_breakpoint(&BreakpointSpec { temporary: false, ..spec.clone() });
+                match ours {
+                    Ok(ours) => self.breakpoints.push((*user, ours)),
+                    // In a module that this state does not have yet.
+                    Err(InferiorError::NoCode(_) | InferiorError::NoRunner(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        for (user, spec) in &wanted.watches {
+            if !self.watches.iter().any(|(id, _)| id == user) {
+                let ours = self.branch.insert_watch(spec)?;
+                self.watches.push((*user, ours));
+            }
+        }
+        Ok(())
+    }
+
+    /// The stop with the debugger's names; none if it is at nothing that the debugger wants.
+    pub(super) fn translate(&self, stop: &Stop) -> Option<Stop> {
+        let reason = match &stop.reason {
+            StopReason::Breakpoint(ids) => {
+                let users: Vec<_> =
+                    self.breakpoints.iter().filter(|(_, ours)| ids.contains(ours)).map(|(user, _)| *user).collect();
+                (!users.is_empty()).then_some(StopReason::Breakpoint(users))?
+            }
+            StopReason::Watch(hits) => {
+                let user = |id: &WatchId| self.watches.iter().find(|(_, ours)| ours == id).map(|(user, _)| *user);
+                let users: Vec<_> = hits.iter().filter_map(|(id, hit)| Some((user(id)?, hit.clone()))).collect();
+                (!users.is_empty()).then_some(StopReason::Watch(users))?
+            }
+            other => other.clone(),
+        };
+        Some(Stop { reason, ..stop.clone() })
+    }
+
+    /// Where it is stopped.
+    pub(super) fn stop(&self) -> std::result::Result<&Stop, Halt> {
+        match self.branch.status() {
+            Status::Stopped(stop) => Ok(stop),
+            Status::Running => Err(InferiorError::Running.into()),
+            Status::Ended(..) => Err(refused("the run is over")),
+        }
+    }
+
+    pub(super) fn position(&self) -> std::result::Result<Position, Halt> {
+        self.stop().map(Position::of)
+    }
+
+    /// Goes on to the next stop of any kind.
+    pub(super) fn go(&mut self, resume: &Resume, interrupt: &AtomicBool) -> std::result::Result<Stop, Halt> {
+        if interrupt.load(Ordering::Relaxed) {
+            return Err(Halt::Interrupted);
+        }
+        self.branch.resume(resume)?;
+        let mut interrupted = false;
+        loop {
+            for notice in self.branch.notices(ATTENTION)? {
+                match notice {
+                    Notice::Stopped(_) if interrupted => return Err(Halt::Interrupted),
+                    Notice::Stopped(stop) => return Ok(*stop),
+                    Notice::Ended(..) => return Err(refused("the run is over")),
+                    Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+                }
+            }
+            if !interrupted && interrupt.load(Ordering::Relaxed) {
+                interrupted = true;
+                self.branch.interrupt()?;
+            }
+        }
+    }
+
+    /// Runs to the start of `tick`, whatever lies on the way.
+    pub(super) fn run_to_tick(&mut self, tick: Tick, interrupt: &AtomicBool) -> std::result::Result<(), Halt> {
+        while self.stop()?.tick < tick {
+            let stop = self.go(&Resume { until_tick: Some(tick), ..Resume::go() }, interrupt)?;
+            if let StopReason::End(outcome) = stop.reason {
+                return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs to `limit`. Tells `met` of each stop on the way that the debugger wants; where that breaks, it stays there
+    /// and gives the stop.
+    pub(super) fn run_to(
+        &mut self,
+        limit: &Position,
+        interrupt: &AtomicBool,
+        mut met: impl FnMut(&Stop) -> ControlFlow<()>,
+    ) -> std::result::Result<Option<Stop>, Halt> {
+        let mut own = None;
+        let reached = loop {
+            let here = self.position()?;
+            if here.same_place(limit) {
+                break None;
+            }
+            if here.is_past(limit) {
+                if limit.at_instruction {
+                    let (wanted, found) = (limit.tick, here.tick);
+                    let text = format!("this run did not come to tick {wanted} as it did before: it is at {found}");
+                    return Err(refused(text));
+                }
+                break None;
+            }
+            let until = if here.tick < limit.tick {
+                Some(limit.tick)
+            } else if limit.at_instruction {
+                if let (Some(address), None) = (limit.address, own) {
+                    let spec = BreakpointSpec { address, only: limit.runner, temporary: false };
+                    own = Some(self.branch.insert_breakpoint(&spec)?);
+                }
+                None
+            } else {
+                Some(Tick(limit.tick.0 + 1))
+            };
+            let stop = self.go(&Resume { until_tick: until, ..Resume::go() }, interrupt)?;
+            let there = Position::of(&stop);
+            if matches!(stop.reason, StopReason::End(_)) {
+                break None;
+            }
+            if there.same_place(limit) || there.is_past(limit) {
+                continue;
+            }
+            let wanted = matches!(stop.reason, StopReason::Breakpoint(_) | StopReason::Watch(_));
+            if let Some(stop) = self.translate(&stop).filter(|_| wanted)
+                && met(&stop).is_break()
+            {
+                break Some(stop);
+            }
+        };
+        if let Some(own) = own {
+            self.branch.remove_breakpoint(own)?;
+        }
+        Ok(reached)
+    }
+}
