@@ -209,7 +209,9 @@ impl Host {
 /// The index of the memory that says what is watched: it comes behind the module's own.
 fn map_index(survey: &Survey<'_>, options: &Options) -> Result<u32, InstrumentError> {
     let count = survey.types.as_ref().memory_count();
-    if options.runtime_globals == RuntimeGlobals::Import && survey.defined_memories > 0 {
+    // An imported map would come before a memory that the module defines, or is to define, and move its index.
+    let defines = survey.defined_memories > 0 || options.host_memory == HostMemory::Define;
+    if options.runtime_globals == RuntimeGlobals::Import && defines {
         return Err(InstrumentError::OwnMemory);
     }
     if count >= MAX_MEMORIES {

@@ -46,6 +46,8 @@ impl Guest {
     pub(crate) fn start(arguments: &str) -> Guest {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
         command.args(arguments.split_whitespace()).args(["--gdb", "0", "--pace", "warp"]);
+        // A guest that is killed or panics leaves no recording here.
+        command.env("WKDB_RECORD_DIR", "");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let console = collect(child.stdout.take().unwrap());
