@@ -75,3 +75,11 @@ fn hundreds_of_tasks_are_alive_at_once_on_sixty_four_cpus() {
     assert!(to_the_end.session().contains(all), "{}", to_the_end.console);
     assert!(to_the_end.totals.ticks.0 < 400_000_000, "{:?}", to_the_end.totals);
 }
+
+#[test]
+fn eighty_pipelines_of_three_commands_lose_no_line() {
+    let eight = ["echo a b c | cat | cat"; 8].join("; ");
+    let run = run("nr_cpus=4", &typed(&[eight.as_str(); 10]), |_| {});
+    let lines = run.session().lines().filter(|line| *line == "a b c").count();
+    assert_eq!(lines, 80, "{}", run.console);
+}

@@ -8,7 +8,6 @@ mod killed;
 mod left;
 mod narrow;
 #[path = "../cli/program.rs"]
-#[allow(dead_code)]
 mod program;
 mod refused;
 mod run;
