@@ -23,6 +23,7 @@ mod modules;
 mod monitor;
 mod notice;
 mod output;
+mod past;
 mod plan;
 mod points;
 mod resolving;

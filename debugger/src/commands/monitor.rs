@@ -61,7 +61,7 @@ impl Monitor {
                 }
                 Ok(Output::new())
             }
-            Notice::Console(_) | Notice::Module(_) => Ok(Output::new()),
+            Notice::Console(_) | Notice::Module(_) | Notice::Found(_) => Ok(Output::new()),
         }
     }
 }

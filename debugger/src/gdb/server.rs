@@ -153,7 +153,7 @@ impl Server {
                     self.attach(inferior, &mut events);
                 }
             }
-            Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+            Notice::Console(_) | Notice::Event(_) | Notice::Module(_) | Notice::Found(_) => {}
         }
         self.flush(inferior, &mut events);
         events
