@@ -16,6 +16,8 @@ use crate::machine::{Answer, Answered, MachineConfig, Request};
 use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
 
+use super::foresight::{Foresight, Recalled};
+
 /// Bytes of memory that are written with one message: neither side waits for the other to take it.
 const MAX_WRITE: usize = 1 << 15;
 
@@ -58,6 +60,8 @@ pub struct Live<L = MachineProcess> {
     notices: VecDeque<Notice>,
     requests: u64,
     modules: BTreeMap<ModuleId, Arc<[u8]>>,
+    /// What was asked along with a step, and not needed yet.
+    foresight: Option<Foresight>,
     /// The machine's last words.
     gone: Option<String>,
 }
@@ -101,6 +105,7 @@ impl<L: Link> Live<L> {
             notices: VecDeque::new(),
             requests: 0,
             modules: BTreeMap::new(),
+            foresight: None,
             gone: None,
         }
     }
@@ -152,7 +157,14 @@ impl<L: Link> Live<L> {
         let message = self.link.receive(wait).map_err(|error| self.lost(&error))?;
         let notice = match message {
             None => return Ok(Heard::Nothing),
-            Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
+            Some(FromMachine::Answer(id, answer)) => {
+                let stopped = self.status != Status::Running;
+                let rest = match &mut self.foresight {
+                    Some(foresight) => foresight.take_in(id, answer, stopped),
+                    None => Some(answer),
+                };
+                return Ok(rest.map_or(Heard::Notice, |answer| Heard::Answer(id, answer)));
+            }
             Some(FromMachine::Forked { pid }) => return Ok(Heard::Forked(pid)),
             Some(FromMachine::Failed(error)) => {
                 self.gone = Some(error.clone());
@@ -198,6 +210,11 @@ impl<L: Link> Live<L> {
 
     fn ask(&mut self, request: Request) -> Result<Answer> {
         let id = self.begin(request)?;
+        self.answer(id)
+    }
+
+    /// Waits for the answer with this number.
+    fn answer(&mut self, id: u64) -> Result<Answer> {
         loop {
             if let Heard::Answer(answered, answer) = self.hear(None)?
                 && answered == id
@@ -209,6 +226,30 @@ impl<L: Link> Live<L> {
 
     fn order(&mut self, request: Request) -> Result<()> {
         self.ask(request).map(|_| ())
+    }
+
+    /// Asks, unless that was done along with the last step.
+    fn ask_or_recall(&mut self, request: Request) -> Result<Answer> {
+        while let Some(foresight) = &mut self.foresight
+            && self.status != Status::Running
+        {
+            match foresight.recall(&request) {
+                Recalled::Answer(answer) => return answer,
+                Recalled::Coming => drop(self.hear(None)?),
+                Recalled::Nothing => break,
+            }
+        }
+        self.ask(request)
+    }
+
+    /// Asks what every debugger asks of a task that has made a step: it comes with the stop.
+    fn foresee(&mut self, runner: RunnerId) -> Result<()> {
+        let mut foresight = Foresight::default();
+        for request in [Request::FrameStates(runner), Request::StackPointer(runner)] {
+            foresight.expect(self.begin(request.clone())?, request);
+        }
+        self.foresight = Some(foresight);
+        Ok(())
     }
 }
 
@@ -271,7 +312,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn frame_states(&mut self, runner: RunnerId) -> Result<Vec<FrameState>> {
-        match self.ask(Request::FrameStates(runner))? {
+        match self.ask_or_recall(Request::FrameStates(runner))? {
             Answer::FrameStates(states) => Ok(states),
             other => Err(confused(&other)),
         }
@@ -285,7 +326,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn stack_pointer(&mut self, runner: RunnerId) -> Result<u64> {
-        match self.ask(Request::StackPointer(runner))? {
+        match self.ask_or_recall(Request::StackPointer(runner))? {
             Answer::Number(address) => Ok(address),
             other => Err(confused(&other)),
         }
@@ -327,6 +368,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn set_global(&mut self, runner: RunnerId, module: ModuleId, global: u32, value: WasmValue) -> Result<()> {
+        self.foresight = None;
         self.order(Request::SetGlobal { runner, module, global, value })
     }
 
@@ -363,7 +405,12 @@ impl<L: Link> Inferior for Live<L> {
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         // Not after the answer: the next stop may come with it.
         let before = std::mem::replace(&mut self.status, Status::Running);
-        self.order(Request::Resume(resume.clone())).inspect_err(|_| self.status = before)
+        self.foresight = None;
+        let asked = self.begin(Request::Resume(resume.clone()));
+        if let (Ok(_), Some(step)) = (&asked, &resume.step) {
+            self.foresee(step.runner)?;
+        }
+        asked.and_then(|asked| self.answer(asked)).map(|_| ()).inspect_err(|_| self.status = before)
     }
 
     fn interrupt(&mut self) -> Result<()> {

@@ -7,6 +7,7 @@
 //! ```
 
 mod branch;
+mod foresight;
 mod live;
 mod tapped;
 

@@ -74,6 +74,8 @@ pub struct Server {
     refused: Vec<TcpStream>,
     /// Set by clients that left while the machine ran.
     leftovers: Points,
+    /// Such a client has used `monitor`.
+    monitored: bool,
     /// The machine has stopped, or will stop, only so that a client that is gone can be cleaned up after.
     release: bool,
 }
@@ -96,6 +98,7 @@ impl Server {
             refused: Vec::new(),
             shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
             leftovers: Points::default(),
+            monitored: false,
             release: false,
         })
     }
@@ -135,10 +138,24 @@ impl Server {
     /// Passes on what the inferior tells.
     pub fn on_notice(&mut self, notice: &Notice, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
         let mut events = Vec::new();
+        if matches!(notice, Notice::Stopped(_)) {
+            self.clean_up(inferior);
+        }
+        let remark = self.shared.monitor.on_notice(inferior, notice);
+        if let Some(client) = &mut self.connection {
+            client.link.tell(&remark.text);
+        }
         match notice {
             Notice::Stopped(stop) => {
                 self.shared.view.forget();
-                self.clean_up(inferior);
+                if remark.goes_on
+                    && let Some(client) = &self.connection
+                    && let Some(resume) = client.link.further(stop)
+                    && inferior.resume(resume).is_ok()
+                {
+                    self.flush(inferior, &mut events);
+                    return events;
+                }
                 if let Some(client) = &mut self.connection {
                     client.link.stopped(stop, &mut self.shared, inferior);
                     self.attach(inferior, &mut events);
@@ -153,7 +170,8 @@ impl Server {
                     self.attach(inferior, &mut events);
                 }
             }
-            Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+            Notice::Module(_) => self.shared.view.expect_modules(),
+            Notice::Console(_) | Notice::Event(_) => {}
         }
         self.flush(inferior, &mut events);
         events
@@ -173,6 +191,8 @@ impl Server {
             let link = usable.map_err(|error| error.to_string()).and_then(|()| {
                 self.release = false;
                 self.clean_up(inferior);
+                // Nobody is told of those that come while nobody is there.
+                self.shared.view.expect_modules();
                 Link::new(inferior).map_err(|error| error.to_string())
             });
             match link {
@@ -238,6 +258,7 @@ impl Server {
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
         self.shared.files.close_all();
         self.leftovers.append(client.link.into_points());
+        self.monitored |= !self.shared.monitor.is_clear();
         self.release = farewell == Farewell::Detach;
         events.push(match farewell {
             Farewell::Detach => ServerEvent::Detached(client.peer),
@@ -245,7 +266,7 @@ impl Server {
         });
         if *inferior.status() == Status::Running {
             // It need not stop if there is nothing to take away.
-            self.release &= !self.leftovers.is_empty();
+            self.release &= self.monitored || !self.leftovers.is_empty();
             if self.release
                 && let Err(error) = inferior.interrupt()
             {
@@ -262,7 +283,13 @@ impl Server {
         if !matches!(inferior.status(), Status::Stopped(_)) {
             return;
         }
-        if let Err(error) = self.leftovers.clear(inferior) {
+        let mut cleared = self.leftovers.clear(inferior);
+        if self.monitored {
+            let also = self.shared.monitor.clear(inferior);
+            self.monitored = also.is_err();
+            cleared = cleared.and(also);
+        }
+        if let Err(error) = cleared {
             log::warn!("cannot clean up after gdb: {error}");
         }
     }
