@@ -32,6 +32,14 @@ pub trait Link {
     /// The way is broken.
     fn send(&mut self, message: &ToMachine) -> io::Result<()>;
 
+    /// Says several things, if it can all at once.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        messages.iter().try_for_each(|message| self.send(message))
+    }
+
     /// What the machine says next; none if it says nothing for `wait`. Without one, waits for as long as it takes.
     ///
     /// # Errors
@@ -42,6 +50,10 @@ pub trait Link {
 impl Link for MachineProcess {
     fn send(&mut self, message: &ToMachine) -> io::Result<()> {
         MachineProcess::send(self, message)
+    }
+
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        MachineProcess::send_all(self, messages)
     }
 
     fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>> {
@@ -143,10 +155,14 @@ impl<L: Link> Live<L> {
     }
 
     fn send(&mut self, message: &ToMachine) -> Result<()> {
+        self.send_all(std::slice::from_ref(message))
+    }
+
+    fn send_all(&mut self, messages: &[ToMachine]) -> Result<()> {
         if let Some(gone) = &self.gone {
             return Err(InferiorError::Gone(gone.clone()));
         }
-        self.link.send(message).map_err(|error| self.lost(&error))
+        self.link.send_all(messages).map_err(|error| self.lost(&error))
     }
 
     /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
@@ -193,9 +209,15 @@ impl<L: Link> Live<L> {
 
     /// Asks without waiting for the answer, whose number this is.
     pub(super) fn begin(&mut self, request: Request) -> Result<u64> {
-        self.requests += 1;
-        self.send(&ToMachine::Ask(self.requests, request))?;
+        let message = self.ask_with(request);
+        self.send(&message)?;
         Ok(self.requests)
+    }
+
+    /// A question with its number.
+    fn ask_with(&mut self, request: Request) -> ToMachine {
+        self.requests += 1;
+        ToMachine::Ask(self.requests, request)
     }
 
     /// The way to the machine, to be changed.
@@ -242,14 +264,20 @@ impl<L: Link> Live<L> {
         self.ask(request)
     }
 
-    /// Asks what every debugger asks of a task that has made a step: it comes with the stop.
-    fn foresee(&mut self, runner: RunnerId) -> Result<()> {
-        let mut foresight = Foresight::default();
-        for request in [Request::FrameStates(runner), Request::StackPointer(runner)] {
-            foresight.expect(self.begin(request.clone())?, request);
+    /// Lets the machine go on; of a task that makes a step, asks what every debugger asks then: it comes with the stop.
+    fn go_on(&mut self, resume: &Resume) -> Result<()> {
+        let mut messages = vec![self.ask_with(Request::Resume(resume.clone()))];
+        let asked = self.requests;
+        if let Some(step) = &resume.step {
+            let mut foresight = Foresight::default();
+            for request in [Request::FrameStates(step.runner), Request::StackPointer(step.runner)] {
+                messages.push(self.ask_with(request.clone()));
+                foresight.expect(self.requests, request);
+            }
+            self.foresight = Some(foresight);
         }
-        self.foresight = Some(foresight);
-        Ok(())
+        self.send_all(&messages)?;
+        self.answer(asked).map(|_| ())
     }
 }
 
@@ -406,11 +434,7 @@ impl<L: Link> Inferior for Live<L> {
         // Not after the answer: the next stop may come with it.
         let before = std::mem::replace(&mut self.status, Status::Running);
         self.foresight = None;
-        let asked = self.begin(Request::Resume(resume.clone()));
-        if let (Ok(_), Some(step)) = (&asked, &resume.step) {
-            self.foresee(step.runner)?;
-        }
-        asked.and_then(|asked| self.answer(asked)).map(|_| ()).inspect_err(|_| self.status = before)
+        self.go_on(resume).inspect_err(|_| self.status = before)
     }
 
     fn interrupt(&mut self) -> Result<()> {

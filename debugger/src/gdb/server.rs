@@ -128,9 +128,10 @@ impl Server {
     pub fn on_ready(&mut self, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
         let mut events = Vec::new();
         self.serve(inferior, &mut events);
-        self.accept(inferior, &mut events);
-        // A client often sends its first packet at once.
-        self.serve(inferior, &mut events);
+        if self.accept(inferior, &mut events) {
+            // A client often sends its first packet at once.
+            self.serve(inferior, &mut events);
+        }
         self.refused.retain_mut(|stream| !is_told(stream));
         events
     }
@@ -177,7 +178,9 @@ impl Server {
         events
     }
 
-    fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+    /// Takes clients that have come; whether there is a new one.
+    fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) -> bool {
+        let mut new = false;
         // Whatever else accepting may fail with is about a client that is gone again.
         while let Ok((stream, peer)) = self.listener.accept() {
             if self.connection.is_some() {
@@ -198,11 +201,13 @@ impl Server {
             match link {
                 Ok(link) => {
                     self.connection = Some(Connection { stream, peer, link });
+                    new = true;
                     events.push(ServerEvent::Attached(peer));
                 }
                 Err(error) => log::warn!("gdb at {peer} cannot be served: {error}"),
             }
         }
+        new
     }
 
     fn serve(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
@@ -215,6 +220,10 @@ impl Server {
                 Ok(n) => {
                     let farewell = client.link.receive(&buf[..n], &mut self.shared, inferior);
                     self.part(farewell, inferior, events);
+                    // There was no more; what comes now is told by the next poll.
+                    if n < buf.len() {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
