@@ -276,6 +276,7 @@ impl Machine {
                 let position = self.shared.core.borrow().position();
                 Ok(Answer::Place { place: Place { position, in_slice: self.in_slice }, typed: self.typed.concat() })
             }
+            Request::Check => Ok(Answer::Check(self.shared.core.borrow().check(true))),
             Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),
             Request::Interrupt => {
                 if self.state == State::Running {

@@ -353,7 +353,7 @@ impl Core {
     }
 
     /// What the machine is now.
-    fn check(&self, memory: bool) -> Check {
+    pub(super) fn check(&self, memory: bool) -> Check {
         Check {
             memory: memory.then(|| self.memory.hash()),
             schedule: self.scheduler.hash(),

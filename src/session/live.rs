@@ -10,7 +10,7 @@ use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
     WatchId, WatchSpec,
 };
-use wkdb_tracer::recording::{Entry, Position};
+use wkdb_tracer::recording::{Check, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
 use crate::machine::{Answer, Answered, MachineConfig, Pace, Place, Request};
@@ -333,6 +333,22 @@ impl<L: Link> Live<L> {
     pub fn be_led(&mut self) -> Result<()> {
         self.part = Part::Follows { given: self.taken };
         self.order(Request::Follow { entries: Vec::new(), pause: None })
+    }
+
+    /// What the machine is now, as hashes.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn check(&mut self) -> Result<Check> {
+        match self.ask(Request::Check)? {
+            Answer::Check(check) => Ok(check),
+            other => Err(confused(&other)),
+        }
+    }
+
+    /// Where the machine was when it last told something.
+    pub fn last_told(&self) -> Position {
+        self.at
     }
 
     /// Where the machine is, and what was typed that it has not taken yet.

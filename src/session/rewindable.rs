@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wkdb_debugger::inferior::{
-    BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
-    WatchId, WatchSpec,
+    BreakpointId, BreakpointSpec, CheckpointInfo, Direction, Extent, FrameState, Goal, History, Inferior,
+    InferiorError, Limits, Milestone, Notice, Position, Progress, RecordedRun, Result, Resume, Search, Status, Stop,
+    StopReason, TaskInfo, WatchId, WatchSpec,
 };
-use wkdb_debugger::timeline::{Limits, TimeTravel};
-use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+use wkdb_debugger::timeline::TimeTravel;
+use wkdb_tracer::{Event, Frame, ModuleId, RunnerId, WasmValue};
 
 use super::alarm::Alarm;
 use super::{Live, Tapped};
@@ -29,11 +30,23 @@ pub struct Rewindable {
     alarm: Alarm,
     /// Told before, and not taken yet.
     notices: VecDeque<Notice>,
+    /// Somebody is there to be told of stops.
+    attached: bool,
+    /// It is the replay of a recording.
+    recorded: bool,
+}
+
+/// A machine that stops at its start, and tells what comes from outside: its copies are given that.
+fn process(mut config: MachineConfig) -> Result<MachineProcess> {
+    config.attach = true;
+    let journal = || JournalConfig { check_ticks: u64::MAX, ..JournalConfig::default() };
+    config.journal.get_or_insert_with(journal);
+    MachineProcess::start(config).map_err(|error| InferiorError::Gone(error.to_string()))
 }
 
 impl Rewindable {
     /// Starts a machine of this configuration, whose code has to be compiled for debugging, and waits for it to come to
-    /// its start.
+    /// its start. Nobody hears what it says.
     ///
     /// # Errors
     /// The machine cannot be made, or not be copied: [`InferiorError::Gone`] has its last words.
@@ -46,18 +59,27 @@ impl Rewindable {
     /// # Errors
     /// As [`Rewindable::start`].
     pub fn start_with(
-        mut config: MachineConfig,
+        config: MachineConfig,
         limits: Limits,
         listen: impl FnOnce(MachineProcess) -> Tapped,
     ) -> Result<Rewindable> {
-        config.attach = true;
-        // Copies are given what came from outside: the machine has to tell it.
-        let journal =
-            config.journal.get_or_insert_with(|| JournalConfig { check_ticks: u64::MAX, ..JournalConfig::default() });
-        let replays = journal.replay.is_some();
-        let process = MachineProcess::start(config).map_err(|error| InferiorError::Gone(error.to_string()))?;
-        let link = listen(process);
-        Rewindable::over(if replays { Live::of_recording(link) } else { Live::over(link) }, limits)
+        Rewindable::over(Live::over(listen(process(config)?)), limits)
+    }
+
+    /// The same for a machine that replays a recording, of which this is known: [`MachineConfig::journal`] names it.
+    /// Nothing in it can be changed, and it stays at its end.
+    ///
+    /// # Errors
+    /// As [`Rewindable::start`].
+    pub fn open(
+        config: MachineConfig,
+        recording: RecordedRun,
+        limits: Limits,
+        listen: impl FnOnce(MachineProcess) -> Tapped,
+    ) -> Result<Rewindable> {
+        let machine = Live::of_recording(listen(process(config)?));
+        let Rewindable { run, alarm, notices, attached, .. } = Rewindable::over(machine, limits)?;
+        Ok(Rewindable { run: run.of_recording(recording), alarm, notices, attached, recorded: true })
     }
 
     /// A machine that has been started with [`MachineConfig::attach`] and a journal: waits for it to come to its start.
@@ -76,7 +98,7 @@ impl Rewindable {
         let alarm = Alarm::new().map_err(|error| InferiorError::Gone(error.to_string()))?;
         let bell = alarm.bell();
         let run = TimeTravel::new(machine, limits, move || bell.ring())?;
-        Ok(Rewindable { run, alarm, notices })
+        Ok(Rewindable { run, alarm, notices, attached: true, recorded: false })
     }
 
     /// The run.
@@ -84,25 +106,82 @@ impl Rewindable {
         &self.run
     }
 
+    /// The machine itself, where it is at hand: the present, while no way back is being looked for.
+    pub fn present_mut(&mut self) -> Option<&mut Live<Tapped>> {
+        self.run.present_mut()
+    }
+
     /// Whether there are notices already: a poll loop must not sleep then.
     pub fn has_notices(&self) -> bool {
         !self.notices.is_empty() || self.run.shown().is_some_and(Live::has_notices)
     }
 
-    /// Says whether somebody wants to be told of traps, panics and the run's end, by a stop.
+    /// What takes input, if it would be taken now: writable when there is room for some.
+    pub fn input_fd(&self) -> Option<BorrowedFd<'_>> {
+        let present = self.run.present().filter(|_| !self.run.in_the_past() && !self.recorded)?;
+        Some(present.link().as_fd())
+    }
+
+    /// Says whether somebody wants to be told of traps, panics and the run's end, by a stop. Where nobody does any more,
+    /// nobody looks at the past either: the present is where it was stopped, and tells so.
     ///
     /// # Errors
-    /// [`InferiorError::Gone`]; [`InferiorError::Running`] while it looks for a way back.
+    /// [`InferiorError::Gone`].
     pub fn set_attached(&mut self, attached: bool) -> Result<()> {
+        self.attached = attached;
+        if !attached {
+            self.return_to_present()?;
+        }
         self.run.present_mut().ok_or(InferiorError::Running)?.set_attached(attached)
     }
 
     /// Ends the run, whatever it is doing.
     ///
     /// # Errors
-    /// [`InferiorError::Gone`]; [`InferiorError::Running`] while it looks for a way back.
+    /// [`InferiorError::Gone`].
     pub fn quit(&mut self) -> Result<()> {
+        self.return_to_present()?;
         self.run.present_mut().ok_or(InferiorError::Running)?.quit()
+    }
+
+    fn return_to_present(&mut self) -> Result<()> {
+        self.unwatch();
+        if let Some(stop) = self.run.return_to_present()? {
+            self.notices.push_back(Notice::Stopped(Box::new(stop)));
+        }
+        Ok(())
+    }
+
+    /// A copy that is looked at may be gone, for whatever reason: the run is not.
+    fn recover<T>(&mut self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(InferiorError::Gone(words)) if self.run.in_the_past() => {
+                let text = format!("the copy of the machine that was looked at is gone ({words}): back to the present");
+                self.unwatch();
+                let stop = self.run.return_to_present()?;
+                let complaint = Event::Complaint { context: None, text: text.clone() };
+                self.notices.push_back(Notice::Event(Box::new(complaint)));
+                let stopped = stop.map(|stop| Stop { reason: StopReason::HistoryEnd, ..stop });
+                self.notices.extend(stopped.map(|stop| Notice::Stopped(Box::new(stop))));
+                Err(InferiorError::Refused(text))
+            }
+            other => other,
+        }
+    }
+
+    /// The end of a recording, for who wants to go on there: nothing comes after it, and it is not over either.
+    fn end_of_recording(&self, resume: &Resume) -> Option<Stop> {
+        let at_present = self.recorded && self.attached && !self.run.in_the_past();
+        match self.run.status() {
+            Status::Stopped(stop)
+                if at_present
+                    && resume.direction == Direction::Forward
+                    && matches!(stop.reason, StopReason::End(_) | StopReason::Panic { .. }) =>
+            {
+                Some(Stop { reason: StopReason::HistoryEnd, ..(**stop).clone() })
+            }
+            _ => None,
+        }
     }
 
     /// What runs or is looked at may change, or be away for a while: the alarm forgets it.
@@ -136,39 +215,51 @@ impl Inferior for Rewindable {
             return Ok(self.notices.drain(..).collect());
         }
         self.unwatch();
-        self.run.notices(wait)
+        let told = self.run.notices(wait);
+        match self.recover(told) {
+            Err(_) if !self.notices.is_empty() => Ok(self.notices.drain(..).collect()),
+            told => told,
+        }
     }
 
     fn module(&mut self, module: ModuleId) -> Result<Arc<[u8]>> {
-        self.run.module(module)
+        let result = self.run.module(module);
+        self.recover(result)
     }
 
     fn module_count(&mut self) -> Result<u32> {
-        self.run.module_count()
+        let result = self.run.module_count();
+        self.recover(result)
     }
 
     fn tasks(&mut self) -> Result<Vec<TaskInfo>> {
-        self.run.tasks()
+        let result = self.run.tasks();
+        self.recover(result)
     }
 
     fn frames(&mut self, runner: RunnerId) -> Result<Vec<Frame>> {
-        self.run.frames(runner)
+        let result = self.run.frames(runner);
+        self.recover(result)
     }
 
     fn frame_states(&mut self, runner: RunnerId) -> Result<Vec<FrameState>> {
-        self.run.frame_states(runner)
+        let result = self.run.frame_states(runner);
+        self.recover(result)
     }
 
     fn globals(&mut self, runner: RunnerId, module: ModuleId) -> Result<Vec<Option<WasmValue>>> {
-        self.run.globals(runner, module)
+        let result = self.run.globals(runner, module);
+        self.recover(result)
     }
 
     fn stack_pointer(&mut self, runner: RunnerId) -> Result<u64> {
-        self.run.stack_pointer(runner)
+        let result = self.run.stack_pointer(runner);
+        self.recover(result)
     }
 
     fn read_memory(&mut self, address: u64, len: u64) -> Result<Vec<u8>> {
-        self.run.read_memory(address, len)
+        let result = self.run.read_memory(address, len);
+        self.recover(result)
     }
 
     fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Result<()> {
@@ -184,24 +275,33 @@ impl Inferior for Rewindable {
     }
 
     fn insert_breakpoint(&mut self, spec: &BreakpointSpec) -> Result<BreakpointId> {
-        self.run.insert_breakpoint(spec)
+        let result = self.run.insert_breakpoint(spec);
+        self.recover(result)
     }
 
     fn remove_breakpoint(&mut self, id: BreakpointId) -> Result<()> {
-        self.run.remove_breakpoint(id)
+        let result = self.run.remove_breakpoint(id);
+        self.recover(result)
     }
 
     fn insert_watch(&mut self, spec: &WatchSpec) -> Result<WatchId> {
-        self.run.insert_watch(spec)
+        let result = self.run.insert_watch(spec);
+        self.recover(result)
     }
 
     fn remove_watch(&mut self, id: WatchId) -> Result<()> {
-        self.run.remove_watch(id)
+        let result = self.run.remove_watch(id);
+        self.recover(result)
     }
 
     fn resume(&mut self, resume: &Resume) -> Result<()> {
+        if let Some(stop) = self.end_of_recording(resume) {
+            self.notices.push_back(Notice::Stopped(Box::new(stop)));
+            return Ok(());
+        }
         self.unwatch();
-        self.run.resume(resume)
+        let resumed = self.run.resume(resume);
+        self.recover(resumed)
     }
 
     fn interrupt(&mut self) -> Result<()> {
@@ -214,5 +314,46 @@ impl Inferior for Rewindable {
 
     fn has_history(&self) -> bool {
         true
+    }
+
+    fn history(&mut self) -> Option<&mut dyn History> {
+        Some(self)
+    }
+}
+
+impl History for Rewindable {
+    fn extent(&self) -> Extent {
+        self.run.extent()
+    }
+
+    fn position(&self) -> Result<Position> {
+        self.run.position()
+    }
+
+    fn go_to(&mut self, goal: Goal) -> Result<()> {
+        self.unwatch();
+        let gone = self.run.go_to(goal);
+        self.recover(gone)
+    }
+
+    fn search(&mut self, search: &Search) -> Result<()> {
+        self.unwatch();
+        self.run.search(search)
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        self.run.progress()
+    }
+
+    fn checkpoints(&self) -> Vec<CheckpointInfo> {
+        History::checkpoints(&self.run)
+    }
+
+    fn limits(&self) -> Limits {
+        self.run.limits()
+    }
+
+    fn milestones(&self) -> &[Milestone] {
+        self.run.milestones()
     }
 }

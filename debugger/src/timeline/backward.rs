@@ -81,7 +81,13 @@ impl<B: Branch> Past<'_, B> {
         let near =
             self.near.as_mut().filter(|near| near.stop().is_ok_and(|stop| stop.tick <= tick && stop.tick >= kept));
         let mut car = match near.map(Car::fork) {
-            Some(Ok(car)) => car,
+            Some(Ok(mut car)) => {
+                // The present may have gone on since that copy was made.
+                if let Some(present) = self.present.as_deref_mut() {
+                    car.branch.follow(present)?;
+                }
+                car
+            }
             _ => self.copy(place)?,
         };
         car.sync(&Wanted::default())?;
@@ -246,9 +252,7 @@ impl<B: Branch> Past<'_, B> {
                 if next >= to.tick {
                     break;
                 }
-                let mark = Position { tick: next, time: GuestTime::NEVER, runner: None, address: None, ..*to };
-                let mark = Position { at_instruction: false, ..mark };
-                car.run_to_hearing(&mark, self.signals, |_| ControlFlow::Continue(()), &mut keep)?;
+                car.run_to_tick_hearing(next, self.signals, &mut keep)?;
             }
             car.run_to_hearing(to, self.signals, |_| ControlFlow::Continue(()), &mut keep)?;
             Ok(())

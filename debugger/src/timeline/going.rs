@@ -80,9 +80,6 @@ impl<B: Branch> TimeTravel<B> {
     pub(super) fn stopped(&mut self, stop: Stop) -> Result<Option<Stop>> {
         if !self.in_the_past() {
             self.present_moment = Moment::from(&stop);
-            if self.stale {
-                self.begin_anew(&stop)?;
-            }
         }
         let until = self.going.as_ref().and_then(|going| going.resume.until_tick);
         let until_time = self.going.as_ref().and_then(|going| going.resume.until_time);
@@ -178,7 +175,6 @@ impl<B: Branch> TimeTravel<B> {
         engine.checkpoints.restart(Checkpoint::new(stop, car));
         self.start_moment = Moment::from(stop);
         self.milestones.retain(|milestone| milestone.at.tick >= stop.tick);
-        self.stale = false;
         Ok(())
     }
 }

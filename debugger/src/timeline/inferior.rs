@@ -182,15 +182,7 @@ impl<B: Branch> Inferior for TimeTravel<B> {
 
     fn type_in(&mut self, bytes: &[u8]) -> Result<()> {
         self.may_be_changed()?;
-        self.branch()?.type_in(bytes)?;
-        match self.status {
-            // Copies made before do not hear of it. One made now has it in front of it.
-            Status::Stopped(_) => self.changed(),
-            _ => {
-                self.stale = true;
-                Ok(())
-            }
-        }
+        self.branch()?.type_in(bytes)
     }
 
     fn has_history(&self) -> bool {

@@ -24,8 +24,6 @@ pub struct TimeTravel<B: Branch> {
     pub(super) next_id: u32,
     pub(super) status: Status,
     pub(super) going: Option<Going>,
-    /// Something was typed while it ran: its copies are of no use any more.
-    pub(super) stale: bool,
     /// Stopped before a job began: where it stays if the job comes to nothing.
     before: Option<Stop>,
     pub(super) limits: Limits,
@@ -59,7 +57,6 @@ impl<B: Branch> TimeTravel<B> {
             next_id: 1,
             status: Status::Stopped(stop),
             going: None,
-            stale: false,
             before: None,
             limits,
             start_moment: moment,
@@ -178,6 +175,33 @@ impl<B: Branch> TimeTravel<B> {
         let complaint =
             trouble.map(|text| Notice::Event(Box::new(wkdb_tracer::Event::Complaint { context: None, text })));
         complaint.into_iter().chain([Notice::Stopped(Box::new(stop))]).collect()
+    }
+
+    /// Leaves the past at once, and gives up what is being looked for there, which takes some milliseconds: the present
+    /// is shown. Gives where that is stopped, if something else was shown or done before.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    pub fn return_to_present(&mut self) -> Result<Option<Stop>> {
+        let mut left = false;
+        if let Some(job) = &self.job {
+            self.signals.stop();
+            let finished = job.result.recv().map_err(|_| InferiorError::Gone("the way back was lost".into()))?;
+            self.finish(finished);
+            left = true;
+        }
+        let Some(engine) = &mut self.engine else { return Err(InferiorError::Running) };
+        left |= engine.past.take().is_some();
+        if !left {
+            return Ok(None);
+        }
+        self.going = None;
+        engine.present.sync(&self.wanted)?;
+        self.status = engine.present.branch.status().clone();
+        Ok(match &self.status {
+            Status::Stopped(stop) => Some((**stop).clone()),
+            Status::Running | Status::Ended(..) => None,
+        })
     }
 
     /// Temporary breakpoints go with the first stop that the debugger is told of.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, InferiorError, Resume, TaskInfo, WatchId, WatchSpec,
 };
-use wkdb_tracer::recording::{Entry, Position};
+use wkdb_tracer::recording::{Check, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
 use crate::machine::Pace;
@@ -91,6 +91,8 @@ pub enum Request {
     Lead(Pace),
     /// Where the machine is, and what was typed that it has not taken yet.
     Place,
+    /// What the machine is, as hashes.
+    Check,
 }
 
 /// The answer to a [`Request`].
@@ -121,6 +123,8 @@ pub enum Answer {
         /// Typed, and not taken.
         typed: Vec<u8>,
     },
+    /// To [`Request::Check`].
+    Check(Check),
 }
 
 /// What comes of a request.
