@@ -8,3 +8,4 @@ pub mod gdb;
 pub mod inferior;
 pub mod symbols;
 pub mod timeline;
+pub mod tui;

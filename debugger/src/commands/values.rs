@@ -129,7 +129,7 @@ type Evaluated<T> = std::result::Result<T, ExprError>;
 
 impl Debugger {
     /// Works something out in a frame, or without one.
-    fn in_frame<T>(
+    pub(super) fn in_frame<T>(
         &mut self,
         inferior: &mut dyn Inferior,
         frame: Option<(RunnerId, &FrameView)>,
@@ -149,7 +149,7 @@ impl Debugger {
     }
 
     /// Works something out in the selected frame, with the names of its module; what is unknown there, with the kernel's.
-    fn in_selected<T>(
+    pub(super) fn in_selected<T>(
         &mut self,
         inferior: &mut dyn Inferior,
         f: impl Fn(&mut Evaluator) -> Evaluated<T>,
