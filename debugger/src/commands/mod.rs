@@ -22,7 +22,7 @@ mod memory;
 mod modules;
 mod monitor;
 mod notice;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod points;
 mod resolving;

@@ -12,6 +12,7 @@ mod frame;
 mod go;
 mod help;
 pub(super) mod info;
+pub(super) mod kernel;
 mod leave;
 mod list;
 mod log;
@@ -41,6 +42,7 @@ pub use frame::Frame;
 pub use go::{Continue, Interrupt, RunTo};
 pub use help::Help;
 pub use info::Info;
+pub use kernel::Kernel;
 pub use leave::Leave;
 pub use list::List;
 pub use log::Log;
@@ -76,6 +78,7 @@ pub enum Command {
     Ignore(Ignore),
     Info(Info),
     Interrupt(Interrupt),
+    Kernel(Kernel),
     Leave(Leave),
     List(List),
     Log(Log),
@@ -143,6 +146,7 @@ impl Command {
             Command::Ignore(command) => command.run(debugger),
             Command::Info(command) => command.run(debugger, inferior),
             Command::Interrupt(command) => command.run(inferior),
+            Command::Kernel(command) => command.run(debugger, inferior),
             Command::Leave(command) => command.run(),
             Command::List(command) => command.run(debugger, inferior),
             Command::Log(command) => command.run(debugger),
