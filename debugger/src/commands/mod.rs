@@ -23,6 +23,7 @@ mod modules;
 mod monitor;
 mod notice;
 pub(crate) mod output;
+mod past;
 mod plan;
 mod points;
 mod resolving;

@@ -1,18 +1,22 @@
 //! The commands behind gdb's `monitor`.
 
+use wkdb_tracer::{RunnerId, WatchHit};
+
 use super::{Command, CommandError, Config, Debugger, Output, Reaction};
-use crate::gdb::{BasicCommands, MonitorCommands};
-use crate::inferior::{Inferior, Notice};
+use crate::gdb::{BasicCommands, MonitorCommands, Remark};
+use crate::inferior::{Inferior, InferiorError, Notice, Stop, StopReason, WatchId};
 
 /// A session's commands for a client that has its own way to run and stop the machine, and its own breakpoints.
 pub struct Monitor {
     debugger: Debugger,
+    /// The task that the client has looked at last.
+    looked_at: Option<RunnerId>,
 }
 
 impl Monitor {
     /// A session of its own.
     pub fn new(config: Config) -> Self {
-        Monitor { debugger: Debugger::new(config) }
+        Monitor { debugger: Debugger::new(config), looked_at: None }
     }
 
     fn attempt(&mut self, inferior: &mut dyn Inferior, line: &str) -> Result<Output, CommandError> {
@@ -45,24 +49,21 @@ impl Monitor {
         Ok(output)
     }
 
-    /// Hears of what the machine tells by itself: events for the log, the task that stopped. Lets nothing run.
-    ///
-    /// # Errors
-    /// The machine is gone.
-    pub fn on_notice(&mut self, inferior: &mut dyn Inferior, notice: &Notice) -> Result<Output, CommandError> {
-        match notice {
-            Notice::Event(_) | Notice::Ended(..) => {
-                let Reaction { output, .. } = self.debugger.on_notice(inferior, notice)?;
-                Ok(output)
-            }
-            Notice::Stopped(stop) => {
-                if let Some(context) = &stop.context {
-                    self.debugger.select_task(context.runner);
+    /// Tells of the watches of `monitor` that the machine has stopped at; whether it has stopped for them alone.
+    fn on_watches(&mut self, inferior: &mut dyn Inferior, stop: &Stop, hits: &[(WatchId, WatchHit)]) -> Remark {
+        let mut output = Output::new();
+        let mut goes_on = true;
+        for (id, hit) in hits {
+            match self.debugger.points.of_watch(*id) {
+                Some(number) => {
+                    if self.debugger.point_stops(inferior, number, stop.context.as_ref(), &mut output) {
+                        output.append(&self.debugger.watch_line(inferior, number, hit));
+                    }
                 }
-                Ok(Output::new())
+                None => goes_on = false,
             }
-            Notice::Console(_) | Notice::Module(_) => Ok(Output::new()),
         }
+        Remark { text: output.to_string(), goes_on }
     }
 }
 
@@ -75,5 +76,49 @@ impl MonitorCommands for Monitor {
             }
             Err(error) => format!("{error}\n"),
         }
+    }
+
+    fn look_at(&mut self, runner: RunnerId) {
+        if self.looked_at.replace(runner) != Some(runner) {
+            self.debugger.select_task(runner);
+        }
+    }
+
+    fn on_notice(&mut self, inferior: &mut dyn Inferior, notice: &Notice) -> Remark {
+        match notice {
+            Notice::Event(_) | Notice::Found(_) => match self.debugger.on_notice(inferior, notice) {
+                Ok(Reaction { output, .. }) => Remark { text: output.to_string(), goes_on: false },
+                Err(error) => Remark { text: format!("{error}\n"), goes_on: false },
+            },
+            Notice::Stopped(stop) => {
+                let remark = match &stop.reason {
+                    StopReason::Watch(hits) => self.on_watches(inferior, stop, hits),
+                    _ => Remark::default(),
+                };
+                // Conditions have been looked at in the task that stopped.
+                self.looked_at = stop.context.as_ref().map(|context| context.runner);
+                if let Some(runner) = self.looked_at {
+                    self.debugger.select_task(runner);
+                }
+                remark
+            }
+            Notice::Ended(..) | Notice::Console(_) | Notice::Module(_) => Remark::default(),
+        }
+    }
+
+    fn clear(&mut self, inferior: &mut dyn Inferior) -> Result<(), InferiorError> {
+        let numbers: Vec<u32> = self.debugger.points.iter().map(|point| point.number).collect();
+        for number in numbers {
+            match self.debugger.delete_point(inferior, number) {
+                Ok(()) => {}
+                Err(CommandError::Inferior(error)) => return Err(error),
+                Err(error) => return Err(InferiorError::Refused(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_clear(&self) -> bool {
+        self.debugger.points.iter().next().is_none()
     }
 }
