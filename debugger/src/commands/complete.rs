@@ -62,6 +62,10 @@ impl Debugger {
                 whole(start, names.map(str::to_owned).collect())
             }
             Takes::Topic => self.complete_topic(inferior, before, start, word),
+            Takes::View => {
+                let names = super::command::kernel::view_names().filter(|name| name.starts_with(word));
+                whole(start, names.map(str::to_owned).collect())
+            }
             Takes::Task => whole(start, self.task_names(inferior, word)),
             Takes::Breakpoint => {
                 let numbers = self.points.iter().map(|point| point.number.to_string());

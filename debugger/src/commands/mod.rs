@@ -23,7 +23,7 @@ mod memory;
 mod modules;
 mod monitor;
 mod notice;
-mod output;
+pub(crate) mod output;
 mod past;
 mod plan;
 mod points;

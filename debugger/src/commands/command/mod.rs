@@ -13,6 +13,7 @@ mod go;
 pub(super) mod goto;
 mod help;
 pub(super) mod info;
+pub(super) mod kernel;
 mod leave;
 mod list;
 mod log;
@@ -44,6 +45,7 @@ pub use go::{Continue, Interrupt, RunTo};
 pub use goto::{Bookmark, Checkpoints, Goto};
 pub use help::Help;
 pub use info::Info;
+pub use kernel::Kernel;
 pub use leave::Leave;
 pub use list::List;
 pub use log::Log;
@@ -83,6 +85,7 @@ pub enum Command {
     Ignore(Ignore),
     Info(Info),
     Interrupt(Interrupt),
+    Kernel(Kernel),
     Leave(Leave),
     List(List),
     Log(Log),
@@ -162,6 +165,7 @@ impl Command {
             Command::Ignore(command) => command.run(debugger),
             Command::Info(command) => command.run(debugger, inferior),
             Command::Interrupt(command) => command.run(inferior),
+            Command::Kernel(command) => command.run(debugger, inferior),
             Command::Leave(command) => command.run(),
             Command::List(command) => command.run(debugger, inferior),
             Command::Log(command) => command.run(debugger),

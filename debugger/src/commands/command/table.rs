@@ -16,6 +16,7 @@ pub(in super::super) enum Takes {
     Breakpoint,
     Task,
     Topic,
+    View,
     Command,
     File,
 }
@@ -434,6 +435,16 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "TOPIC",
         Info::parse,
         "Tell about tasks, breakpoints, variables, modules … `info` alone lists the topics.",
+    ),
+    entry(
+        Chapter::Looking,
+        "kernel",
+        &["k"],
+        Takes::View,
+        "VIEW [OF] [--json]",
+        Kernel::parse,
+        "Tell what the kernel's own structures say: cpus, tasks, timers, workqueues, rcu, dmesg … `kernel` alone lists the \
+         views.\n\nWhat makes no sense in them is told behind the view, as a problem. --json prints a line of JSON.",
     ),
     entry(
         Chapter::Looking,
