@@ -23,6 +23,7 @@ mod recording_info;
 mod replay;
 mod run;
 mod session;
+mod trace;
 
 pub use exit::{Exit, USAGE};
 
@@ -49,6 +50,8 @@ enum Command {
     Debug(Box<debug::Args>),
     /// Run a recording again, exactly, and check that it is the same run.
     Replay(Box<replay::Args>),
+    /// Run a recording again and tell what went on in it: tasks, system calls, interrupts, functions, where ticks went.
+    Trace(Box<trace::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -85,6 +88,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -102,7 +102,8 @@ impl Recording {
             | FromMachine::Ended(..)
             | FromMachine::Stopped(_)
             | FromMachine::Answer(..)
-            | FromMachine::Forked { .. } => {}
+            | FromMachine::Forked { .. }
+            | FromMachine::Trace(_) => {}
         }
     }
 
