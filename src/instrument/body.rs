@@ -113,10 +113,13 @@ pub(super) struct Scan {
     /// Whether the function catches exceptions. A callee that throws leaves no chance to copy the `ticks` global anew
     /// on all ways into a handler.
     pub(super) catches: bool,
+    /// Operators that have probes: their first bytes in the original file, ascending.
+    pub(super) points: Vec<usize>,
 }
 
 impl Scan {
-    /// Reads a function's body; reuses the allocations of the last one.
+    /// Reads a function's body; reuses the allocations of the last one. `code_section`: where the contents of its section
+    /// begin.
     ///
     /// # Errors
     /// An operator that has to be observed works on another memory than the first.
@@ -126,6 +129,7 @@ impl Scan {
         survey: &Survey<'_>,
         host: &Host,
         options: &Options,
+        code_section: usize,
     ) -> Result<(), InstrumentError> {
         *self = Scan { sites: std::mem::take(&mut self.sites), ..Scan::default() };
         self.sites.clear();
@@ -146,6 +150,9 @@ impl Scan {
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset()?;
             let end = operators.original_position();
+            if options.probes.has_points() && options.probes.has_point(start - code_section) {
+                self.points.push(start);
+            }
             match operator {
                 Operator::Loop { .. } => {
                     depth += 1;

@@ -58,7 +58,7 @@ pub(super) fn rewrite_code(
         let range = body.range();
         // The validator has counted them: there are fewer than 2³² functions.
         let function = survey.imported_functions + index as u32;
-        scan.read(&body, survey, host, options)?;
+        scan.read(&body, survey, host, options, base)?;
         let emitter = Emitter {
             module,
             code_section: base,

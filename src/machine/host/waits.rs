@@ -39,7 +39,7 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
-            ("probe_enter" | "probe_exit", _) => trace::define(linker, import.name())?,
+            ("probe_enter" | "probe_exit" | "probe_at", _) => trace::define(linker, import.name())?,
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
             (name, Some(address)) if address.is_i64() => define_at::<u64>(linker, name)?,
             (name, _) => define_at::<u32>(linker, name)?,
