@@ -91,6 +91,8 @@ pub(super) struct Core {
     pub(super) turn: u64,
     /// How many it was given.
     pub(super) budget: u32,
+    /// When the part of a slice that it runs now ends.
+    pub(super) part_end: Tick,
     /// The runner that was polled last suspended because its ticks were used up.
     pub(super) ticked: bool,
     pub(super) debug: Debug,
@@ -132,6 +134,7 @@ impl Core {
             ticks: Tick(0),
             turn: 0,
             budget: 1,
+            part_end: Tick(0),
             ticked: false,
             random,
             stop: None,

@@ -459,10 +459,9 @@ impl Machine {
         };
         loop {
             self.begin_turn(end);
-            if !self.run_turn(runner, port) {
+            if !self.run_part(runner, port) {
                 break;
             }
-            self.sample(runner);
             let goes_on = {
                 let core = self.shared.core.borrow();
                 core.ticked && core.ticks.0 < end && core.runners.runnable().contains(&runner)
@@ -488,6 +487,22 @@ impl Machine {
         let mut core = self.shared.core.borrow_mut();
         let due = self.journal.as_ref().and_then(|journal| journal.due_in_slice(&core));
         core.begin_turn(due.map_or(end, |due| end.min(due.0)));
+    }
+
+    /// Lets `runner` run for a part of its slice. Samples of a profile are taken meanwhile, without anybody being attended to:
+    /// the run is the same with them.
+    fn run_part(&mut self, runner: RunnerId, port: &mut dyn Port) -> bool {
+        loop {
+            if !self.run_turn(runner, port) {
+                return false;
+            }
+            self.sample(runner);
+            let mut core = self.shared.core.borrow_mut();
+            if !(core.ticked && core.ticks < core.part_end && core.runners.runnable().contains(&runner)) {
+                return true;
+            }
+            core.next_turn();
+        }
     }
 
     /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.
@@ -615,7 +630,15 @@ impl Core {
         let ns_per_tick = u64::from(self.config.ns_per_tick.max(1));
         let by_time = self.debug.until_time.map(|until| until.0.saturating_sub(self.now.0).div_ceil(ns_per_tick));
         let budget = left(end).min(until).min(by_time.unwrap_or(u64::MAX)).min(ATTENTION);
-        let budget = budget.min(self.next_sample().map_or(u64::MAX, left));
+        self.part_end = Tick(self.ticks.0 + budget.max(1));
+        self.next_turn();
+    }
+
+    /// Gives the runner ticks up to the end of its part of the slice, or to the next sample of a profile.
+    fn next_turn(&mut self) {
+        let left = |at: u64| at.saturating_sub(self.ticks.0);
+        let budget = left(self.part_end.0).min(self.next_sample().map_or(u64::MAX, left));
+        // Both are small.
         self.budget = budget.max(1) as u32;
         self.turn += 1;
     }

@@ -156,7 +156,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         profile: Profile::default(),
         outputs,
     };
-    let ended = tracing.run(config, verifier)?;
+    let ended = tracing.run(config, verifier, recording.ending(), &args.until)?;
     let events = tracing.presenter.finish();
     tracing.tell(events)?;
     let (outputs, profile) = (tracing.outputs, tracing.profile);
@@ -167,7 +167,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         out.write_all(profile.table(ROWS).as_bytes()).and_then(|()| out.flush()).context("cannot write the profile")?;
     }
     match ended {
-        Ok(_) => Ok(Exit::Ok),
+        Ok(()) => Ok(Exit::Ok),
         Err(divergence) => {
             eprintln!("wkdb: the replay is not the run that was recorded: the trace is of another run\n  {divergence}");
             Ok(Exit::Diverged)
@@ -188,12 +188,14 @@ struct Tracing<'a> {
 type FromFile = wkdb_tracer::recording::Entries<io::BufReader<std::fs::File>>;
 
 impl Tracing<'_> {
-    /// Runs the recording; gives how it ended, or where it became another run.
+    /// Runs the recording; gives where it became another run, if it did.
     fn run(
         &mut self,
         config: MachineConfig,
         mut verifier: Verifier<FromFile>,
-    ) -> anyhow::Result<Result<Outcome, Box<Divergence>>> {
+        ending: &Ending,
+        until: &[Condition],
+    ) -> anyhow::Result<Result<(), Box<Divergence>>> {
         let mut machine = MachineProcess::start(config)?;
         let mut at = Position::default();
         loop {
@@ -222,7 +224,18 @@ impl Tracing<'_> {
                 }
                 // Nobody debugs here.
                 FromMachine::Stopped(_) | FromMachine::Answer(..) | FromMachine::Forked { .. } => Ok(()),
-                FromMachine::Ended(outcome, _) => return Ok(Ok(*outcome)),
+                FromMachine::Ended(outcome, totals) => {
+                    let asked = matches!(&*outcome, Outcome::Until(condition)
+                        if until.iter().any(|until| until.to_string() == *condition));
+                    let compared = match ending {
+                        Ending::Complete(end) if !(asked && totals.ticks < end.totals.ticks) => {
+                            verifier.end((&end.outcome, &end.totals), (&outcome, &totals)).map(|_| ())
+                        }
+                        Ending::Cut { .. } | Ending::Damaged { .. } if !asked => verifier.at_end(),
+                        _ => Ok(()),
+                    };
+                    return Ok(compared.map_err(Box::new));
+                }
             };
             if let Err(divergence) = compared {
                 return Ok(Err(Box::new(divergence)));
