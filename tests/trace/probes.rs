@@ -49,7 +49,8 @@ fn every_call_and_every_return_is_told_with_its_values() {
     let kernel = kernel_with(FUNCTIONS, &start);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("run.wkr");
-    let run = wkdb().arg("run").arg(kernel.path()).args(["--until", "time=10ms", "--record"]).arg(&file).output().unwrap();
+    let run =
+        wkdb().arg("run").arg(kernel.path()).args(["--until", "time=10ms", "--record"]).arg(&file).output().unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let events = events(&file, &["--events", "function", "--trace", "sum,early,down,tail,pair,half"]);
     let calls = check_nesting(&events);

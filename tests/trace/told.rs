@@ -6,12 +6,16 @@ use crate::guest::{check_nesting, events, minik, named, trace, traced};
 fn system_calls_have_names_arguments_and_results() {
     let events = events(minik(), &["--events", "syscalls"]);
     assert!(check_nesting(&events) > 50, "{}", events.len());
-    let opens: Vec<_> = named(&events, "openat", "begin").into_iter().map(|e| e["fields"]["args"].as_str().unwrap()).collect();
+    let opens: Vec<_> =
+        named(&events, "openat", "begin").into_iter().map(|e| e["fields"]["args"].as_str().unwrap()).collect();
     assert!(opens.iter().any(|args| args.starts_with("AT_FDCWD, \"/etc/motd\", O_RDONLY")), "{opens:?}");
     let results: Vec<_> = named(&events, "openat", "end").into_iter().map(|e| &e["fields"]["result"]).collect();
     assert!(results.contains(&&"-1 ENOENT".into()) && results.contains(&&"3".into()), "{results:?}");
     let written = named(&events, "write", "begin");
-    assert!(written.iter().any(|e| e["fields"]["args"].as_str().unwrap().starts_with("1, \"minik# \", 7")), "{written:?}");
+    assert!(
+        written.iter().any(|e| e["fields"]["args"].as_str().unwrap().starts_with("1, \"minik# \", 7")),
+        "{written:?}"
+    );
     // These never return; their ends are there all the same.
     for name in ["execve", "exit"] {
         let (begun, ended) = (named(&events, name, "begin"), named(&events, name, "end"));

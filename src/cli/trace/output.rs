@@ -44,9 +44,10 @@ impl FromStr for ExportArg {
             ("text", Format::Text),
         ];
         let names = formats.map(|(name, _)| name).join(", ");
-        let (name, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or_else(|| {
-            format!("write FORMAT=PATH, as in perfetto=boot.pftrace; formats are {names}")
-        })?;
+        let (name, path) = text
+            .split_once('=')
+            .filter(|(_, path)| !path.is_empty())
+            .ok_or_else(|| format!("write FORMAT=PATH, as in perfetto=boot.pftrace; formats are {names}"))?;
         let found = formats.into_iter().find(|(format, _)| *format == name);
         let (_, format) = found.ok_or_else(|| format!("there is no format {name}; there are {names}"))?;
         Ok(ExportArg { format, path: path.into() })
@@ -99,9 +100,7 @@ impl Outputs {
                 }
                 Format::Perfetto => Box::new(Perfetto::new(create(path)?)),
                 Format::TraceDat => Box::new(TraceDat::new(create(path)?)),
-                Format::Ctf => {
-                    Box::new(Ctf::create(path).with_context(|| format!("cannot write {}", path.display()))?)
-                }
+                Format::Ctf => Box::new(Ctf::create(path).with_context(|| format!("cannot write {}", path.display()))?),
             };
             outputs.exports.push((path.clone(), export));
         }

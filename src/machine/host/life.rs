@@ -20,7 +20,9 @@ use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::breaks::{self, Handler};
 use super::user::{self, StartError};
-use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, trace, wake, word_val};
+use super::{
+    RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, trace, wake, word_val,
+};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::instrument::{MEMORY_EXPORT, WATCH_MAP_EXPORT};

@@ -35,13 +35,11 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, name: &str) -> wasmtime::R
             let address = CodeAddress { module: ModuleId::KERNEL, offset: CodeOffset(offset) };
             tell(&mut guest, TraceWhat::Reached(address));
         }),
-        _ => linker.func_wrap(
-            IMPORT_MODULE,
-            name,
-            |mut guest: Guest<'_>, function: u32, results: u32, result: Word| {
+        _ => {
+            linker.func_wrap(IMPORT_MODULE, name, |mut guest: Guest<'_>, function: u32, results: u32, result: Word| {
                 exit(&mut guest, function, (results > 0).then_some(result));
-            },
-        ),
+            })
+        }
     }?;
     Ok(())
 }

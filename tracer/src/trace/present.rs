@@ -64,7 +64,8 @@ impl Presenter {
         let at = At { tick: *tick, time: *time, cpu: *cpu, runner: *runner };
         self.last = (at.tick, at.time);
         self.cpus.insert(at.runner, at.cpu);
-        let instant = |this: &Self, category, name: &str, fields| vec![this.event(at, category, Phase::Instant, name, fields)];
+        let instant =
+            |this: &Self, category, name: &str, fields| vec![this.event(at, category, Phase::Instant, name, fields)];
         match what {
             TraceWhat::Task { task, comm, pid, idle } => {
                 let thread = Thread { runner: *runner, task: *task, comm: comm.clone(), pid: *pid, idle: *idle };
@@ -134,9 +135,7 @@ impl Presenter {
             }
             TraceWhat::HandlerEnd => self.end(at, &Opened::Handler, None),
             TraceWhat::Unwound => self.close(at, 0),
-            TraceWhat::Console(bytes) => {
-                instant(self, Category::Console, "print", vec![("text", text(bytes))])
-            }
+            TraceWhat::Console(bytes) => instant(self, Category::Console, "print", vec![("text", text(bytes))]),
             TraceWhat::Input(bytes) => instant(self, Category::Console, "read", vec![("text", text(bytes))]),
             TraceWhat::Reached(address) => {
                 let (name, within) = names.point(*address);
@@ -150,21 +149,28 @@ impl Presenter {
     pub fn run_event(&mut self, event: &Event, names: &mut dyn Names) -> Option<TraceEvent> {
         let context = event.context();
         let at = match context {
-            Some(Context { runner, cpu, tick, time, .. }) => At { tick: *tick, time: *time, cpu: *cpu, runner: *runner },
+            Some(Context { runner, cpu, tick, time, .. }) => {
+                At { tick: *tick, time: *time, cpu: *cpu, runner: *runner }
+            }
             None => At { tick: self.last.0, time: self.last.1, cpu: Cpu(0), runner: RunnerId(0) },
         };
         if let Some(Context { runner, task, comm, .. }) = context {
-            let thread = || Arc::new(Thread { runner: *runner, task: *task, comm: comm.clone(), pid: None, idle: false });
+            let thread =
+                || Arc::new(Thread { runner: *runner, task: *task, comm: comm.clone(), pid: None, idle: false });
             self.threads.entry(*runner).or_insert_with(thread);
         }
         let (category, name, mut fields) = match event {
             Event::Watch(hit) => (Category::Watch, names.watch(hit.watch), watch_fields(hit, names)),
-            Event::Trap { reason, .. } => (Category::Event, "trap".into(), vec![("reason", Field::Text(reason.clone()))]),
+            Event::Trap { reason, .. } => {
+                (Category::Event, "trap".into(), vec![("reason", Field::Text(reason.clone()))])
+            }
             Event::Panic { message, .. } => {
                 (Category::Event, "panic".into(), vec![("message", Field::Text(message.clone()))])
             }
             Event::Hog { for_ns, .. } => (Category::Event, "hog".into(), vec![("for_ns", Field::Int(int(*for_ns)))]),
-            Event::Complaint { text, .. } => (Category::Event, "complaint".into(), vec![("text", Field::Text(text.clone()))]),
+            Event::Complaint { text, .. } => {
+                (Category::Event, "complaint".into(), vec![("text", Field::Text(text.clone()))])
+            }
             Event::CpuStarted { .. } => (Category::Sched, "cpu started".into(), Vec::new()),
             Event::CpuStopped { .. } => (Category::Sched, "cpu stopped".into(), Vec::new()),
             // The records say more.

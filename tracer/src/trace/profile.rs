@@ -66,7 +66,10 @@ impl Profile {
         let mut sorted: Vec<_> = functions.into_iter().collect();
         sorted.sort_by_key(|(name, [alone, with])| (std::cmp::Reverse((*alone, *with)), *name));
         let share = |ticks: u64| ticks as f64 * 100.0 / self.total.max(1) as f64;
-        let mut text = format!("{} ticks in {} samples\n   self%        self   total%       total  function\n", self.total, self.samples);
+        let mut text = format!(
+            "{} ticks in {} samples\n   self%        self   total%       total  function\n",
+            self.total, self.samples
+        );
         for (name, [alone, with]) in sorted.into_iter().take(rows) {
             // A string can always be written to.
             let _ = writeln!(text, "{:7.2}% {alone:11} {:7.2}% {with:11}  {name}", share(alone), share(with));

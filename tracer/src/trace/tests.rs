@@ -89,8 +89,26 @@ fn calls_that_never_return_end_where_they_are_left() {
     assert_eq!(
         shapes(&events),
         [
-            ">f1", ">execve", ">f2", "<f2", "<execve", "<f1", ">write", ">signal handler", ">rt_sigreturn",
-            "<rt_sigreturn", "<signal handler", "<write", ">f1", ">f2", "<f2", "<f1", ">exit", ">f9", "<exit", "-gone",
+            ">f1",
+            ">execve",
+            ">f2",
+            "<f2",
+            "<execve",
+            "<f1",
+            ">write",
+            ">signal handler",
+            ">rt_sigreturn",
+            "<rt_sigreturn",
+            "<signal handler",
+            "<write",
+            ">f1",
+            ">f2",
+            "<f2",
+            "<f1",
+            ">exit",
+            ">f9",
+            "<exit",
+            "-gone",
             "<f9"
         ]
     );
@@ -113,9 +131,19 @@ fn filters_compare_names_and_numbers() {
     let told = [record(100, 2, syscall(64)), record(300, 2, TraceWhat::SyscallExit { result: 5 })];
     let events = present(&told);
     let passes = |filter: &str, event: &TraceEvent| filter.parse::<Filter>().unwrap().passes(event);
-    for filter in
-        ["name=wr*", "name=w?ite", "category=syscalls", "cpu=2", "cpu<3", "cpu!=1", "tick>=100", "time<=0.000001", "nr=0x40", "time=1us", "pid!=3"]
-    {
+    for filter in [
+        "name=wr*",
+        "name=w?ite",
+        "category=syscalls",
+        "cpu=2",
+        "cpu<3",
+        "cpu!=1",
+        "tick>=100",
+        "time<=0.000001",
+        "nr=0x40",
+        "time=1us",
+        "pid!=3",
+    ] {
         assert!(passes(filter, &events[0]), "{filter}");
     }
     for filter in ["name=read", "cpu!=2", "tick>100", "took>1ns", "nosuch=1", "pid=3", "kind=sched"] {
@@ -153,8 +181,12 @@ fn a_profile_adds_up() {
 fn any_what() -> impl Strategy<Value = TraceWhat> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..6000);
     prop_oneof![
-        (any::<u64>(), ".*", any::<Option<u32>>(), any::<bool>())
-            .prop_map(|(task, comm, pid, idle)| TraceWhat::Task { task: TaskId(task), comm, pid, idle }),
+        (any::<u64>(), ".*", any::<Option<u32>>(), any::<bool>()).prop_map(|(task, comm, pid, idle)| TraceWhat::Task {
+            task: TaskId(task),
+            comm,
+            pid,
+            idle
+        }),
         any::<Option<u32>>().prop_map(|by| TraceWhat::Born { by: by.map(RunnerId) }),
         Just(TraceWhat::Gone),
         (any::<Option<u32>>(), any::<u64>())

@@ -44,9 +44,7 @@ pub fn to_text(event: &TraceEvent) -> String {
 /// One line of JSON, without its end. Addresses are numbers, `time` is nanoseconds of guest time.
 pub fn to_json(event: &TraceEvent) -> Value {
     let TraceEvent { tick, time, cpu, category, phase, name, fields, other, took_ns, .. } = event;
-    let thread = |thread: &super::Thread| {
-        json!({ "comm": thread.comm, "pid": thread.pid, "runner": thread.runner.0, "task": thread.task.0 })
-    };
+    let thread = |thread: &super::Thread| json!({ "comm": thread.comm, "pid": thread.pid, "runner": thread.runner.0, "task": thread.task.0 });
     let mut line = json!({
         "tick": tick.0,
         "time": time.0,

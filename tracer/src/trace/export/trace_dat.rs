@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::{Export, details};
-use crate::trace::{Category, Phase, Thread, TraceEvent};
 use crate::Cpu;
+use crate::trace::{Category, Phase, Thread, TraceEvent};
 
 const PAGE: usize = 4096;
 /// A page's timestamp and the number of bytes in it.
