@@ -23,6 +23,7 @@ mod recording_info;
 mod replay;
 mod run;
 mod session;
+mod tui;
 
 pub use exit::{Exit, USAGE};
 

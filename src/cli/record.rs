@@ -150,9 +150,13 @@ impl SharedRecording {
 
     /// A machine whose every word is recorded.
     pub(super) fn live(&self, config: MachineConfig) -> io::Result<Live<Tapped>> {
+        Ok(Live::over(self.tapped(MachineProcess::start(config)?)))
+    }
+
+    /// A machine process whose every word is recorded.
+    pub(super) fn tapped(&self, process: MachineProcess) -> Tapped {
         let tap = self.clone();
-        let tapped = Tapped::new(MachineProcess::start(config)?, move |message| tap.lock().hear(message));
-        Ok(Live::over(tapped))
+        Tapped::new(process, move |message| tap.lock().hear(message))
     }
 
     /// See [`Recording::machine_is_gone`].

@@ -11,6 +11,7 @@ use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, SharedRecording};
 use super::session::Session;
+use super::tui;
 use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
 use crate::condition::Condition;
@@ -81,6 +82,12 @@ pub(super) struct RunOptions {
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     pub gdb_symbols: Option<PathBuf>,
+    /// Show the whole machine on one screen, and stop it, look anywhere, and go back in time there.
+    #[arg(long, conflicts_with_all = ["gdb", "json"])]
+    pub tui: bool,
+    /// Do not start the guest before F5 is pressed.
+    #[arg(long, requires = "tui")]
+    pub tui_wait: bool,
     /// Compile store checks in even if nothing is watched: for measurements.
     #[arg(long, hide = true)]
     pub store_checks: bool,
@@ -128,6 +135,15 @@ impl Guest {
     /// A guest of one's own.
     pub(super) fn of_files(kernel: PathBuf, initrd: Option<PathBuf>) -> Self {
         Guest { kernel, initrd, bundled: None }
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> String {
+        match self.bundled {
+            Some(Bundled::Minik { .. }) => "minik".into(),
+            Some(Bundled::Linux { .. }) => "linux".into(),
+            None => self.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
     }
 
     /// Its sources, where they come with this program.
@@ -254,6 +270,9 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
 
 /// Boots a guest and stays with it to its end.
 pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+    if options.tui {
+        return tui::boot(guest, options);
+    }
     let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
     let record = options.record.clone();
     let Prepared { mut config, reporter, code, initrd } = prepare(&guest, options, false)?;
