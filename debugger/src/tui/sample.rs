@@ -7,55 +7,6 @@ use wkdb_tracer::{CodeAddress, Cpu, GuestTime, RunnerId, Tick};
 
 use crate::commands::{FunctionText, Output, PointView, Style, VariableView};
 
-/// What is shared is written and read as if it was not: who reads it gets one of its own.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    /// Something that is shared, or may be.
-    pub(super) trait Shared: Sized {
-        type Inner: Serialize;
-        type Owned: for<'de> Deserialize<'de>;
-        fn inner(&self) -> Self::Inner;
-        fn of(owned: Self::Owned) -> Self;
-    }
-
-    impl<T: Clone + Serialize + for<'de> Deserialize<'de>> Shared for Arc<T> {
-        type Inner = T;
-        type Owned = T;
-
-        fn inner(&self) -> T {
-            T::clone(self)
-        }
-
-        fn of(owned: T) -> Self {
-            Arc::new(owned)
-        }
-    }
-
-    impl<T: Clone + Serialize + for<'de> Deserialize<'de>> Shared for Option<Arc<T>> {
-        type Inner = Option<T>;
-        type Owned = Option<T>;
-
-        fn inner(&self) -> Option<T> {
-            self.as_deref().cloned()
-        }
-
-        fn of(owned: Option<T>) -> Self {
-            owned.map(Arc::new)
-        }
-    }
-
-    pub(super) fn serialize<T: Shared, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        value.inner().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, T: Shared, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        T::Owned::deserialize(deserializer).map(T::of)
-    }
-}
-
 /// What the machine does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Doing {
@@ -94,15 +45,12 @@ pub struct Sample {
     /// Of the frame that is looked at; as long as the machine runs, what it was.
     pub source: Option<Source>,
     /// The function of the frame that is looked at.
-    #[serde(with = "shared")]
     pub function: Option<Arc<FunctionText>>,
     /// The variables of the frame that is looked at.
-    #[serde(with = "shared")]
     pub variables: Arc<Vec<VariableView>>,
     /// Why there are none.
     pub variables_problem: Option<String>,
     /// Breakpoints and watches.
-    #[serde(with = "shared")]
     pub points: Arc<Vec<PointView>>,
     /// The window into memory.
     pub memory: Memory,
@@ -235,7 +183,6 @@ pub struct Source {
     /// The line of the frame, counted from 1.
     pub line: Option<u32>,
     /// Its lines; none where it was not found.
-    #[serde(with = "shared")]
     pub lines: Option<Arc<Vec<String>>>,
 }
 
