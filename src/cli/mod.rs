@@ -16,6 +16,7 @@ mod demo;
 mod exit;
 mod gdb;
 mod info;
+mod inspect;
 mod prepare;
 mod progress;
 mod record;
@@ -50,6 +51,8 @@ enum Command {
     Debug(Box<debug::Args>),
     /// Run a recording again, exactly, and check that it is the same run.
     Replay(Box<replay::Args>),
+    /// Say what the kernel of a recorded guest says of itself at some moment: tasks, CPUs, timers, workqueues, log …
+    Inspect(inspect::Args),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -86,6 +89,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
