@@ -52,6 +52,11 @@ impl Debugger {
         let word = &before[start..];
         match entry.takes {
             Takes::Nothing => Completion::default(),
+            Takes::Moment => {
+                let words = ["start", "end", "present", "event"].map(str::to_owned);
+                let known = words.into_iter().chain(self.bookmarks.iter().map(|bookmark| bookmark.name.clone()));
+                whole(start, known.filter(|known| known.starts_with(word)).collect())
+            }
             Takes::Command => {
                 let names = TABLE.iter().map(|entry| entry.name).filter(|known| known.starts_with(word));
                 whole(start, names.map(str::to_owned).collect())
@@ -85,6 +90,15 @@ impl Debugger {
                         }
                         _ => {}
                     }
+                }
+                let options: &[&str] = match entry.name {
+                    "who-wrote" => &["--go"],
+                    "history" => &["--max"],
+                    _ => &[],
+                };
+                if word.starts_with('-') && !options.is_empty() {
+                    let options = options.iter().filter(|option| option.starts_with(word));
+                    return whole(start, options.map(|option| (*option).to_owned()).collect());
                 }
                 self.complete_expression(inferior, before)
             }

@@ -23,6 +23,7 @@ mod modules;
 mod monitor;
 mod notice;
 mod output;
+mod past;
 mod plan;
 mod points;
 mod resolving;
@@ -76,6 +77,9 @@ pub struct Debugger {
     resolving_again: bool,
     listing: Option<listing::Listing>,
     examined: memory::Examined,
+    bookmarks: past::Bookmarks,
+    /// Memory whose past is being looked through.
+    asked: Option<past::Asked>,
     /// What an empty line does.
     repeat: Option<String>,
 }
@@ -124,6 +128,8 @@ impl Debugger {
             resolving_again: false,
             listing: None,
             examined: Default::default(),
+            bookmarks: Default::default(),
+            asked: None,
             repeat: None,
         }
     }

@@ -327,6 +327,23 @@ impl Debugger {
         Ok(Watched { address, len, ty: Some((module, ty)), note })
     }
 
+    /// The memory that an expression means whose writes are looked for: where it lies, or where a pointer points that
+    /// lies nowhere itself (`&x`, `p + 1`).
+    pub(super) fn written_place(
+        &mut self,
+        inferior: &mut dyn Inferior,
+        text: &str,
+    ) -> Result<(u64, u64, Option<(ModuleId, TypeId)>)> {
+        let (module, (address, len, ty)) = self.in_selected(inferior, |evaluator| {
+            let value = evaluator.evaluate(text)?;
+            evaluator.memory_meant(&value)
+        })?;
+        if len == 0 {
+            return Err(CommandError::refused(format!("{text} has no bytes: its type is empty or unknown")));
+        }
+        Ok((address, len, Some((module, ty))))
+    }
+
     /// Whether an address is in what the selected frame's function or its callers have on the stack.
     fn is_on_stack(&mut self, inferior: &mut dyn Inferior, address: u64) -> bool {
         /// As large as stacks of kernels are.
