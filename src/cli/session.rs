@@ -177,6 +177,8 @@ impl Session {
                     self.reporter.add_module(*module, bytes.to_vec());
                 }
                 Notice::Stopped(stop) => stopped = Some(stop.reason == StopReason::Start),
+                // The server asks for nothing that is looked for.
+                Notice::Found(_) => {}
                 Notice::Ended(outcome, totals) => self.end = Some(((**outcome).clone(), (**totals).clone())),
             }
             if let Some(gdb) = &mut self.gdb {

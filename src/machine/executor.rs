@@ -143,6 +143,8 @@ pub struct Machine {
     pub(super) shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
     pub(super) epoch: Instant,
+    /// When it stopped last.
+    pub(super) stopped: Instant,
     pub(super) state: State,
     /// Commands that came and have to wait for their turn.
     pub(super) queue: VecDeque<Command>,
@@ -232,6 +234,7 @@ impl Machine {
             fibers: Table::default(),
             shown: BTreeSet::new(),
             epoch: Instant::now(),
+            stopped: Instant::now(),
             state: State::default(),
             queue: VecDeque::new(),
             typed: Vec::new(),
@@ -472,8 +475,8 @@ impl Machine {
     /// Begins a part of a slice that ends at tick `end`.
     fn begin_turn(&mut self, end: u64) {
         let mut core = self.shared.core.borrow_mut();
-        let quit = self.journal.as_ref().and_then(|journal| journal.quits_in_slice(&core));
-        core.begin_turn(quit.map_or(end, |quit| end.min(quit.0)));
+        let due = self.journal.as_ref().and_then(|journal| journal.due_in_slice(&core));
+        core.begin_turn(due.map_or(end, |due| end.min(due.0)));
     }
 
     /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.

@@ -29,6 +29,7 @@ mod images;
 mod journal;
 pub mod memory;
 mod one_thread;
+mod own_offset;
 mod runners;
 mod schedule;
 mod table;
@@ -36,7 +37,7 @@ mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
-pub use debug::{Answer, Answered, Request};
+pub use debug::{Answer, Answered, Place, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port, Side};
 pub use journal::JournalConfig;
 pub use schedule::Policy;

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
     WatchId, WatchSpec,
 };
+use wkdb_tracer::recording::{Check, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
-use crate::machine::{Answer, Answered, MachineConfig, Request};
+use crate::machine::{Answer, Answered, MachineConfig, Pace, Place, Request};
 use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
 
@@ -64,6 +65,23 @@ impl Link for MachineProcess {
     }
 }
 
+/// What came from outside to a run, in order: its copies are given it.
+type Log = Arc<Mutex<Vec<(Position, Entry)>>>;
+
+/// Where a machine's part of the [`Log`] comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is the machine that runs: what it takes goes into the log.
+    Leads,
+    /// It follows: it was given so many entries of the log.
+    Follows {
+        /// How many.
+        given: usize,
+    },
+    /// It reads all from a recording.
+    Replays,
+}
+
 /// A live machine. Every request waits for its answer, which a running machine gives within milliseconds; what else the
 /// machine tells meanwhile is kept for [`Inferior::notices`].
 pub struct Live<L = MachineProcess> {
@@ -76,6 +94,12 @@ pub struct Live<L = MachineProcess> {
     foresight: Option<Foresight>,
     /// The machine's last words.
     gone: Option<String>,
+    log: Log,
+    part: Part,
+    /// How many entries of the log the machine has taken.
+    taken: usize,
+    /// Where the machine was when it last told.
+    at: Position,
 }
 
 /// What came from the machine.
@@ -119,7 +143,21 @@ impl<L: Link> Live<L> {
             modules: BTreeMap::new(),
             foresight: None,
             gone: None,
+            log: Log::default(),
+            part: Part::Leads,
+            taken: 0,
+            at: Position::default(),
         }
+    }
+
+    /// The same, of a machine that replays a recording.
+    pub fn of_recording(link: L) -> Live<L> {
+        Live { part: Part::Replays, ..Live::over(link) }
+    }
+
+    /// The same, of a machine that follows `leader` from its own start on. It has to be told so, by [`Live::catch_up`].
+    pub fn follower<M: Link>(link: L, leader: &Live<M>) -> Live<L> {
+        Live { part: Part::Follows { given: 0 }, log: leader.log.clone(), ..Live::over(link) }
     }
 
     /// Whether notices came while something else was waited for: a poll loop must not sleep then.
@@ -186,8 +224,20 @@ impl<L: Link> Live<L> {
                 self.gone = Some(error.clone());
                 return Err(InferiorError::Gone(error));
             }
-            // Of a run that is recorded: for who taps the link.
-            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Heard::Notice),
+            // What else there is to it is for who taps the link.
+            Some(FromMachine::At(position)) => {
+                self.at = position;
+                return Ok(Heard::Notice);
+            }
+            Some(FromMachine::Took(entry)) => {
+                if entry.is_from_outside() {
+                    self.taken += 1;
+                    if self.part == Part::Leads {
+                        self.log().push((self.at, entry));
+                    }
+                }
+                return Ok(Heard::Notice);
+            }
             Some(FromMachine::Console(bytes)) => Notice::Console(bytes),
             Some(FromMachine::Event(event)) => Notice::Event(event),
             Some(FromMachine::Module(module, bytes)) => {
@@ -227,7 +277,89 @@ impl<L: Link> Live<L> {
 
     /// What is known of a copy of this machine, at the other end of `link`.
     pub(super) fn copied(&self, link: L) -> Live<L> {
-        Live { status: self.status.clone(), requests: self.requests, modules: self.modules.clone(), ..Live::over(link) }
+        let part = match self.part {
+            Part::Replays => Part::Replays,
+            Part::Leads | Part::Follows { .. } => Part::Follows { given: self.taken },
+        };
+        Live {
+            status: self.status.clone(),
+            requests: self.requests,
+            modules: self.modules.clone(),
+            log: self.log.clone(),
+            part,
+            taken: self.taken,
+            at: self.at,
+            ..Live::over(link)
+        }
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Vec<(Position, Entry)>> {
+        // Each change of it is one entry.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a machine that follows what it has not been given yet. It stops at `pause`, once it is let go on.
+    ///
+    /// # Errors
+    /// The machine is gone, or follows nobody.
+    pub fn catch_up(&mut self, pause: Option<Place>) -> Result<()> {
+        let Part::Follows { given } = self.part else { return Ok(()) };
+        let entries = self.log().get(given..).unwrap_or_default().to_vec();
+        if entries.is_empty() && pause.is_none() {
+            return Ok(());
+        }
+        self.part = Part::Follows { given: given + entries.len() };
+        self.order(Request::Follow { entries, pause })
+    }
+
+    /// The machine, which has to be stopped, leads from now on: what comes from outside comes from here. Guest time
+    /// passes in this pace.
+    ///
+    /// # Errors
+    /// The machine is gone, or runs.
+    pub fn lead(&mut self, pace: Pace) -> Result<()> {
+        self.order(Request::Lead(pace))?;
+        // What it did not come to did not happen.
+        let taken = self.taken;
+        self.log().truncate(taken);
+        self.part = Part::Leads;
+        Ok(())
+    }
+
+    /// The machine is led from now on. It has to be stopped.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn be_led(&mut self) -> Result<()> {
+        self.part = Part::Follows { given: self.taken };
+        self.order(Request::Follow { entries: Vec::new(), pause: None })
+    }
+
+    /// What the machine is now, as hashes.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn check(&mut self) -> Result<Check> {
+        match self.ask(Request::Check)? {
+            Answer::Check(check) => Ok(check),
+            other => Err(confused(&other)),
+        }
+    }
+
+    /// Where the machine was when it last told something.
+    pub fn last_told(&self) -> Position {
+        self.at
+    }
+
+    /// Where the machine is, and what was typed that it has not taken yet.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn place(&mut self) -> Result<(Place, Vec<u8>)> {
+        match self.ask(Request::Place)? {
+            Answer::Place { place, typed } => Ok((place, typed)),
+            other => Err(confused(&other)),
+        }
     }
 
     fn ask(&mut self, request: Request) -> Result<Answer> {

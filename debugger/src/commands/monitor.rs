@@ -1,10 +1,12 @@
 //! The commands behind gdb's `monitor`.
 
+use std::time::Duration;
+
 use wkdb_tracer::{RunnerId, WatchHit};
 
 use super::{Command, CommandError, Config, Debugger, Output, Reaction};
 use crate::gdb::{BasicCommands, MonitorCommands, Remark};
-use crate::inferior::{Inferior, InferiorError, Notice, Stop, StopReason, WatchId};
+use crate::inferior::{Inferior, InferiorError, Notice, Status, Stop, StopReason, WatchId};
 
 /// A session's commands for a client that has its own way to run and stop the machine, and its own breakpoints.
 pub struct Monitor {
@@ -33,6 +35,9 @@ impl Monitor {
             Command::Break(_) => return own("a breakpoint"),
             Command::Leave(_) => return own("leaving"),
             Command::Interrupt(_) => return own("stopping the machine"),
+            Command::WhoWrote(command) if command.go => return own("going to another moment"),
+            Command::Goto(_) => return own("going to another moment"),
+            command if command.searches() => {}
             command if command.resumes() => return own("running the machine"),
             Command::Watch(watch) if !watch.options.log => {
                 return Err(CommandError::Refused(
@@ -43,10 +48,30 @@ impl Monitor {
         }
         let reply = self.debugger.run_command(inferior, command)?;
         let mut output = reply.output;
+        if reply.resumed {
+            output.append(&self.wait_for_search(inferior)?);
+        }
         for line in reply.queued {
             output.append(&self.attempt(inferior, &line)?);
         }
         Ok(output)
+    }
+
+    /// gdb waits for the answer to its command; so does this.
+    fn wait_for_search(&mut self, inferior: &mut dyn Inferior) -> Result<Output, CommandError> {
+        let mut output = Output::new();
+        loop {
+            for notice in inferior.notices(Duration::from_millis(100))? {
+                let done = matches!(notice, Notice::Found(_));
+                output.append(&self.debugger.on_notice(inferior, &notice)?.output);
+                if done {
+                    return Ok(output);
+                }
+            }
+            if !matches!(inferior.status(), Status::Running) {
+                return Ok(output);
+            }
+        }
     }
 
     /// Tells of the watches of `monitor` that the machine has stopped at; whether it has stopped for them alone.
@@ -86,7 +111,7 @@ impl MonitorCommands for Monitor {
 
     fn on_notice(&mut self, inferior: &mut dyn Inferior, notice: &Notice) -> Remark {
         match notice {
-            Notice::Event(_) => match self.debugger.on_notice(inferior, notice) {
+            Notice::Event(_) | Notice::Found(_) => match self.debugger.on_notice(inferior, notice) {
                 Ok(Reaction { output, .. }) => Remark { text: output.to_string(), goes_on: false },
                 Err(error) => Remark { text: format!("{error}\n"), goes_on: false },
             },

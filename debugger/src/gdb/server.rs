@@ -172,7 +172,7 @@ impl Server {
                 }
             }
             Notice::Module(_) => self.shared.view.expect_modules(),
-            Notice::Console(_) | Notice::Event(_) => {}
+            Notice::Console(_) | Notice::Event(_) | Notice::Found(_) => {}
         }
         self.flush(inferior, &mut events);
         events
