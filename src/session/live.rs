@@ -17,6 +17,8 @@ use crate::machine::{Answer, Answered, MachineConfig, Pace, Place, Request};
 use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
 
+use super::foresight::{Foresight, Recalled};
+
 /// Bytes of memory that are written with one message: neither side waits for the other to take it.
 const MAX_WRITE: usize = 1 << 15;
 
@@ -31,6 +33,14 @@ pub trait Link {
     /// The way is broken.
     fn send(&mut self, message: &ToMachine) -> io::Result<()>;
 
+    /// Says several things, if it can all at once.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        messages.iter().try_for_each(|message| self.send(message))
+    }
+
     /// What the machine says next; none if it says nothing for `wait`. Without one, waits for as long as it takes.
     ///
     /// # Errors
@@ -41,6 +51,10 @@ pub trait Link {
 impl Link for MachineProcess {
     fn send(&mut self, message: &ToMachine) -> io::Result<()> {
         MachineProcess::send(self, message)
+    }
+
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        MachineProcess::send_all(self, messages)
     }
 
     fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>> {
@@ -76,6 +90,8 @@ pub struct Live<L = MachineProcess> {
     notices: VecDeque<Notice>,
     requests: u64,
     modules: BTreeMap<ModuleId, Arc<[u8]>>,
+    /// What was asked along with a step, and not needed yet.
+    foresight: Option<Foresight>,
     /// The machine's last words.
     gone: Option<String>,
     log: Log,
@@ -125,6 +141,7 @@ impl<L: Link> Live<L> {
             notices: VecDeque::new(),
             requests: 0,
             modules: BTreeMap::new(),
+            foresight: None,
             gone: None,
             log: Log::default(),
             part: Part::Leads,
@@ -176,10 +193,14 @@ impl<L: Link> Live<L> {
     }
 
     fn send(&mut self, message: &ToMachine) -> Result<()> {
+        self.send_all(std::slice::from_ref(message))
+    }
+
+    fn send_all(&mut self, messages: &[ToMachine]) -> Result<()> {
         if let Some(gone) = &self.gone {
             return Err(InferiorError::Gone(gone.clone()));
         }
-        self.link.send(message).map_err(|error| self.lost(&error))
+        self.link.send_all(messages).map_err(|error| self.lost(&error))
     }
 
     /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
@@ -190,7 +211,14 @@ impl<L: Link> Live<L> {
         let message = self.link.receive(wait).map_err(|error| self.lost(&error))?;
         let notice = match message {
             None => return Ok(Heard::Nothing),
-            Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
+            Some(FromMachine::Answer(id, answer)) => {
+                let stopped = self.status != Status::Running;
+                let rest = match &mut self.foresight {
+                    Some(foresight) => foresight.take_in(id, answer, stopped),
+                    None => Some(answer),
+                };
+                return Ok(rest.map_or(Heard::Notice, |answer| Heard::Answer(id, answer)));
+            }
             Some(FromMachine::Forked { pid }) => return Ok(Heard::Forked(pid)),
             Some(FromMachine::Failed(error)) => {
                 self.gone = Some(error.clone());
@@ -231,9 +259,15 @@ impl<L: Link> Live<L> {
 
     /// Asks without waiting for the answer, whose number this is.
     pub(super) fn begin(&mut self, request: Request) -> Result<u64> {
-        self.requests += 1;
-        self.send(&ToMachine::Ask(self.requests, request))?;
+        let message = self.ask_with(request);
+        self.send(&message)?;
         Ok(self.requests)
+    }
+
+    /// A question with its number.
+    fn ask_with(&mut self, request: Request) -> ToMachine {
+        self.requests += 1;
+        ToMachine::Ask(self.requests, request)
     }
 
     /// The way to the machine, to be changed.
@@ -330,6 +364,11 @@ impl<L: Link> Live<L> {
 
     fn ask(&mut self, request: Request) -> Result<Answer> {
         let id = self.begin(request)?;
+        self.answer(id)
+    }
+
+    /// Waits for the answer with this number.
+    fn answer(&mut self, id: u64) -> Result<Answer> {
         loop {
             if let Heard::Answer(answered, answer) = self.hear(None)?
                 && answered == id
@@ -341,6 +380,36 @@ impl<L: Link> Live<L> {
 
     fn order(&mut self, request: Request) -> Result<()> {
         self.ask(request).map(|_| ())
+    }
+
+    /// Asks, unless that was done along with the last step.
+    fn ask_or_recall(&mut self, request: Request) -> Result<Answer> {
+        while let Some(foresight) = &mut self.foresight
+            && self.status != Status::Running
+        {
+            match foresight.recall(&request) {
+                Recalled::Answer(answer) => return answer,
+                Recalled::Coming => drop(self.hear(None)?),
+                Recalled::Nothing => break,
+            }
+        }
+        self.ask(request)
+    }
+
+    /// Lets the machine go on; of a task that makes a step, asks what every debugger asks then: it comes with the stop.
+    fn go_on(&mut self, resume: &Resume) -> Result<()> {
+        let mut messages = vec![self.ask_with(Request::Resume(resume.clone()))];
+        let asked = self.requests;
+        if let Some(step) = &resume.step {
+            let mut foresight = Foresight::default();
+            for request in [Request::FrameStates(step.runner), Request::StackPointer(step.runner)] {
+                messages.push(self.ask_with(request.clone()));
+                foresight.expect(self.requests, request);
+            }
+            self.foresight = Some(foresight);
+        }
+        self.send_all(&messages)?;
+        self.answer(asked).map(|_| ())
     }
 }
 
@@ -403,7 +472,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn frame_states(&mut self, runner: RunnerId) -> Result<Vec<FrameState>> {
-        match self.ask(Request::FrameStates(runner))? {
+        match self.ask_or_recall(Request::FrameStates(runner))? {
             Answer::FrameStates(states) => Ok(states),
             other => Err(confused(&other)),
         }
@@ -417,7 +486,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn stack_pointer(&mut self, runner: RunnerId) -> Result<u64> {
-        match self.ask(Request::StackPointer(runner))? {
+        match self.ask_or_recall(Request::StackPointer(runner))? {
             Answer::Number(address) => Ok(address),
             other => Err(confused(&other)),
         }
@@ -459,6 +528,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn set_global(&mut self, runner: RunnerId, module: ModuleId, global: u32, value: WasmValue) -> Result<()> {
+        self.foresight = None;
         self.order(Request::SetGlobal { runner, module, global, value })
     }
 
@@ -495,7 +565,8 @@ impl<L: Link> Inferior for Live<L> {
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         // Not after the answer: the next stop may come with it.
         let before = std::mem::replace(&mut self.status, Status::Running);
-        self.order(Request::Resume(resume.clone())).inspect_err(|_| self.status = before)
+        self.foresight = None;
+        self.go_on(resume).inspect_err(|_| self.status = before)
     }
 
     fn interrupt(&mut self) -> Result<()> {

@@ -11,6 +11,7 @@
 
 mod alarm;
 mod branch;
+mod foresight;
 mod live;
 mod relay;
 mod rewindable;

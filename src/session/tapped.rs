@@ -51,6 +51,10 @@ impl Link for Tapped {
         Link::send(&mut self.process, message)
     }
 
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        Link::send_all(&mut self.process, messages)
+    }
+
     fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>> {
         let message = Link::receive(&mut self.process, wait)?;
         if let (Some(message), Some(tap)) = (&message, &mut self.tap) {

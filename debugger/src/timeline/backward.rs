@@ -252,9 +252,7 @@ impl<B: Branch> Past<'_, B> {
                 if next >= to.tick {
                     break;
                 }
-                let mark = Position { tick: next, time: GuestTime::NEVER, runner: None, address: None, ..*to };
-                let mark = Position { at_instruction: false, ..mark };
-                car.run_to_hearing(&mark, self.signals, |_| ControlFlow::Continue(()), &mut keep)?;
+                car.run_to_tick_hearing(next, self.signals, &mut keep)?;
             }
             car.run_to_hearing(to, self.signals, |_| ControlFlow::Continue(()), &mut keep)?;
             Ok(())

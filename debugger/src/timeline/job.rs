@@ -169,8 +169,18 @@ impl<B: Branch> Car<B> {
 
     /// Runs to the start of `tick`, whatever lies on the way.
     pub(super) fn run_to_tick(&mut self, tick: Tick, signals: &Signals) -> std::result::Result<(), Halt> {
+        self.run_to_tick_hearing(tick, signals, &mut |_| ())
+    }
+
+    /// The same; `heard` is told of the accesses that watches only log.
+    pub(super) fn run_to_tick_hearing(
+        &mut self,
+        tick: Tick,
+        signals: &Signals,
+        heard: &mut dyn FnMut(WatchHit),
+    ) -> std::result::Result<(), Halt> {
         while self.stop()?.tick < tick {
-            let stop = self.go(&Resume { until_tick: Some(tick), ..Resume::go() }, signals)?;
+            let stop = self.go_hearing(&Resume { until_tick: Some(tick), ..Resume::go() }, signals, heard)?;
             if let StopReason::End(outcome) = stop.reason {
                 return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
             }
