@@ -143,6 +143,8 @@ impl Machine {
     fn lead(&mut self, pace: Pace) -> Answered {
         self.must_be_stopped()?;
         self.journal()?.lead();
+        // Who listens from now on may not have been shown any.
+        self.shown.clear();
         let mut core = self.shared.core.borrow_mut();
         core.config.pace = pace;
         // Whatever time it took to come here: the guest's clock goes on from where it is.
@@ -267,8 +269,10 @@ impl Machine {
             }
             Request::Resume(resume) => self.go_on(resume),
             Request::Follow { entries, pause } => {
-                self.typed.clear();
                 self.journal()?.follow(entries, pause)?;
+                self.typed.clear();
+                // It runs after another one: nobody waits for its clock.
+                self.shared.core.borrow_mut().config.pace = Pace::Warp;
                 Ok(Answer::Done)
             }
             Request::Lead(pace) => self.lead(pace),

@@ -329,11 +329,13 @@ impl Machine {
     /// Whether the debugger wants the machine to stop where it is.
     fn wants_stop(&self) -> Option<StopReason> {
         let core = self.shared.core.borrow();
-        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
-        if by_time || core.debug.until.is_some_and(|until| core.ticks >= until) {
-            return Some(StopReason::Tick);
+        // It goes first: who is told of a moment that was to be come to may let the machine go on at once.
+        if core.debug.interrupted {
+            return Some(StopReason::Interrupt);
         }
-        core.debug.interrupted.then_some(StopReason::Interrupt)
+        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
+        let by_tick = core.debug.until.is_some_and(|until| core.ticks >= until);
+        (by_time || by_tick).then_some(StopReason::Tick)
     }
 
     /// Who runs next, for how many ticks.

@@ -39,6 +39,7 @@ impl<B: Branch> TimeTravel<B> {
 
     fn set_going(&mut self, going: Going) -> Result<()> {
         self.going = Some(going);
+        self.interrupted = false;
         let gone_on = self.go_on();
         if gone_on.is_err() {
             self.going = None;
@@ -109,6 +110,9 @@ impl<B: Branch> TimeTravel<B> {
         if ours || passed {
             if ours {
                 self.checkpoint(&stop);
+            }
+            if self.interrupted {
+                return Ok(Some(Stop { reason: StopReason::Interrupt, ..stop }));
             }
             // Within the last tick of history one step after the other leads to its end.
             self.go_on()?;

@@ -24,6 +24,8 @@ pub struct TimeTravel<B: Branch> {
     pub(super) next_id: u32,
     pub(super) status: Status,
     pub(super) going: Option<Going>,
+    /// It was told to stop since it was last told to go.
+    pub(super) interrupted: bool,
     /// Stopped before a job began: where it stays if the job comes to nothing.
     before: Option<Stop>,
     pub(super) limits: Limits,
@@ -57,6 +59,7 @@ impl<B: Branch> TimeTravel<B> {
             next_id: 1,
             status: Status::Stopped(stop),
             going: None,
+            interrupted: false,
             before: None,
             limits,
             start_moment: moment,
