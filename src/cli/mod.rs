@@ -15,6 +15,7 @@ mod debug;
 mod demo;
 mod exit;
 mod gdb;
+mod hunt;
 mod info;
 mod prepare;
 mod progress;
@@ -49,6 +50,8 @@ enum Command {
     Debug(Box<debug::Args>),
     /// Run a recording again, exactly, and check that it is the same run.
     Replay(Box<replay::Args>),
+    /// Run a guest on many seeds: how many go wrong, how, and the shortest recording of each way.
+    Hunt(Box<hunt::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -85,6 +88,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
+        Command::Hunt(args) => hunt::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
