@@ -15,6 +15,7 @@ mod debug;
 mod demo;
 mod exit;
 mod gdb;
+mod hunt;
 mod info;
 mod inspect;
 mod prepare;
@@ -53,6 +54,8 @@ enum Command {
     Replay(Box<replay::Args>),
     /// Say what the kernel of a recorded guest says of itself at some moment: tasks, CPUs, timers, workqueues, log …
     Inspect(inspect::Args),
+    /// Run a guest on many seeds: how many go wrong, how, and the shortest recording of each way.
+    Hunt(Box<hunt::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -90,6 +93,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Hunt(args) => hunt::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wkdb_tracer::recording::{Entry, FileRole};
+use wkdb_tracer::recording::FileRole;
 use wkdb_tracer::{Outcome, Totals};
 
 use super::run::Guest;
@@ -90,18 +90,8 @@ impl Recording {
     /// The machine said this.
     fn hear(&mut self, message: &FromMachine) {
         self.never_ran |= matches!(message, FromMachine::Failed(_));
-        let Some(recorder) = &mut self.recorder else { return };
-        match message {
-            FromMachine::At(position) => recorder.at(*position),
-            FromMachine::Took(entry) => recorder.entry(entry.clone()),
-            FromMachine::Console(bytes) => recorder.entry(Entry::Console(bytes.clone())),
-            FromMachine::Event(event) => recorder.event(event),
-            FromMachine::Failed(_)
-            | FromMachine::Module(..)
-            | FromMachine::Ended(..)
-            | FromMachine::Stopped(_)
-            | FromMachine::Answer(..)
-            | FromMachine::Forked { .. } => {}
+        if let Some(recorder) = &mut self.recorder {
+            recorder.hear(message);
         }
     }
 
@@ -170,7 +160,7 @@ impl SharedRecording {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let path = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(plain) && !path.starts_with('-') {
