@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::process;
 
 mod bisect;
+mod branch;
 mod console;
 mod debug;
 mod demo;
@@ -49,6 +50,8 @@ enum Command {
     Debug(Box<debug::Args>),
     /// Run a recording again, exactly, and check that it is the same run.
     Replay(Box<replay::Args>),
+    /// Run a recording again up to a moment, and go on from there in another way.
+    Branch(Box<branch::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -85,6 +88,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
+        Command::Branch(args) => branch::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -177,9 +177,11 @@ impl Link {
     pub(super) fn further(&self, stop: &Stop) -> Option<&Resume> {
         let stopped = stop.context.as_ref().map(|context| context.runner);
         // The instruction that touched what is watched was the step.
-        let stepped = self.resume.step.as_ref().is_some_and(|step| {
-            step.kind == StepKind::Instruction && stopped == Some(step.runner)
-        });
+        let stepped = self
+            .resume
+            .step
+            .as_ref()
+            .is_some_and(|step| step.kind == StepKind::Instruction && stopped == Some(step.runner));
         (self.session.waiting && !self.attaching && !stepped).then_some(&self.resume)
     }
 
