@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::process;
 
 mod bisect;
+mod branch;
 mod console;
 mod debug;
 mod demo;
@@ -56,6 +57,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Run a guest on many seeds: how many go wrong, how, and the shortest recording of each way.
     Hunt(Box<hunt::Args>),
+    /// Run a recording again up to a moment, and go on from there in another way.
+    Branch(Box<branch::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -94,6 +97,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Hunt(args) => hunt::run(*args),
+        Command::Branch(args) => branch::run(*args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

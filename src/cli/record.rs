@@ -65,7 +65,7 @@ impl RecordOptions {
             Some(path) => Target::File(path.clone()),
             None => match self.directory() {
                 Some(directory) => Target::IfBad(directory),
-                None => return Ok(Recording { recorder: None, asked_for: false, gone: false, never_ran: false }),
+                None => return Ok(Recording::none()),
             },
         };
         config.journal = Some(JournalConfig::record());
@@ -87,6 +87,11 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// Nothing is recorded.
+    pub(super) fn none() -> Self {
+        Recording { recorder: None, asked_for: false, gone: false, never_ran: false }
+    }
+
     /// The machine said this.
     fn hear(&mut self, message: &FromMachine) {
         self.never_ran |= matches!(message, FromMachine::Failed(_));

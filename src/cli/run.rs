@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use wkdb_debugger::commands::BundledFile;
+use wkdb_debugger::gdb::Server;
 use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
 use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
-use super::record::{RecordOptions, SharedRecording};
+use super::record::{RecordOptions, Recording, SharedRecording};
 use super::session::{Session, failed};
 use super::tui;
 use super::{Exit, UsageError, print};
@@ -18,7 +19,7 @@ use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
-use crate::demo::{Files, sources};
+use crate::demo::{Files, KERNEL_6_4, KERNEL_7_0, sources};
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
 use crate::machine::{COMMAND_LINE_SIZE, JournalConfig, MachineConfig, Pace, Policy};
 use crate::report::Reporter;
@@ -174,6 +175,14 @@ impl Guest {
     }
 }
 
+/// The sources of a guest that comes with this program.
+pub(super) fn bundled_sources(kernel: &[u8]) -> &'static [BundledFile] {
+    match kernel == KERNEL_7_0 || kernel == KERNEL_6_4 {
+        true => sources::MINIK,
+        false => &[],
+    }
+}
+
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     // A file of that name goes first, and with an initramfs of one's own `linux` has to be a file.
@@ -322,8 +331,21 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
 
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = record.start(files, &mut config, code.store())?;
-    let started = std::time::Instant::now();
     let interactive = config.script.is_none();
+    let begin = |recording: &SharedRecording| start(config, debug, gdb_wait, limits, recording);
+    stay(begin, recording, reporter, server, interactive, json)
+}
+
+/// Begins a run and stays with it to its end. With `interactive`, standard input is the guest's.
+pub(super) fn stay(
+    begin: impl FnOnce(&SharedRecording) -> Result<Relay, InferiorError>,
+    recording: Recording,
+    reporter: Reporter,
+    server: Option<Server>,
+    interactive: bool,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let started = std::time::Instant::now();
     let terminal = Terminal::open(interactive)?;
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
@@ -332,7 +354,7 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         terminal.say(&gdb::invitation(server)?);
     }
     let recording = SharedRecording::new(recording);
-    let machine = start(config, debug, gdb_wait, limits, &recording).map_err(failed)?;
+    let machine = begin(&recording).map_err(failed)?;
     let mut session = Session::new(machine, terminal, reporter, recording, interactive);
     session.gdb = server;
     let (outcome, totals) = match session.run() {

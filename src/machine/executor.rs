@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
-use wkdb_tracer::recording::OpenError;
+use wkdb_tracer::recording::{self, OpenError};
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::attended::State;
@@ -148,8 +148,8 @@ pub struct Machine {
     pub(super) state: State,
     /// Commands that came and have to wait for their turn.
     pub(super) queue: VecDeque<Command>,
-    /// What was typed: its turn is between slices.
-    pub(super) typed: Vec<Vec<u8>>,
+    /// What came from outside, as what was typed: its turn is between slices.
+    pub(super) coming: Vec<recording::Entry>,
     /// A runner is in the middle of its slice.
     pub(super) in_slice: bool,
     /// It was told to end.
@@ -237,7 +237,7 @@ impl Machine {
             stopped: Instant::now(),
             state: State::default(),
             queue: VecDeque::new(),
-            typed: Vec::new(),
+            coming: Vec::new(),
             in_slice: false,
             quitting: false,
             end_told: false,
@@ -308,7 +308,7 @@ impl Machine {
             }
             self.keep_journal(port);
             self.attend(None, port);
-            self.take_typed(port);
+            self.take_coming(port);
             if let Some(reason) = self.wants_stop() {
                 self.stop(reason, self.last, port);
                 continue;

@@ -51,7 +51,7 @@ impl<B: Branch> TimeTravel<B> {
     fn go_on(&mut self) -> Result<()> {
         let Some(Going { mut resume, past_all }) = self.going.clone() else { return Ok(()) };
         let Some(engine) = self.engine.as_mut() else { return Err(InferiorError::Running) };
-        let newest = engine.checkpoints.newest();
+        let newest = engine.checkpoints.newest().max(self.tried);
         let due = Tick(newest.0.saturating_add(engine.checkpoints.spacing()));
         let end = engine.past.as_ref().and_then(|_| engine.present.position().ok());
         let car = engine.past.as_mut().unwrap_or(&mut engine.present);
@@ -134,6 +134,7 @@ impl<B: Branch> TimeTravel<B> {
         if engine.past.is_some() || stop.tick.0 < engine.checkpoints.newest().0 + engine.checkpoints.spacing() {
             return;
         }
+        self.tried = stop.tick;
         let car = match engine.present.fork() {
             Ok(car) => Some(car),
             Err(_) if engine.checkpoints.spare() => engine.present.fork().ok(),

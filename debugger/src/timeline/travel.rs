@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use wkdb_tracer::Tick;
+
 use super::checkpoints::{Checkpoint, Checkpoints};
 use super::engine::{Came, Engine, Finished, Job, Signals, Task};
 use super::going::Going;
@@ -24,6 +26,8 @@ pub struct TimeTravel<B: Branch> {
     pub(super) next_id: u32,
     pub(super) status: Status,
     pub(super) going: Option<Going>,
+    /// Where a checkpoint was last to be taken: where there was no room for it, the next one is due later.
+    pub(super) tried: Tick,
     /// It was told to stop since it was last told to go.
     pub(super) interrupted: bool,
     /// Stopped before a job began: where it stays if the job comes to nothing.
@@ -59,6 +63,7 @@ impl<B: Branch> TimeTravel<B> {
             next_id: 1,
             status: Status::Stopped(stop),
             going: None,
+            tried: Tick(0),
             interrupted: false,
             before: None,
             limits,

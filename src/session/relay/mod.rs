@@ -154,6 +154,15 @@ impl Relay {
         Relay::over(Run::Debug(Box::new(machine)), variants, pace, true)
     }
 
+    /// A run that is led by this machine, in fast code, which is stopped and was told to lead. It waits to be let go on,
+    /// by [`Relay::go_on`] or by a debugger.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn led_by(machine: Live<Tapped>, variants: Variants, pace: Pace) -> Result<Relay> {
+        Relay::over(Run::Fast(Box::new(machine)), variants, pace, false)
+    }
+
     fn over(leader: Run, variants: Variants, pace: Pace, attached: bool) -> Result<Relay> {
         Ok(Relay {
             leader,
@@ -314,7 +323,11 @@ impl Relay {
         Ok(Run::Fast(Box::new(machine)))
     }
 
-    fn go_on(&mut self) -> Result<()> {
+    /// Lets the run go on, if it was not.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    pub fn go_on(&mut self) -> Result<()> {
         match self.leader.is_stopped() {
             true => self.leader.inferior_mut().resume(&Resume::go()),
             false => Ok(()),

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
-use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Result, Resume, Status, Stop, StopReason};
+use wkdb_debugger::inferior::{InferiorError, Notice, Result, Resume, Status, Stop, StopReason};
 use wkdb_tracer::Tick;
+use wkdb_tracer::recording::Entry;
 
 use super::{Relay, Run};
 use crate::machine::Place;
@@ -25,8 +26,8 @@ pub(super) struct Pass {
     pub(super) from: Tick,
     /// Where the follower stops next.
     pub(super) to: Place,
-    /// The leader waits there. What was typed that it has not taken: the next leader will.
-    waits: Option<Vec<u8>>,
+    /// The leader waits there. What came from outside that it has not taken: the next leader will.
+    waits: Option<Vec<Entry>>,
     /// How often the follower has come to where the leader was.
     rounds: u32,
 }
@@ -46,7 +47,15 @@ impl Relay {
     /// A debugger wants to look at a run that the fast machine leads.
     pub(super) fn halt(&mut self) -> Result<()> {
         self.halting = true;
-        self.leader.inferior_mut().interrupt()
+        if !self.leader.is_stopped() {
+            return self.leader.inferior_mut().interrupt();
+        }
+        // It was never let go on.
+        self.halting = false;
+        match self.pass_on() {
+            Err(error) => self.fail(&error),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// The leader has stopped.
@@ -71,8 +80,8 @@ impl Relay {
 
     /// The leader is stopped: the follower comes to its place.
     fn pass_on(&mut self) -> Result<()> {
-        let (to, typed) = self.leader.machine()?.place()?;
-        self.send_follower(to, Some(typed))
+        let (to, coming) = self.leader.machine()?.place()?;
+        self.send_follower(to, Some(coming))
     }
 
     /// Nobody debugs any more: the fast machine runs after the one that leads.
@@ -91,7 +100,7 @@ impl Relay {
     }
 
     /// Lets the follower go on to `to`.
-    fn send_follower(&mut self, to: Place, waits: Option<Vec<u8>>) -> Result<()> {
+    fn send_follower(&mut self, to: Place, waits: Option<Vec<Entry>>) -> Result<()> {
         let mut follower = match self.follower.take() {
             Some(follower) => follower,
             None => self.make_follower()?,
@@ -137,8 +146,8 @@ impl Relay {
             }
             return follower.inferior_mut().resume(&Resume::go());
         }
-        if let Some(typed) = pass.waits.take() {
-            return self.complete(&typed);
+        if let Some(coming) = pass.waits.take() {
+            return self.complete(coming);
         }
         let there = self.leader.machine()?.place()?.0;
         let far = there.position.tick.0.saturating_sub(here.position.tick.0) > NEAR;
@@ -149,7 +158,7 @@ impl Relay {
     }
 
     /// Both are at the same place: the lead passes on.
-    fn complete(&mut self, typed: &[u8]) -> Result<()> {
+    fn complete(&mut self, coming: Vec<Entry>) -> Result<()> {
         let Some(mut next) = self.follower.take() else { return Ok(()) };
         let (leader, follower) = (self.leader.machine()?, next.machine()?);
         if leader.check()? != follower.check()? {
@@ -158,8 +167,8 @@ impl Relay {
         follower.lead(self.pace)?;
         let tap = leader.link_mut().listen(None);
         follower.link_mut().listen(tap);
-        if !typed.is_empty() {
-            follower.type_in(typed)?;
+        if !coming.is_empty() {
+            follower.take(coming)?;
         }
         leader.be_led()?;
         self.follower = Some(std::mem::replace(&mut self.leader, next));
