@@ -6,5 +6,7 @@ pub mod companion;
 pub mod expr;
 pub mod gdb;
 pub mod inferior;
+pub mod kernel;
 pub mod symbols;
 pub mod timeline;
+pub mod tui;

@@ -149,7 +149,7 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<Exit> {
         options.max_time = Some(MAX_TIME);
     }
     let record = options.record.clone();
-    let Prepared { config, reporter, code, initrd } = prepare(&guest, options, false)?;
+    let Prepared { config, reporter, code, initrd, .. } = prepare(&guest, options, false)?;
     let bytes = reporter.kernel_bytes();
     let mut configuration =
         Configuration::new(name.clone(), file_hash(bytes), initrd.as_deref().map(file_hash), &config);

@@ -1,6 +1,5 @@
 //! Recording a run that the command line asks for: `--record`, or what a run that ends badly leaves.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +13,7 @@ use crate::process::MachineProcess;
 use crate::process::protocol::FromMachine;
 use crate::recording::recorder::{SaveError, Source, SourceFile, is_bad};
 use crate::recording::{RunRecorder, Target};
-use crate::session::{Live, Tapped};
+use crate::session::Tapped;
 
 /// The environment variable that names the directory in which runs that end badly leave their recordings.
 pub(super) const DIR_VARIABLE: &str = "WKDB_RECORD_DIR";
@@ -138,11 +137,10 @@ impl SharedRecording {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A machine whose every word is recorded.
-    pub(super) fn live(&self, config: MachineConfig) -> io::Result<Live<Tapped>> {
+    /// A way to a machine whose every word is recorded.
+    pub(super) fn listen(&self, process: MachineProcess) -> Tapped {
         let tap = self.clone();
-        let tapped = Tapped::new(MachineProcess::start(config)?, move |message| tap.lock().hear(message));
-        Ok(Live::over(tapped))
+        Tapped::new(process, move |message| tap.lock().hear(message))
     }
 
     /// See [`Recording::machine_is_gone`].

@@ -20,7 +20,7 @@ use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
 use super::config::Pace;
 use super::core::Output;
-use super::debug::{Answer, Answered, Request};
+use super::debug::{Answer, Answered, Place, Request};
 use super::executor::{Command, Machine, Port, Side, poll};
 use super::host::not_compiled;
 use super::journal::Journal;
@@ -46,7 +46,7 @@ impl Machine {
 
     /// Stops: tells why, and answers until it is told to go on or to quit.
     pub(super) fn stop(&mut self, reason: StopReason, runner: Option<RunnerId>, port: &mut dyn Port) {
-        let since = Instant::now();
+        self.stopped = Instant::now();
         self.shared.core.borrow_mut().debug.stopped(&reason);
         self.tell(port);
         let stop = self.describe(reason, runner);
@@ -56,7 +56,7 @@ impl Machine {
         self.serve(port);
         self.state = State::Running;
         // Time that a person spends looking is not the guest's.
-        self.epoch += since.elapsed();
+        self.epoch += self.stopped.elapsed();
     }
 
     /// The run is over. With a debugger there, what is left of the machine can be looked at until it is told to quit.
@@ -106,8 +106,7 @@ impl Machine {
             }
             Command::Ask { id, request: Request::Fork } => match self.fork(port) {
                 Ok(Side::Original) => {}
-                // It runs again what was seen before: nobody waits for its clock.
-                Ok(Side::Copy) => self.shared.core.borrow_mut().config.pace = Pace::Warp,
+                Ok(Side::Copy) => self.is_copied(),
                 Err(error) => port.output(Output::Answer { id, answer: Err(error) }),
             },
             Command::Ask { id, request } => {
@@ -119,12 +118,39 @@ impl Machine {
 
     fn fork(&self, port: &mut dyn Port) -> Result<Side, InferiorError> {
         self.must_be_stopped()?;
-        if self.journal.as_ref().is_some_and(Journal::is_replay) {
-            // Both would read on in one open file.
-            let text = "a machine that replays a recording cannot be copied: debug the guest itself, with `wkdb debug`";
-            return Err(InferiorError::Refused(text.into()));
-        }
         port.fork()
+    }
+
+    /// This is a copy now: it runs again what was seen before, and stops at all that somebody may look for.
+    fn is_copied(&mut self) {
+        let mut core = self.shared.core.borrow_mut();
+        // Nobody waits for its clock.
+        core.config.pace = Pace::Warp;
+        core.debug.attached = true;
+        if let Some(journal) = &mut self.journal {
+            // The original takes it and tells where; then the copy is given it.
+            self.typed.clear();
+            journal.is_copied();
+        }
+    }
+
+    fn journal(&mut self) -> Result<&mut Journal, InferiorError> {
+        let missing = || InferiorError::Refused("this machine does not tell what comes from outside".into());
+        self.journal.as_mut().ok_or_else(missing)
+    }
+
+    /// What comes from outside is this machine's own from now on.
+    fn lead(&mut self, pace: Pace) -> Answered {
+        self.must_be_stopped()?;
+        self.journal()?.lead();
+        // Who listens from now on may not have been shown any.
+        self.shown.clear();
+        let mut core = self.shared.core.borrow_mut();
+        core.config.pace = pace;
+        // Whatever time it took to come here: the guest's clock goes on from where it is.
+        let passed = Duration::from_nanos(core.now.0);
+        self.epoch = self.stopped.checked_sub(passed).unwrap_or(self.stopped);
+        Ok(Answer::Done)
     }
 
     /// Gives the guest what was typed: between slices, so that a replay can do it at the same place.
@@ -242,6 +268,19 @@ impl Machine {
                 Ok(Answer::Done)
             }
             Request::Resume(resume) => self.go_on(resume),
+            Request::Follow { entries, pause } => {
+                self.journal()?.follow(entries, pause)?;
+                self.typed.clear();
+                // It runs after another one: nobody waits for its clock.
+                self.shared.core.borrow_mut().config.pace = Pace::Warp;
+                Ok(Answer::Done)
+            }
+            Request::Lead(pace) => self.lead(pace),
+            Request::Place => {
+                let position = self.shared.core.borrow().position();
+                Ok(Answer::Place { place: Place { position, in_slice: self.in_slice }, typed: self.typed.concat() })
+            }
+            Request::Check => Ok(Answer::Check(self.shared.core.borrow().check(true))),
             Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),
             Request::Interrupt => {
                 if self.state == State::Running {

@@ -143,6 +143,8 @@ pub struct Machine {
     pub(super) shown: BTreeSet<ModuleId>,
     /// When guest time 0 was, for [`Pace::Real`].
     pub(super) epoch: Instant,
+    /// When it stopped last.
+    pub(super) stopped: Instant,
     pub(super) state: State,
     /// Commands that came and have to wait for their turn.
     pub(super) queue: VecDeque<Command>,
@@ -232,6 +234,7 @@ impl Machine {
             fibers: Table::default(),
             shown: BTreeSet::new(),
             epoch: Instant::now(),
+            stopped: Instant::now(),
             state: State::default(),
             queue: VecDeque::new(),
             typed: Vec::new(),
@@ -326,11 +329,13 @@ impl Machine {
     /// Whether the debugger wants the machine to stop where it is.
     fn wants_stop(&self) -> Option<StopReason> {
         let core = self.shared.core.borrow();
-        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
-        if by_time || core.debug.until.is_some_and(|until| core.ticks >= until) {
-            return Some(StopReason::Tick);
+        // It goes first: who is told of a moment that was to be come to may let the machine go on at once.
+        if core.debug.interrupted {
+            return Some(StopReason::Interrupt);
         }
-        core.debug.interrupted.then_some(StopReason::Interrupt)
+        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
+        let by_tick = core.debug.until.is_some_and(|until| core.ticks >= until);
+        (by_time || by_tick).then_some(StopReason::Tick)
     }
 
     /// Who runs next, for how many ticks.
@@ -472,8 +477,8 @@ impl Machine {
     /// Begins a part of a slice that ends at tick `end`.
     fn begin_turn(&mut self, end: u64) {
         let mut core = self.shared.core.borrow_mut();
-        let quit = self.journal.as_ref().and_then(|journal| journal.quits_in_slice(&core));
-        core.begin_turn(quit.map_or(end, |quit| end.min(quit.0)));
+        let due = self.journal.as_ref().and_then(|journal| journal.due_in_slice(&core));
+        core.begin_turn(due.map_or(end, |due| end.min(due.0)));
     }
 
     /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.

@@ -4,16 +4,20 @@
 //! Everything here happens between slices, at the top of the executor's loop, in the same order when it is recorded
 //! and when it is replayed.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use wkdb_debugger::inferior::InferiorError;
 use wkdb_tracer::recording::{Check, Ending, Entries, Entry, Intervention, OpenError, Position, Recording};
 use wkdb_tracer::{Event, GuestTime, Outcome, Tick};
 
 use super::core::{Core, Output};
+use super::debug::Place;
+use super::own_offset::OwnOffset;
 
 /// What a machine tells and takes for recordings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,38 +75,51 @@ impl Step {
     }
 }
 
-/// A recording from which a run is taken.
+/// From where a run is taken.
+enum Source {
+    /// From a recording, which is whole or was cut off. Its offset in the file is its own, so that a copy of this
+    /// process reads on by itself.
+    File { entries: Entries<BufReader<OwnOffset>>, whole: bool },
+    /// From what the machine is given: it follows another one.
+    Given(VecDeque<(Position, Entry)>),
+}
+
+/// What a run is taken from.
 struct Replay {
-    entries: Entries<BufReader<File>>,
-    complete: bool,
+    source: Source,
     next: Option<(Position, Step)>,
 }
 
 impl Replay {
     fn open(path: &Path) -> Result<Self, OpenError> {
-        let recording = Recording::open(BufReader::new(File::open(path)?))?;
-        let complete = matches!(recording.ending(), Ending::Complete(_));
-        let mut replay = Replay { entries: recording.into_entries(), complete, next: None };
+        let recording = Recording::open(BufReader::new(OwnOffset::new(File::open(path)?)))?;
+        let whole = matches!(recording.ending(), Ending::Complete(_));
+        let mut replay = Replay { source: Source::File { entries: recording.into_entries(), whole }, next: None };
         replay.advance();
         Ok(replay)
     }
 
     /// Reads on to the next step.
     fn advance(&mut self) {
-        self.next = loop {
-            match self.entries.next() {
-                Some(Ok((position, Entry::Check(check)))) => {
-                    break Some((position, Step::Check { memory: check.memory.is_some() }));
+        self.next = match &mut self.source {
+            Source::Given(entries) => entries.pop_front().map(|(position, entry)| (position, Step::Outside(entry))),
+            Source::File { entries, whole } => loop {
+                match entries.next() {
+                    Some(Ok((position, Entry::Check(check)))) => {
+                        break Some((position, Step::Check { memory: check.memory.is_some() }));
+                    }
+                    Some(Ok((position, entry))) if entry.is_from_outside() => {
+                        break Some((position, Step::Outside(entry)));
+                    }
+                    Some(Ok(_)) => {}
+                    None if *whole => break None,
+                    // The one who compares says what is wrong with the recording.
+                    Some(Err(_)) | None => {
+                        *whole = true;
+                        break Some((Entries::position(entries), Step::Stop));
+                    }
                 }
-                Some(Ok((position, entry))) if entry.is_from_outside() => break Some((position, Step::Outside(entry))),
-                Some(Ok(_)) => {}
-                None if self.complete => break None,
-                // The one who compares says what is wrong with the recording.
-                Some(Err(_)) | None => {
-                    self.complete = true;
-                    break Some((self.entries.position(), Step::Stop));
-                }
-            }
+            },
         };
     }
 
@@ -135,6 +152,8 @@ struct Schedule {
 
 pub(super) struct Journal {
     replay: Option<Replay>,
+    /// Where a machine that follows another one stops.
+    pause: Option<Place>,
     schedule: Schedule,
     /// More places, the next one last.
     checks_at: Vec<u64>,
@@ -162,24 +181,85 @@ impl Journal {
         };
         let mut checks_at = config.checks_at.clone();
         checks_at.reverse();
-        Ok(Journal { replay, schedule, checks_at, told: None })
+        Ok(Journal { replay, pause: None, schedule, checks_at, told: None })
     }
 
-    /// Whether the run is taken from a recording.
+    /// Whether the run is taken from a recording, or follows another one.
     pub(super) fn is_replay(&self) -> bool {
         self.replay.is_some()
     }
 
-    /// When the next thing from the recording is due, if that may be before another slice is given.
-    pub(super) fn next_time(&self, core: &Core) -> Option<GuestTime> {
-        let (at, _) = self.replay.as_ref()?.next.as_ref()?;
-        (at.slices <= core.scheduler.slices()).then_some(at.time)
+    /// From now on what comes from outside is taken from `entries`, after those that it was given before, and the
+    /// machine stops at `pause`.
+    ///
+    /// # Errors
+    ///
+    /// The run is taken from a recording already.
+    pub(super) fn follow(
+        &mut self,
+        entries: Vec<(Position, Entry)>,
+        pause: Option<Place>,
+    ) -> Result<(), InferiorError> {
+        let source = Source::Given(VecDeque::new());
+        let replay = self.replay.get_or_insert(Replay { source, next: None });
+        match &mut replay.source {
+            Source::Given(given) => given.extend(entries),
+            Source::File { .. } if entries.is_empty() => {}
+            Source::File { .. } => {
+                let text = "a machine that replays a recording cannot follow another one";
+                return Err(InferiorError::Refused(text.into()));
+            }
+        }
+        if replay.next.is_none() {
+            replay.advance();
+        }
+        self.pause = pause;
+        Ok(())
     }
 
-    /// At which tick of the slice that begins or goes on now the recorded run was ended, if it was.
-    pub(super) fn quits_in_slice(&self, core: &Core) -> Option<Tick> {
-        let (at, step) = self.replay.as_ref()?.next.as_ref()?;
-        (step.is_in_slice() && at.slices == core.scheduler.slices()).then_some(at.tick)
+    /// This machine is a copy now: it takes what it will be given, and nothing that was meant for the original.
+    pub(super) fn is_copied(&mut self) {
+        if !matches!(&self.replay, Some(Replay { source: Source::File { .. }, .. })) {
+            self.replay = Some(Replay { source: Source::Given(VecDeque::new()), next: None });
+        }
+        self.pause = None;
+    }
+
+    /// From now on what comes from outside is this machine's own.
+    pub(super) fn lead(&mut self) {
+        self.replay = None;
+        self.pause = None;
+        // Who listens from now on may not have heard what was told so far.
+        self.told = None;
+    }
+
+    /// When the next thing from the recording is due, if that may be before another slice is given.
+    pub(super) fn next_time(&self, core: &Core) -> Option<GuestTime> {
+        let slices = core.scheduler.slices();
+        let step = self.replay.as_ref().and_then(|replay| replay.next.as_ref()).map(|(at, _)| *at);
+        let pause = self.pause.filter(|pause| !pause.in_slice).map(|pause| pause.position);
+        [step, pause].into_iter().flatten().filter(|at| at.slices <= slices).map(|at| at.time).min()
+    }
+
+    /// At which tick of the slice that begins or goes on now something is due, if anything is.
+    pub(super) fn due_in_slice(&self, core: &Core) -> Option<Tick> {
+        let slices = core.scheduler.slices();
+        let step = self.replay.as_ref().and_then(|replay| replay.next.as_ref());
+        let step = step.filter(|(_, step)| step.is_in_slice()).map(|(at, _)| *at);
+        let pause = self.pause.filter(|pause| pause.in_slice).map(|pause| pause.position);
+        [step, pause].into_iter().flatten().filter(|at| at.slices == slices).map(|at| at.tick).min()
+    }
+
+    /// Whether the machine stops here, or should have before.
+    fn pauses(&mut self, here: Position, in_slice: bool) -> bool {
+        let due = self.pause.is_some_and(|Place { position: at, in_slice: inside }| match (inside, in_slice) {
+            (false, false) => (at.slices, at.time) <= (here.slices, here.time),
+            (true, true) => (at.slices, at.tick) <= (here.slices, here.tick),
+            // Past it: who waits for it sees that this is another run.
+            (true, false) => at.tick < here.tick,
+            (false, true) => at.slices < here.slices,
+        });
+        due && self.pause.take().is_some()
     }
 
     /// `output` happened in the slice that ends here: gives the position to tell before it, unless it was told.
@@ -208,6 +288,9 @@ impl Journal {
                 Step::Check { memory } => told.push(Output::Took(Entry::Check(core.check(memory)))),
                 Step::Stop => core.stop(Outcome::RecordingEnds),
             }
+        }
+        if self.pauses(core.position(), in_slice) {
+            core.debug.interrupted = true;
         }
         if in_slice {
             return told;
@@ -270,7 +353,7 @@ impl Core {
     }
 
     /// What the machine is now.
-    fn check(&self, memory: bool) -> Check {
+    pub(super) fn check(&self, memory: bool) -> Check {
         Check {
             memory: memory.then(|| self.memory.hash()),
             schedule: self.scheduler.hash(),

@@ -15,7 +15,7 @@
 /// The version of the machine's behaviour: of equal versions, equal configurations and input make equal runs. Raise it
 /// with every change after which they would not (order of draws, cost of ticks, what a host call does): recordings of
 /// another version are refused.
-pub const SEMANTICS: u32 = 1;
+pub const SEMANTICS: u32 = 2;
 
 mod attended;
 mod config;
@@ -29,6 +29,7 @@ mod images;
 mod journal;
 pub mod memory;
 mod one_thread;
+mod own_offset;
 mod runners;
 mod schedule;
 mod table;
@@ -36,7 +37,7 @@ mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
 pub use core::Output;
-pub use debug::{Answer, Answered, Request};
+pub use debug::{Answer, Answered, Place, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port, Side};
 pub use journal::JournalConfig;
 pub use schedule::Policy;

@@ -16,6 +16,9 @@ pub const VERSION: u32 = 3;
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;
 
+/// For messages of up to so many bytes there is room at once.
+const MAX_TRUSTED: u32 = 1 << 16;
+
 /// From the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToMachine {
@@ -68,11 +71,29 @@ pub enum FromMachine {
 ///
 /// As the stream's.
 pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    send_all(stream, std::slice::from_ref(message))
+}
+
+/// Writes messages, in one piece: the other side is woken once.
+///
+/// # Errors
+///
+/// As the stream's.
+pub fn send_all(stream: &mut impl Write, messages: &[impl Serialize]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for message in messages {
+        encode(message, &mut bytes)?;
+    }
+    stream.write_all(&bytes)
+}
+
+fn encode(message: &impl Serialize, bytes: &mut Vec<u8>) -> io::Result<()> {
     let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
     let len = u32::try_from(body.len()).ok().filter(|&len| len <= MAX_MESSAGE);
     let len = len.ok_or_else(|| io::Error::other("message too long"))?;
-    stream.write_all(&len.to_le_bytes())?;
-    stream.write_all(&body)
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&body);
+    Ok(())
 }
 
 /// Reads one message; none where the other side has closed between messages.
@@ -90,7 +111,8 @@ pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option
     if len > MAX_MESSAGE {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {len} bytes")));
     }
-    let mut body = Vec::new();
+    // What is longer may not be true.
+    let mut body = Vec::with_capacity(len.min(MAX_TRUSTED) as usize);
     if stream.take(u64::from(len)).read_to_end(&mut body)? < len as usize {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::protocol::{FromMachine, ToMachine, VERSION, receive, send};
+use super::protocol::{FromMachine, ToMachine, VERSION, receive, send_all};
 use crate::machine::MachineConfig;
 
 /// The hidden subcommand of the machine process.
@@ -105,7 +105,16 @@ impl MachineProcess {
     ///
     /// Where the socket fails in another way.
     pub fn send(&mut self, message: &ToMachine) -> io::Result<()> {
-        match send(&mut self.socket, message) {
+        self.send_all(std::slice::from_ref(message))
+    }
+
+    /// Says several things at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`MachineProcess::send`].
+    pub fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        match send_all(&mut self.socket, messages) {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
             sent => sent,
         }

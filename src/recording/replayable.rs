@@ -5,7 +5,8 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use wkdb_tracer::recording::{Ending, FileRole, GuestFile, Header, OpenError, ReadError, Recording};
+use wkdb_debugger::inferior::{Milestone, Moment, RecordedRun};
+use wkdb_tracer::recording::{Ending, Entry, FileRole, GuestFile, Header, OpenError, Position, ReadError, Recording};
 
 use super::{MachineRecord, role_name};
 use crate::demo::{self, linux::LinuxFiles};
@@ -147,6 +148,35 @@ impl Replayable {
         let mut config = config.map_err(ReplayError::Config)?;
         config.journal = Some(JournalConfig::replay(&self.path));
         Ok(config)
+    }
+
+    /// What a debugger is told of it beforehand. Reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be opened any more. What is damaged in it is left out.
+    pub fn recorded_run(&self) -> Result<RecordedRun, OpenError> {
+        let mut recording = self.recording()?;
+        let mut events = Vec::new();
+        let mut last = Position::default();
+        for (position, entry) in recording.entries().map_while(Result::ok) {
+            last = position;
+            if let Entry::Event(event) = entry {
+                let context = event.context();
+                let at = context.map_or(Moment { tick: position.tick, time: position.time }, |context| Moment {
+                    tick: context.tick,
+                    time: context.time,
+                });
+                events.push(Milestone { at, event: *event });
+            }
+        }
+        let (end, outcome) = match &self.ending {
+            Ending::Complete(end) => {
+                (Moment { tick: end.totals.ticks, time: end.totals.time }, Some(end.outcome.clone()))
+            }
+            Ending::Cut { .. } | Ending::Damaged { .. } => (Moment { tick: last.tick, time: last.time }, None),
+        };
+        Ok(RecordedRun { name: self.path.display().to_string(), end, outcome, events })
     }
 
     /// All entries, from the beginning, by a reader of their own.

@@ -1,13 +1,38 @@
 //! Copies of a machine process: what a session with history is made of.
 
+use std::io;
+
 use wkdb_debugger::inferior::{Inferior, InferiorError, Result, Status};
 use wkdb_debugger::timeline::Branch;
 
 use super::Live;
-use super::live::Heard;
+use super::live::{Heard, Link};
 use crate::machine::Request;
+use crate::process::MachineProcess;
 
-impl Branch for Live {
+/// A way to a machine that can be copied.
+pub trait Fork: Link + Send + Sized + 'static {
+    /// Takes over the copy that the machine has just told of. Nobody else listens to it.
+    ///
+    /// # Errors
+    /// It is gone already.
+    fn adopt(&mut self, pid: u32) -> io::Result<Self>;
+
+    /// Bytes of memory that the machine does not share with another one; 0 if it is gone.
+    fn private_memory(&self) -> u64;
+}
+
+impl Fork for MachineProcess {
+    fn adopt(&mut self, pid: u32) -> io::Result<Self> {
+        MachineProcess::adopt(self, pid)
+    }
+
+    fn private_memory(&self) -> u64 {
+        MachineProcess::private_memory(self)
+    }
+}
+
+impl<L: Fork> Branch for Live<L> {
     fn fork(&mut self) -> Result<Self> {
         if !matches!(self.status(), Status::Stopped(_)) {
             return Err(InferiorError::Running);
@@ -28,8 +53,7 @@ impl Branch for Live {
         self.link().private_memory()
     }
 
-    /// Nothing is to be done: input is taken between two slices, and a session's history begins anew with it.
     fn follow(&mut self, _: &mut Self) -> Result<()> {
-        Ok(())
+        self.catch_up(None)
     }
 }

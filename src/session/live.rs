@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
     WatchId, WatchSpec,
 };
+use wkdb_tracer::recording::{Check, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
-use crate::machine::{Answer, Answered, MachineConfig, Request};
+use crate::machine::{Answer, Answered, MachineConfig, Pace, Place, Request};
 use crate::process::MachineProcess;
 use crate::process::protocol::{FromMachine, ToMachine};
+
+use super::foresight::{Foresight, Recalled};
 
 /// Bytes of memory that are written with one message: neither side waits for the other to take it.
 const MAX_WRITE: usize = 1 << 15;
@@ -30,6 +33,14 @@ pub trait Link {
     /// The way is broken.
     fn send(&mut self, message: &ToMachine) -> io::Result<()>;
 
+    /// Says several things, if it can all at once.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        messages.iter().try_for_each(|message| self.send(message))
+    }
+
     /// What the machine says next; none if it says nothing for `wait`. Without one, waits for as long as it takes.
     ///
     /// # Errors
@@ -42,12 +53,33 @@ impl Link for MachineProcess {
         MachineProcess::send(self, message)
     }
 
+    fn send_all(&mut self, messages: &[ToMachine]) -> io::Result<()> {
+        MachineProcess::send_all(self, messages)
+    }
+
     fn receive(&mut self, wait: Option<Duration>) -> io::Result<Option<FromMachine>> {
         match wait {
             Some(wait) if !self.has_message(wait)? => Ok(None),
             _ => MachineProcess::receive(self).map(Some),
         }
     }
+}
+
+/// What came from outside to a run, in order: its copies are given it.
+type Log = Arc<Mutex<Vec<(Position, Entry)>>>;
+
+/// Where a machine's part of the [`Log`] comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is the machine that runs: what it takes goes into the log.
+    Leads,
+    /// It follows: it was given so many entries of the log.
+    Follows {
+        /// How many.
+        given: usize,
+    },
+    /// It reads all from a recording.
+    Replays,
 }
 
 /// A live machine. Every request waits for its answer, which a running machine gives within milliseconds; what else the
@@ -58,8 +90,16 @@ pub struct Live<L = MachineProcess> {
     notices: VecDeque<Notice>,
     requests: u64,
     modules: BTreeMap<ModuleId, Arc<[u8]>>,
+    /// What was asked along with a step, and not needed yet.
+    foresight: Option<Foresight>,
     /// The machine's last words.
     gone: Option<String>,
+    log: Log,
+    part: Part,
+    /// How many entries of the log the machine has taken.
+    taken: usize,
+    /// Where the machine was when it last told.
+    at: Position,
 }
 
 /// What came from the machine.
@@ -101,8 +141,23 @@ impl<L: Link> Live<L> {
             notices: VecDeque::new(),
             requests: 0,
             modules: BTreeMap::new(),
+            foresight: None,
             gone: None,
+            log: Log::default(),
+            part: Part::Leads,
+            taken: 0,
+            at: Position::default(),
         }
+    }
+
+    /// The same, of a machine that replays a recording.
+    pub fn of_recording(link: L) -> Live<L> {
+        Live { part: Part::Replays, ..Live::over(link) }
+    }
+
+    /// The same, of a machine that follows `leader` from its own start on. It has to be told so, by [`Live::catch_up`].
+    pub fn follower<M: Link>(link: L, leader: &Live<M>) -> Live<L> {
+        Live { part: Part::Follows { given: 0 }, log: leader.log.clone(), ..Live::over(link) }
     }
 
     /// Whether notices came while something else was waited for: a poll loop must not sleep then.
@@ -138,10 +193,14 @@ impl<L: Link> Live<L> {
     }
 
     fn send(&mut self, message: &ToMachine) -> Result<()> {
+        self.send_all(std::slice::from_ref(message))
+    }
+
+    fn send_all(&mut self, messages: &[ToMachine]) -> Result<()> {
         if let Some(gone) = &self.gone {
             return Err(InferiorError::Gone(gone.clone()));
         }
-        self.link.send(message).map_err(|error| self.lost(&error))
+        self.link.send_all(messages).map_err(|error| self.lost(&error))
     }
 
     /// Takes the next message, if one comes within `wait`, and notes what it says of the machine.
@@ -152,14 +211,33 @@ impl<L: Link> Live<L> {
         let message = self.link.receive(wait).map_err(|error| self.lost(&error))?;
         let notice = match message {
             None => return Ok(Heard::Nothing),
-            Some(FromMachine::Answer(id, answer)) => return Ok(Heard::Answer(id, answer)),
+            Some(FromMachine::Answer(id, answer)) => {
+                let stopped = self.status != Status::Running;
+                let rest = match &mut self.foresight {
+                    Some(foresight) => foresight.take_in(id, answer, stopped),
+                    None => Some(answer),
+                };
+                return Ok(rest.map_or(Heard::Notice, |answer| Heard::Answer(id, answer)));
+            }
             Some(FromMachine::Forked { pid }) => return Ok(Heard::Forked(pid)),
             Some(FromMachine::Failed(error)) => {
                 self.gone = Some(error.clone());
                 return Err(InferiorError::Gone(error));
             }
-            // Of a run that is recorded: for who taps the link.
-            Some(FromMachine::At(_) | FromMachine::Took(_)) => return Ok(Heard::Notice),
+            // What else there is to it is for who taps the link.
+            Some(FromMachine::At(position)) => {
+                self.at = position;
+                return Ok(Heard::Notice);
+            }
+            Some(FromMachine::Took(entry)) => {
+                if entry.is_from_outside() {
+                    self.taken += 1;
+                    if self.part == Part::Leads {
+                        self.log().push((self.at, entry));
+                    }
+                }
+                return Ok(Heard::Notice);
+            }
             Some(FromMachine::Console(bytes)) => Notice::Console(bytes),
             Some(FromMachine::Event(event)) => Notice::Event(event),
             Some(FromMachine::Module(module, bytes)) => {
@@ -181,9 +259,15 @@ impl<L: Link> Live<L> {
 
     /// Asks without waiting for the answer, whose number this is.
     pub(super) fn begin(&mut self, request: Request) -> Result<u64> {
-        self.requests += 1;
-        self.send(&ToMachine::Ask(self.requests, request))?;
+        let message = self.ask_with(request);
+        self.send(&message)?;
         Ok(self.requests)
+    }
+
+    /// A question with its number.
+    fn ask_with(&mut self, request: Request) -> ToMachine {
+        self.requests += 1;
+        ToMachine::Ask(self.requests, request)
     }
 
     /// The way to the machine, to be changed.
@@ -193,11 +277,98 @@ impl<L: Link> Live<L> {
 
     /// What is known of a copy of this machine, at the other end of `link`.
     pub(super) fn copied(&self, link: L) -> Live<L> {
-        Live { status: self.status.clone(), requests: self.requests, modules: self.modules.clone(), ..Live::over(link) }
+        let part = match self.part {
+            Part::Replays => Part::Replays,
+            Part::Leads | Part::Follows { .. } => Part::Follows { given: self.taken },
+        };
+        Live {
+            status: self.status.clone(),
+            requests: self.requests,
+            modules: self.modules.clone(),
+            log: self.log.clone(),
+            part,
+            taken: self.taken,
+            at: self.at,
+            ..Live::over(link)
+        }
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Vec<(Position, Entry)>> {
+        // Each change of it is one entry.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a machine that follows what it has not been given yet. It stops at `pause`, once it is let go on.
+    ///
+    /// # Errors
+    /// The machine is gone, or follows nobody.
+    pub fn catch_up(&mut self, pause: Option<Place>) -> Result<()> {
+        let Part::Follows { given } = self.part else { return Ok(()) };
+        let entries = self.log().get(given..).unwrap_or_default().to_vec();
+        if entries.is_empty() && pause.is_none() {
+            return Ok(());
+        }
+        self.part = Part::Follows { given: given + entries.len() };
+        self.order(Request::Follow { entries, pause })
+    }
+
+    /// The machine, which has to be stopped, leads from now on: what comes from outside comes from here. Guest time
+    /// passes in this pace.
+    ///
+    /// # Errors
+    /// The machine is gone, or runs.
+    pub fn lead(&mut self, pace: Pace) -> Result<()> {
+        self.order(Request::Lead(pace))?;
+        // What it did not come to did not happen.
+        let taken = self.taken;
+        self.log().truncate(taken);
+        self.part = Part::Leads;
+        Ok(())
+    }
+
+    /// The machine is led from now on. It has to be stopped.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn be_led(&mut self) -> Result<()> {
+        self.part = Part::Follows { given: self.taken };
+        self.order(Request::Follow { entries: Vec::new(), pause: None })
+    }
+
+    /// What the machine is now, as hashes.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn check(&mut self) -> Result<Check> {
+        match self.ask(Request::Check)? {
+            Answer::Check(check) => Ok(check),
+            other => Err(confused(&other)),
+        }
+    }
+
+    /// Where the machine was when it last told something.
+    pub fn last_told(&self) -> Position {
+        self.at
+    }
+
+    /// Where the machine is, and what was typed that it has not taken yet.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn place(&mut self) -> Result<(Place, Vec<u8>)> {
+        match self.ask(Request::Place)? {
+            Answer::Place { place, typed } => Ok((place, typed)),
+            other => Err(confused(&other)),
+        }
     }
 
     fn ask(&mut self, request: Request) -> Result<Answer> {
         let id = self.begin(request)?;
+        self.answer(id)
+    }
+
+    /// Waits for the answer with this number.
+    fn answer(&mut self, id: u64) -> Result<Answer> {
         loop {
             if let Heard::Answer(answered, answer) = self.hear(None)?
                 && answered == id
@@ -209,6 +380,36 @@ impl<L: Link> Live<L> {
 
     fn order(&mut self, request: Request) -> Result<()> {
         self.ask(request).map(|_| ())
+    }
+
+    /// Asks, unless that was done along with the last step.
+    fn ask_or_recall(&mut self, request: Request) -> Result<Answer> {
+        while let Some(foresight) = &mut self.foresight
+            && self.status != Status::Running
+        {
+            match foresight.recall(&request) {
+                Recalled::Answer(answer) => return answer,
+                Recalled::Coming => drop(self.hear(None)?),
+                Recalled::Nothing => break,
+            }
+        }
+        self.ask(request)
+    }
+
+    /// Lets the machine go on; of a task that makes a step, asks what every debugger asks then: it comes with the stop.
+    fn go_on(&mut self, resume: &Resume) -> Result<()> {
+        let mut messages = vec![self.ask_with(Request::Resume(resume.clone()))];
+        let asked = self.requests;
+        if let Some(step) = &resume.step {
+            let mut foresight = Foresight::default();
+            for request in [Request::FrameStates(step.runner), Request::StackPointer(step.runner)] {
+                messages.push(self.ask_with(request.clone()));
+                foresight.expect(self.requests, request);
+            }
+            self.foresight = Some(foresight);
+        }
+        self.send_all(&messages)?;
+        self.answer(asked).map(|_| ())
     }
 }
 
@@ -271,7 +472,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn frame_states(&mut self, runner: RunnerId) -> Result<Vec<FrameState>> {
-        match self.ask(Request::FrameStates(runner))? {
+        match self.ask_or_recall(Request::FrameStates(runner))? {
             Answer::FrameStates(states) => Ok(states),
             other => Err(confused(&other)),
         }
@@ -285,7 +486,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn stack_pointer(&mut self, runner: RunnerId) -> Result<u64> {
-        match self.ask(Request::StackPointer(runner))? {
+        match self.ask_or_recall(Request::StackPointer(runner))? {
             Answer::Number(address) => Ok(address),
             other => Err(confused(&other)),
         }
@@ -327,6 +528,7 @@ impl<L: Link> Inferior for Live<L> {
     }
 
     fn set_global(&mut self, runner: RunnerId, module: ModuleId, global: u32, value: WasmValue) -> Result<()> {
+        self.foresight = None;
         self.order(Request::SetGlobal { runner, module, global, value })
     }
 
@@ -363,7 +565,8 @@ impl<L: Link> Inferior for Live<L> {
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         // Not after the answer: the next stop may come with it.
         let before = std::mem::replace(&mut self.status, Status::Running);
-        self.order(Request::Resume(resume.clone())).inspect_err(|_| self.status = before)
+        self.foresight = None;
+        self.go_on(resume).inspect_err(|_| self.status = before)
     }
 
     fn interrupt(&mut self) -> Result<()> {

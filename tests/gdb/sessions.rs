@@ -81,4 +81,5 @@ sessions! {
     bug;
     linux;
     crowd;
+    monitor;
 }

@@ -12,7 +12,7 @@ use wkdb::machine::{Cache, MachineConfig};
 use wkdb::process::MachineProcess;
 use wkdb::session::Live;
 use wkdb_debugger::inferior::{
-    BreakpointSpec, Direction, Inferior, InferiorError, Notice, Resume, Status, StepKind, Stop, StopReason,
+    BreakpointSpec, Direction, History, Inferior, InferiorError, Notice, Resume, Status, StepKind, Stop, StopReason,
 };
 use wkdb_debugger::symbols::Symbols;
 use wkdb_debugger::timeline::{Branch, Goal, Limits, Position, TimeTravel};

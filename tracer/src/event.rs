@@ -172,6 +172,21 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whom it is about, and when it was; none where it is about nobody.
+    pub fn context(&self) -> Option<&Context> {
+        match self {
+            Event::Watch(hit) => hit.context.as_ref(),
+            Event::Trap { context, .. }
+            | Event::Panic { context, .. }
+            | Event::TaskBorn { context }
+            | Event::TaskGone { context }
+            | Event::CpuStarted { context }
+            | Event::CpuStopped { context }
+            | Event::Hog { context, .. } => Some(context),
+            Event::Complaint { context, .. } => context.as_ref(),
+        }
+    }
+
     /// The call stack that the event shows, innermost first; empty where it has none.
     pub fn stack(&self) -> &[Frame] {
         match self {

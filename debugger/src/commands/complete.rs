@@ -52,11 +52,20 @@ impl Debugger {
         let word = &before[start..];
         match entry.takes {
             Takes::Nothing => Completion::default(),
+            Takes::Moment => {
+                let words = ["start", "end", "present", "event"].map(str::to_owned);
+                let known = words.into_iter().chain(self.bookmarks.iter().map(|bookmark| bookmark.name.clone()));
+                whole(start, known.filter(|known| known.starts_with(word)).collect())
+            }
             Takes::Command => {
                 let names = TABLE.iter().map(|entry| entry.name).filter(|known| known.starts_with(word));
                 whole(start, names.map(str::to_owned).collect())
             }
             Takes::Topic => self.complete_topic(inferior, before, start, word),
+            Takes::View => {
+                let names = super::command::kernel::view_names().filter(|name| name.starts_with(word));
+                whole(start, names.map(str::to_owned).collect())
+            }
             Takes::Task => whole(start, self.task_names(inferior, word)),
             Takes::Breakpoint => {
                 let numbers = self.points.iter().map(|point| point.number.to_string());
@@ -85,6 +94,15 @@ impl Debugger {
                         }
                         _ => {}
                     }
+                }
+                let options: &[&str] = match entry.name {
+                    "who-wrote" => &["--go"],
+                    "history" => &["--max"],
+                    _ => &[],
+                };
+                if word.starts_with('-') && !options.is_empty() {
+                    let options = options.iter().filter(|option| option.starts_with(word));
+                    return whole(start, options.map(|option| (*option).to_owned()).collect());
                 }
                 self.complete_expression(inferior, before)
             }

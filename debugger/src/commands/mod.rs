@@ -18,11 +18,13 @@ mod error;
 mod events;
 mod listing;
 mod location;
+mod look;
 mod memory;
 mod modules;
 mod monitor;
 mod notice;
-mod output;
+pub(crate) mod output;
+mod past;
 mod plan;
 mod points;
 mod resolving;
@@ -41,6 +43,7 @@ pub use command::{Command, Leave, script_lines};
 pub use complete::{Candidate, Completion};
 pub use error::CommandError;
 pub use location::LocationSpec;
+pub use look::{FunctionText, InstructionLine, PointPlace, PointView, VariableView};
 pub use monitor::Monitor;
 pub use notice::{Now, Reaction};
 pub use output::{Output, Style};
@@ -76,6 +79,9 @@ pub struct Debugger {
     resolving_again: bool,
     listing: Option<listing::Listing>,
     examined: memory::Examined,
+    bookmarks: past::Bookmarks,
+    /// Memory whose past is being looked through.
+    asked: Option<past::Asked>,
     /// What an empty line does.
     repeat: Option<String>,
 }
@@ -124,6 +130,8 @@ impl Debugger {
             resolving_again: false,
             listing: None,
             examined: Default::default(),
+            bookmarks: Default::default(),
+            asked: None,
             repeat: None,
         }
     }

@@ -49,6 +49,7 @@ impl Debugger {
                 Ok(Reaction::default())
             }
             Notice::Stopped(stop) => self.on_stop(inferior, stop),
+            Notice::Found(found) => Ok(Reaction { output: self.found(inferior, found), now: Now::Stopped }),
             Notice::Ended(outcome, totals) => {
                 self.plan = Plan::None;
                 Ok(Reaction { output: ended(outcome, totals), now: Now::Ended })

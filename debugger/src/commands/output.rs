@@ -108,22 +108,22 @@ impl fmt::Display for Output {
 
 /// Columns that are as wide as their widest cell; the last cell of a row is not padded, and may be any length.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<(String, Option<Style>)>>,
 }
 
 impl Table {
-    pub(super) fn new<const N: usize>(headings: [&str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(headings: [&str; N]) -> Self {
         let mut table = Table::default();
         table.row(headings.map(|heading| (heading.to_owned(), None)));
         table
     }
 
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = (String, Option<Style>)>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (String, Option<Style>)>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    pub(super) fn into_output(self) -> Output {
+    pub(crate) fn into_output(self) -> Output {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter(|row| column + 1 < row.len()).map(|row| &row[column]);

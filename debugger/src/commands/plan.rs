@@ -11,9 +11,10 @@
 
 use std::ops::Range;
 
-use wkdb_tracer::{CodeAddress, CodeOffset, ModuleId, RunnerId, Tick};
+use wkdb_tracer::{CodeAddress, CodeOffset, ModuleId, RunnerId};
 
 use super::Debugger;
+use super::command::goto::no_history;
 use super::command::{RunTo, Step as StepCommand, StepUnit};
 use super::error::{CommandError, Result};
 use super::location::LocationSpec;
@@ -32,8 +33,6 @@ pub(super) enum Plan {
     Go(Direction),
     /// A moment.
     To(RunTo),
-    /// A moment that is past.
-    BackTo(Tick),
     /// Another source line.
     Line(LinePlan),
     /// Some instructions.
@@ -146,7 +145,6 @@ impl Plan {
     fn direction(&self) -> Direction {
         match self {
             Plan::None | Plan::To(_) | Plan::Advance(_) => Direction::Forward,
-            Plan::BackTo(_) => Direction::Backward,
             Plan::Go(direction) => *direction,
             Plan::Line(plan) => plan.direction,
             Plan::Instructions(plan) => plan.direction,
@@ -161,13 +159,11 @@ impl Debugger {
         let refused = match inferior.status() {
             Status::Running => Some("the machine is running: `interrupt` it first"),
             Status::Ended(..) => Some("the run is over: start it again to run it again"),
-            Status::Stopped(_) if plan.direction() == Direction::Backward && !inferior.has_history() => {
-                Some("this run has no recorded history to go back in: only a recorded run can be stepped backwards")
-            }
             Status::Stopped(_) => None,
         };
         let started = match refused {
             Some(text) => Err(CommandError::refused(text)),
+            None if plan.direction() == Direction::Backward && !inferior.has_history() => Err(no_history()),
             None => {
                 let before = std::mem::replace(&mut self.plan, plan);
                 debug_assert!(!before.is_running(), "a plan is cleaned up at its last stop");
@@ -188,7 +184,7 @@ impl Debugger {
         let resume = match &self.plan {
             Plan::None => return Ok(()),
             Plan::Go(_) => all,
-            Plan::To(RunTo::Tick(tick)) | Plan::BackTo(tick) => Resume { until_tick: Some(*tick), ..all },
+            Plan::To(RunTo::Tick(tick)) => Resume { until_tick: Some(*tick), ..all },
             Plan::To(RunTo::Time(time)) => Resume { until_time: Some(*time), ..all },
             Plan::Line(plan) => {
                 let code = plan.from.code.clone();
@@ -219,8 +215,7 @@ impl Debugger {
         let runner = match &plan {
             Plan::None => return done(),
             Plan::Go(_) => None,
-            Plan::To(_) | Plan::BackTo(_) if matches!(stop.reason, StopReason::Tick) => None,
-            Plan::To(_) | Plan::BackTo(_) => None,
+            Plan::To(_) => None,
             Plan::Line(LinePlan { runner, .. })
             | Plan::Instructions(InstructionPlan { runner, .. })
             | Plan::Finish(FinishPlan { runner, .. })

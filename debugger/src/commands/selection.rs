@@ -1,6 +1,6 @@
 //! Which task and frame is looked at, and how tasks and frames are told.
 
-use wkdb_tracer::{CodeAddress, GuestTime, RunnerId, RunnerState, Tick};
+use wkdb_tracer::{CodeAddress, Frame, GuestTime, RunnerId, RunnerState, Tick};
 
 use super::Debugger;
 use super::error::{CommandError, Result};
@@ -47,6 +47,20 @@ impl FrameView {
             Some(source) => format!("{} ({source})", self.function),
             None => self.function.clone(),
         }
+    }
+
+    /// `#1  0x39 in process_one_work at kernel/workqueue.c:29`: without arguments, of a stack that is not there now.
+    pub(super) fn line(&self) -> Output {
+        let mut out = Output::from(format!("#{:<3}", self.number));
+        if !self.inlined {
+            out.mark(Style::Address, super::points::address_text(self.address)).push(" in ");
+        }
+        out.mark(Style::Function, &self.function);
+        if let Some(source) = &self.source {
+            out.push(" at ").mark(Style::Place, source.to_string());
+        }
+        out.push(if self.inlined { " [inlined]\n" } else { "\n" });
+        out
     }
 }
 
@@ -145,8 +159,14 @@ impl Debugger {
     /// # Errors
     /// The task is gone, or has not run yet.
     pub fn stack(&mut self, inferior: &mut dyn Inferior, runner: RunnerId) -> Result<Vec<FrameView>> {
+        let frames = inferior.frames(runner)?;
+        Ok(self.views(inferior, &frames))
+    }
+
+    /// A call stack, innermost first, with inlined functions as frames of their own.
+    pub(super) fn views(&mut self, inferior: &mut dyn Inferior, frames: &[Frame]) -> Vec<FrameView> {
         let mut stack = Vec::new();
-        for (depth, frame) in (0..).zip(inferior.frames(runner)?) {
+        for (depth, frame) in (0..).zip(frames) {
             let address = frame.address;
             let mut add = |inline, function: String, source, inlined| {
                 let number = stack.len();
@@ -162,7 +182,7 @@ impl Debugger {
                 None => add(0, format!("func[{}]", frame.function), None, false),
             }
         }
-        Ok(stack)
+        stack
     }
 
     /// The frame that is looked at.

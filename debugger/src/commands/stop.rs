@@ -76,15 +76,23 @@ impl Debugger {
     /// A hit of a watch that stopped the machine.
     fn watch_report(&mut self, inferior: &mut dyn Inferior, number: Option<u32>, hit: &WatchHit) -> Output {
         let mut out = Output::new();
+        // A write that was looked for, and gone to.
+        let asked = self.asked.take().filter(|_| number.is_none());
         let name = match number.and_then(|number| self.points.get_mut(number).ok()) {
             Some(point) => match &point.details {
                 Details::Watch(watch) => format!("{} {}: {}", point.kind_name(), point.number, watch.expression),
                 Details::Break(_) => String::new(),
             },
-            None => format!("Watch of {:#x}", hit.address),
+            None => match &asked {
+                Some(asked) => format!("Last write to {}", asked.title()),
+                None => format!("Watch of {:#x}", hit.address),
+            },
         };
         out.mark(Style::Headline, name).push("\n");
-        let (old, new) = self.watched_values(inferior, number, hit);
+        let (old, new) = match &asked {
+            Some(asked) => self.written_values(inferior, asked, hit),
+            None => self.watched_values(inferior, number, hit),
+        };
         if hit.old == hit.new {
             out.line(format!("  value = {new} (unchanged)"));
         } else {
@@ -112,7 +120,7 @@ impl Debugger {
     }
 
     /// `4 bytes at 0x1f20 by evdev_stop_autorepeat (drivers/evdev.c:41)`.
-    fn who_did_it(&mut self, inferior: &mut dyn Inferior, hit: &WatchHit) -> String {
+    pub(super) fn who_did_it(&mut self, inferior: &mut dyn Inferior, hit: &WatchHit) -> String {
         let unit = if hit.store_len == 1 { "byte" } else { "bytes" };
         let what = format!("{} {unit} at {:#x}", hit.store_len, hit.store_address);
         let partly = if hit.new.len() as u64 == hit.store_len {
@@ -120,13 +128,18 @@ impl Debugger {
         } else {
             format!(" ({} of them watched: {} -> {})", hit.new.len(), bytes(&hit.old), bytes(&hit.new))
         };
-        let by = match &hit.writer {
+        let by = self.writer_text(inferior, &hit.writer);
+        format!("{what}{partly} by {by}")
+    }
+
+    /// Who wrote, in a few words.
+    pub(super) fn writer_text(&mut self, inferior: &mut dyn Inferior, writer: &Writer) -> String {
+        match writer {
             Writer::Host { action } => format!("the host: {action}"),
             Writer::Guest { stack } => match stack.first() {
                 Some(frame) => self.place_of(inferior, frame),
                 None => "unknown code".to_owned(),
             },
-        };
-        format!("{what}{partly} by {by}")
+        }
     }
 }

@@ -71,6 +71,10 @@ impl FrameReader for SessionTarget<'_> {
     fn memory(&mut self, address: u64, len: u64) -> std::result::Result<Vec<u8>, Unavailable> {
         self.frame.memory(address, len)
     }
+
+    fn is_consumed(&mut self, slot: Slot) -> bool {
+        self.frame.is_consumed(slot)
+    }
 }
 
 impl Target for SessionTarget<'_> {
@@ -129,7 +133,7 @@ type Evaluated<T> = std::result::Result<T, ExprError>;
 
 impl Debugger {
     /// Works something out in a frame, or without one.
-    fn in_frame<T>(
+    pub(super) fn in_frame<T>(
         &mut self,
         inferior: &mut dyn Inferior,
         frame: Option<(RunnerId, &FrameView)>,
@@ -149,7 +153,7 @@ impl Debugger {
     }
 
     /// Works something out in the selected frame, with the names of its module; what is unknown there, with the kernel's.
-    fn in_selected<T>(
+    pub(super) fn in_selected<T>(
         &mut self,
         inferior: &mut dyn Inferior,
         f: impl Fn(&mut Evaluator) -> Evaluated<T>,
@@ -325,6 +329,23 @@ impl Debugger {
         let note =
             on_stack.then(|| "it is on the stack: the memory stays watched when its function has returned".into());
         Ok(Watched { address, len, ty: Some((module, ty)), note })
+    }
+
+    /// The memory that an expression means whose writes are looked for: where it lies, or where a pointer points that
+    /// lies nowhere itself (`&x`, `p + 1`).
+    pub(super) fn written_place(
+        &mut self,
+        inferior: &mut dyn Inferior,
+        text: &str,
+    ) -> Result<(u64, u64, Option<(ModuleId, TypeId)>)> {
+        let (module, (address, len, ty)) = self.in_selected(inferior, |evaluator| {
+            let value = evaluator.evaluate(text)?;
+            evaluator.memory_meant(&value)
+        })?;
+        if len == 0 {
+            return Err(CommandError::refused(format!("{text} has no bytes: its type is empty or unknown")));
+        }
+        Ok((address, len, Some((module, ty))))
     }
 
     /// Whether an address is in what the selected frame's function or its callers have on the stack.

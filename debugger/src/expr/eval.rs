@@ -90,6 +90,26 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// The address, length and type of what a value is: as [`Evaluator::lvalue`]; of a pointer or a number that was
+    /// computed, what it points at.
+    ///
+    /// # Errors
+    /// It is kept outside of memory, or is no address, or its size is not known.
+    pub fn memory_meant(&mut self, value: &Value) -> Result<(u64, u64, TypeId)> {
+        if !matches!(value.content, Content::Bytes(_)) {
+            let (address, len) = self.lvalue(value)?;
+            return Ok((address, len, value.ty));
+        }
+        match self.scalar(value)? {
+            Scalar::Pointer { value, to } => Ok((value, self.size(to)?, to)),
+            Scalar::Int { value: address, .. } => {
+                let address = u64::try_from(address).map_err(|_| self.no_address(value))?;
+                Ok((address, self.size(value.ty)?, value.ty))
+            }
+            Scalar::Float { .. } => Err(self.no_address(value)),
+        }
+    }
+
     fn is_type(&self, name: &str) -> bool {
         let is_variable = || {
             let local = self.target.pc().and_then(|pc| self.symbols.local_named(name, pc, self.target.inlined_frame()));
@@ -322,7 +342,12 @@ impl<'a> Evaluator<'a> {
         if self.type_only && place.is_err() {
             return Ok(Value::memory(variable.ty, 0));
         }
-        let place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
+        let mut place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
+        for piece in &mut place.0 {
+            if matches!(piece.at, Whereabouts::Slot(slot) if self.target.is_consumed(slot)) {
+                piece.at = Whereabouts::Nowhere;
+            }
+        }
         if let [Piece { at: Whereabouts::Nowhere, .. }] = place.0[..] {
             let cause = crate::symbols::PlaceError::OptimizedOut;
             return Err(ExprError::NoPlace { name: variable.name.clone(), cause });

@@ -94,6 +94,7 @@ impl Session {
             return answer;
         }
         let selected = self.selected(face);
+        face.selected = Some(selected);
         let rewritten = clamped(body).or_else(|| self.modern(body, selected));
         let body = rewritten.as_deref().unwrap_or(body);
         let Some(mut replies) = self.stub.answer(face, selected, body) else {

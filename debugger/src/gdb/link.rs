@@ -33,6 +33,12 @@ impl Shared {
     }
 }
 
+/// Bytes that a client may leave unread before it gets no more messages.
+const MAX_UNREAD: usize = 1 << 20;
+
+/// Bytes of text in one message.
+const MAX_MESSAGE: usize = 1 << 12;
+
 /// How a conversation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
@@ -55,6 +61,10 @@ pub(super) struct Link {
     withheld: bool,
     /// The last reply, for a client that did not get it.
     last: Vec<u8>,
+    /// How the machine was made to go on.
+    resume: Resume,
+    /// Messages that were not sent, for the client does not read them as fast as they come.
+    unsaid: u64,
 }
 
 impl Link {
@@ -75,6 +85,8 @@ impl Link {
             out: Vec::new(),
             withheld: false,
             last: Vec::new(),
+            resume: Resume::go(),
+            unsaid: 0,
         })
     }
 
@@ -156,8 +168,39 @@ impl Link {
         }
         shared.view.forget();
         inferior.resume(&resume)?;
+        self.resume = resume;
         self.session.waiting = true;
         Ok(())
+    }
+
+    /// How the machine goes on where it has stopped for nobody; none where the stop is the client's all the same.
+    pub(super) fn further(&self, stop: &Stop) -> Option<&Resume> {
+        let stopped = stop.context.as_ref().map(|context| context.runner);
+        // The instruction that touched what is watched was the step.
+        let stepped = self
+            .resume
+            .step
+            .as_ref()
+            .is_some_and(|step| step.kind == StepKind::Instruction && stopped == Some(step.runner));
+        (self.session.waiting && !self.attaching && !stepped).then_some(&self.resume)
+    }
+
+    /// Prints what a command of `monitor` has to tell, while the client waits for a stop.
+    pub(super) fn tell(&mut self, text: &str) {
+        if !self.session.waiting || text.is_empty() {
+            return;
+        }
+        if self.out.len() > MAX_UNREAD {
+            self.unsaid += 1;
+            return;
+        }
+        let unsaid = std::mem::take(&mut self.unsaid);
+        if unsaid > 0 {
+            self.say(&format!("{unsaid} messages were not shown: they came too fast (monitor log has the last ones)"));
+        }
+        for part in text.as_bytes().chunks(MAX_MESSAGE) {
+            self.send(format!("O{}", hex(part)).as_bytes());
+        }
     }
 
     /// To go on from a breakpoint, clients take it away and step the thread alone, for all others would run past it.
@@ -196,6 +239,15 @@ impl Link {
             let reply = self.session.stopped(stop, &mut shared.face(inferior, &mut points));
             self.session.points = points;
             self.send(reply.as_bytes());
+        }
+    }
+
+    /// The machine takes long to stop: has a client that attaches wait on. gdb throws away what stands before a packet,
+    /// and begins to wait anew; others might take it for an answer.
+    pub(super) fn reassure(&mut self) {
+        let gdb = self.queue.front().is_some_and(|first| first.starts_with(b"qSupported"));
+        if self.attaching && gdb {
+            self.out.push(b'+');
         }
     }
 

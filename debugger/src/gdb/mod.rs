@@ -38,7 +38,7 @@ mod wire;
 mod tests;
 
 pub use files::{BuildCompanions, Companions};
-pub use monitor::{BasicCommands, MonitorCommands};
+pub use monitor::{BasicCommands, MonitorCommands, Remark};
 pub use names::KernelNames;
 pub use server::{Server, ServerError, ServerEvent, ServerParts};
 pub use threads::{TaskName, TaskNames};

@@ -2,12 +2,44 @@
 
 use std::fmt::Write as _;
 
-use crate::inferior::{Inferior, InferiorError, Status};
+use wkdb_tracer::RunnerId;
+
+use crate::inferior::{Inferior, InferiorError, Notice, Status};
 
 /// Commands behind gdb's `monitor`.
 pub trait MonitorCommands {
     /// Runs one command; gives what is printed, errors included. An empty command is as `help`.
     fn run(&mut self, inferior: &mut dyn Inferior, command: &str) -> String;
+
+    /// The client looks at this task: what follows is about it, until the client looks at another one.
+    fn look_at(&mut self, _: RunnerId) {}
+
+    /// Hears what the machine tells by itself, in every state of the connection.
+    fn on_notice(&mut self, _: &mut dyn Inferior, _: &Notice) -> Remark {
+        Remark::default()
+    }
+
+    /// Takes away what commands have set in the machine, which is stopped: the client is gone.
+    ///
+    /// # Errors
+    /// As the inferior's.
+    fn clear(&mut self, _: &mut dyn Inferior) -> Result<(), InferiorError> {
+        Ok(())
+    }
+
+    /// Whether there is nothing to take away.
+    fn is_clear(&self) -> bool {
+        true
+    }
+}
+
+/// What the commands make of a notice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remark {
+    /// What a person is told.
+    pub text: String,
+    /// The machine has stopped for the commands alone, which are done: the client need not know.
+    pub goes_on: bool,
 }
 
 /// The commands that need nothing but the inferior: `help`, `cpus`, `tasks`, `tick`, `info version`.

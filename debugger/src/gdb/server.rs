@@ -74,6 +74,8 @@ pub struct Server {
     refused: Vec<TcpStream>,
     /// Set by clients that left while the machine ran.
     leftovers: Points,
+    /// Such a client has used `monitor`.
+    monitored: bool,
     /// The machine has stopped, or will stop, only so that a client that is gone can be cleaned up after.
     release: bool,
 }
@@ -96,6 +98,7 @@ impl Server {
             refused: Vec::new(),
             shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
             leftovers: Points::default(),
+            monitored: false,
             release: false,
         })
     }
@@ -125,20 +128,46 @@ impl Server {
     pub fn on_ready(&mut self, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
         let mut events = Vec::new();
         self.serve(inferior, &mut events);
-        self.accept(inferior, &mut events);
-        // A client often sends its first packet at once.
-        self.serve(inferior, &mut events);
+        if self.accept(inferior, &mut events) {
+            // A client often sends its first packet at once.
+            self.serve(inferior, &mut events);
+        }
         self.refused.retain_mut(|stream| !is_told(stream));
+        events
+    }
+
+    /// To be called every second or so while the inferior takes long to stop for a client that attaches: the client would
+    /// give up else.
+    pub fn reassure(&mut self, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
+        let mut events = Vec::new();
+        if let Some(client) = &mut self.connection {
+            client.link.reassure();
+        }
+        self.flush(inferior, &mut events);
         events
     }
 
     /// Passes on what the inferior tells.
     pub fn on_notice(&mut self, notice: &Notice, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
         let mut events = Vec::new();
+        if matches!(notice, Notice::Stopped(_)) {
+            self.clean_up(inferior);
+        }
+        let remark = self.shared.monitor.on_notice(inferior, notice);
+        if let Some(client) = &mut self.connection {
+            client.link.tell(&remark.text);
+        }
         match notice {
             Notice::Stopped(stop) => {
                 self.shared.view.forget();
-                self.clean_up(inferior);
+                if remark.goes_on
+                    && let Some(client) = &self.connection
+                    && let Some(resume) = client.link.further(stop)
+                    && inferior.resume(resume).is_ok()
+                {
+                    self.flush(inferior, &mut events);
+                    return events;
+                }
                 if let Some(client) = &mut self.connection {
                     client.link.stopped(stop, &mut self.shared, inferior);
                     self.attach(inferior, &mut events);
@@ -153,13 +182,16 @@ impl Server {
                     self.attach(inferior, &mut events);
                 }
             }
-            Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+            Notice::Module(_) => self.shared.view.expect_modules(),
+            Notice::Console(_) | Notice::Event(_) | Notice::Found(_) => {}
         }
         self.flush(inferior, &mut events);
         events
     }
 
-    fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
+    /// Takes clients that have come; whether there is a new one.
+    fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) -> bool {
+        let mut new = false;
         // Whatever else accepting may fail with is about a client that is gone again.
         while let Ok((stream, peer)) = self.listener.accept() {
             if self.connection.is_some() {
@@ -173,16 +205,20 @@ impl Server {
             let link = usable.map_err(|error| error.to_string()).and_then(|()| {
                 self.release = false;
                 self.clean_up(inferior);
+                // Nobody is told of those that come while nobody is there.
+                self.shared.view.expect_modules();
                 Link::new(inferior).map_err(|error| error.to_string())
             });
             match link {
                 Ok(link) => {
                     self.connection = Some(Connection { stream, peer, link });
+                    new = true;
                     events.push(ServerEvent::Attached(peer));
                 }
                 Err(error) => log::warn!("gdb at {peer} cannot be served: {error}"),
             }
         }
+        new
     }
 
     fn serve(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
@@ -195,6 +231,10 @@ impl Server {
                 Ok(n) => {
                     let farewell = client.link.receive(&buf[..n], &mut self.shared, inferior);
                     self.part(farewell, inferior, events);
+                    // There was no more; what comes now is told by the next poll.
+                    if n < buf.len() {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -238,6 +278,7 @@ impl Server {
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
         self.shared.files.close_all();
         self.leftovers.append(client.link.into_points());
+        self.monitored |= !self.shared.monitor.is_clear();
         self.release = farewell == Farewell::Detach;
         events.push(match farewell {
             Farewell::Detach => ServerEvent::Detached(client.peer),
@@ -245,7 +286,7 @@ impl Server {
         });
         if *inferior.status() == Status::Running {
             // It need not stop if there is nothing to take away.
-            self.release &= !self.leftovers.is_empty();
+            self.release &= self.monitored || !self.leftovers.is_empty();
             if self.release
                 && let Err(error) = inferior.interrupt()
             {
@@ -262,7 +303,13 @@ impl Server {
         if !matches!(inferior.status(), Status::Stopped(_)) {
             return;
         }
-        if let Err(error) = self.leftovers.clear(inferior) {
+        let mut cleared = self.leftovers.clear(inferior);
+        if self.monitored {
+            let also = self.shared.monitor.clear(inferior);
+            self.monitored = also.is_err();
+            cleared = cleared.and(also);
+        }
+        if let Err(error) = cleared {
             log::warn!("cannot clean up after gdb: {error}");
         }
     }

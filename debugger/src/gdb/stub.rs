@@ -13,7 +13,7 @@ use gdbstub::stub::GdbStub;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
 
 use super::target::Face;
-use super::wire::{Framer, Inbound, MAX_PACKET, packet};
+use super::wire::{Framer, Inbound, MAX_PACKET, number, packet};
 
 /// Where gdbstub writes to.
 struct Sink<'a>(&'a mut Vec<u8>);
@@ -47,7 +47,8 @@ impl Stub {
     /// sense of it. What the client wants to happen is in `face` afterwards.
     pub(super) fn answer(&mut self, face: &mut Face<'_>, selected: Tid, body: &[u8]) -> Option<Vec<Vec<u8>>> {
         self.out.clear();
-        let builder = GdbStub::builder(Sink(&mut self.out)).with_packet_buffer(&mut self.buffer);
+        let room = room(body).min(self.buffer.len());
+        let builder = GdbStub::builder(Sink(&mut self.out)).with_packet_buffer(&mut self.buffer[..room]);
         let mut machine = builder.build().ok()?.run_state_machine(face).ok()?;
         let preludes = [format!("Hg{:x}", selected.get()), format!("Hc{:x}", selected.get())];
         for prelude in &preludes {
@@ -59,6 +60,20 @@ impl Stub {
         replies.nth(preludes.len() - 1);
         let replies = replies.filter_map(|reply| if let Inbound::Packet(body) = reply { Some(body) } else { None });
         understood.then(|| replies.collect())
+    }
+}
+
+/// How long a buffer gdbstub needs for a packet: it looks through all of it for every packet. Objects come in pieces as
+/// long as it is; memory is read into what the packet leaves of it.
+fn room(body: &[u8]) -> usize {
+    /// For what is around a body, and a register.
+    const MARGIN: usize = 0x80;
+    let object = body.starts_with(b"vFile") || body.first() == Some(&b'q');
+    let read = body.strip_prefix(b"m").map(|range| range.rsplit(|&byte| byte == b',').next().and_then(number));
+    match read {
+        _ if object => usize::MAX,
+        Some(len) => len.and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX).saturating_add(MARGIN),
+        None => body.len().saturating_add(MARGIN),
     }
 }
 

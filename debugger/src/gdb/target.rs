@@ -47,6 +47,8 @@ pub(super) struct Face<'a> {
     pub(super) points: &'a mut Points,
     pub(super) files: &'a mut Files,
     pub(super) monitor: &'a mut dyn MonitorCommands,
+    /// The thread that the packet is about.
+    pub(super) selected: Option<Tid>,
     /// How the client wants the machine to go on.
     pub(super) resume: Option<Resume>,
     /// Why the last thing was not done: the protocol's own errors are numbers.
@@ -73,7 +75,7 @@ impl<'a> Face<'a> {
         monitor: &'a mut dyn MonitorCommands,
     ) -> Face<'a> {
         let actions = Actions::default();
-        Face { inferior, view, points, files, monitor, resume: None, fault: None, actions }
+        Face { inferior, view, points, files, monitor, selected: None, resume: None, fault: None, actions }
     }
 
     fn answer<T>(&mut self, result: Result<T, impl Into<Fault>>) -> TargetResult<T, Self> {
@@ -377,7 +379,13 @@ impl MonitorCmd for Face<'_> {
         let command = String::from_utf8_lossy(command);
         let text = match command.trim().strip_prefix("wkdb-disas ") {
             Some(operands) => self.disassemble(operands),
-            None => self.monitor.run(self.inferior, command.trim()),
+            None => {
+                let started = self.view.tasks(self.inferior).is_ok_and(|tasks| !tasks.is_empty());
+                if let Some(tid) = self.selected.filter(|_| started) {
+                    self.monitor.look_at(runner(tid));
+                }
+                self.monitor.run(self.inferior, command.trim())
+            }
         };
         // Whatever it was, it may have changed the guest.
         self.view.forget();

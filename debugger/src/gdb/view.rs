@@ -51,6 +51,8 @@ pub(super) struct View {
     names: Option<Box<dyn TaskNames>>,
     tasks: Option<Rc<[TaskInfo]>>,
     stacks: HashMap<RunnerId, Rc<Stack>>,
+    /// There may be modules that are not known yet.
+    more_modules: bool,
 }
 
 impl View {
@@ -62,7 +64,13 @@ impl View {
             names,
             tasks: None,
             stacks: HashMap::new(),
+            more_modules: true,
         }
+    }
+
+    /// There may be modules that are not known yet.
+    pub(super) fn expect_modules(&mut self) {
+        self.more_modules = true;
     }
 
     /// Forgets what is true only while the machine is stopped where it is.
@@ -75,9 +83,14 @@ impl View {
     pub(super) fn refresh(&mut self, inferior: &mut dyn Inferior) -> Result<(), InferiorError> {
         if *inferior.status() == Status::Running {
             self.forget();
+            self.more_modules = true;
+        }
+        // Asking costs as much as a step of the machine: it is done where there is a reason.
+        if !std::mem::take(&mut self.more_modules) {
+            return Ok(());
         }
         let word = self.modules.layout().word();
-        self.modules.update(inferior)?;
+        self.modules.update(inferior).inspect_err(|_| self.more_modules = true)?;
         if self.modules.layout().word() != word {
             self.registers = Registers::new(self.modules.layout().word());
         }

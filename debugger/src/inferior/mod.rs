@@ -11,6 +11,7 @@
 //!
 //! Offsets of code are those of the original modules. Answers are plain data, so that they can come from another process.
 
+mod history;
 mod resume;
 mod stop;
 mod watch;
@@ -22,6 +23,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wkdb_tracer::{CodeAddress, Context, Event, Frame, ModuleId, Outcome, RunnerId, RunnerState, Totals, WasmValue};
 
+pub use history::{
+    CheckpointInfo, Extent, Found, Goal, History, Limits, Milestone, Moment, Position, Progress, RecordedRun, Search,
+    SearchEnd, Writes,
+};
 pub use resume::{Direction, Resume, Step, StepKind, Who};
 pub use stop::{Stop, StopReason};
 pub use watch::{PlaceFilter, Places, WatchCondition, WatchId, WatchKind, WatchSpec};
@@ -88,6 +93,8 @@ pub enum Notice {
     Module(ModuleId),
     /// The machine stopped.
     Stopped(Box<Stop>),
+    /// What a [`History::search`] has found: the machine is stopped where it was before.
+    Found(Box<Found>),
     /// The run is over.
     Ended(Box<Outcome>, Box<Totals>),
 }
@@ -253,6 +260,11 @@ pub trait Inferior {
     /// [`InferiorError::Gone`]; or what is debugged is a recording.
     fn type_in(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Whether it has a history to go back in.
+    /// Whether it has a history to go back in: backward directions of [`Resume`] work then.
     fn has_history(&self) -> bool;
+
+    /// What can be done with its history, if it has one.
+    fn history(&mut self) -> Option<&mut dyn History> {
+        None
+    }
 }

@@ -4,41 +4,20 @@ use wkdb_tracer::{GuestTime, Tick};
 
 use super::Branch;
 use super::job::Car;
-
-/// How many checkpoints there are, and how dear they may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Ticks of work between two checkpoints.
-    pub spacing: u64,
-    /// Checkpoints beside the origin.
-    pub count: usize,
-    /// Bytes that all of them together may take.
-    pub memory: u64,
-}
-
-impl Default for Limits {
-    /// A checkpoint every 20 million ticks (some 0.2 s of work), 100 of them, 1 GiB.
-    fn default() -> Self {
-        Limits { spacing: 20_000_000, count: 100, memory: 1 << 30 }
-    }
-}
-
-/// A checkpoint, to be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CheckpointInfo {
-    /// Where it is.
-    pub tick: Tick,
-    /// When, in guest time.
-    pub time: GuestTime,
-    /// Bytes that it takes.
-    pub cost: u64,
-}
+use crate::inferior::{CheckpointInfo, Limits, Stop};
 
 /// A copy of a run that waits.
 pub(super) struct Checkpoint<B> {
     pub(super) tick: Tick,
     pub(super) time: GuestTime,
     pub(super) car: Car<B>,
+}
+
+impl<B> Checkpoint<B> {
+    /// A copy of a run that has stopped.
+    pub(super) fn new(stop: &Stop, car: Car<B>) -> Self {
+        Checkpoint { tick: stop.tick, time: stop.time, car }
+    }
 }
 
 /// The copies of a run, the earliest first. The first one is the origin: it is never given up.

@@ -1,11 +1,12 @@
 //! Running a copy to somewhere, on whichever thread does it.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wkdb_tracer::Tick;
+use wkdb_tracer::{Event, Tick, WatchHit};
 
+use super::engine::Signals;
 use super::{Branch, Position};
 use crate::inferior::{
     BreakpointId, BreakpointSpec, InferiorError, Notice, Result, Resume, Status, Stop, StopReason, WatchId, WatchSpec,
@@ -129,8 +130,18 @@ impl<B: Branch> Car<B> {
     }
 
     /// Goes on to the next stop of any kind.
-    pub(super) fn go(&mut self, resume: &Resume, interrupt: &AtomicBool) -> std::result::Result<Stop, Halt> {
-        if interrupt.load(Ordering::Relaxed) {
+    pub(super) fn go(&mut self, resume: &Resume, signals: &Signals) -> std::result::Result<Stop, Halt> {
+        self.go_hearing(resume, signals, &mut |_| ())
+    }
+
+    /// The same; `heard` is told of the accesses that watches only log.
+    fn go_hearing(
+        &mut self,
+        resume: &Resume,
+        signals: &Signals,
+        heard: &mut dyn FnMut(WatchHit),
+    ) -> std::result::Result<Stop, Halt> {
+        if signals.interrupt().load(Ordering::Relaxed) {
             return Err(Halt::Interrupted);
         }
         self.branch.resume(resume)?;
@@ -141,10 +152,15 @@ impl<B: Branch> Car<B> {
                     Notice::Stopped(_) if interrupted => return Err(Halt::Interrupted),
                     Notice::Stopped(stop) => return Ok(*stop),
                     Notice::Ended(..) => return Err(refused("the run is over")),
-                    Notice::Console(_) | Notice::Event(_) | Notice::Module(_) => {}
+                    Notice::Event(event) => {
+                        if let Event::Watch(hit) = *event {
+                            heard(hit);
+                        }
+                    }
+                    Notice::Console(_) | Notice::Module(_) | Notice::Found(_) => {}
                 }
             }
-            if !interrupted && interrupt.load(Ordering::Relaxed) {
+            if !interrupted && signals.interrupt().load(Ordering::Relaxed) {
                 interrupted = true;
                 self.branch.interrupt()?;
             }
@@ -152,9 +168,19 @@ impl<B: Branch> Car<B> {
     }
 
     /// Runs to the start of `tick`, whatever lies on the way.
-    pub(super) fn run_to_tick(&mut self, tick: Tick, interrupt: &AtomicBool) -> std::result::Result<(), Halt> {
+    pub(super) fn run_to_tick(&mut self, tick: Tick, signals: &Signals) -> std::result::Result<(), Halt> {
+        self.run_to_tick_hearing(tick, signals, &mut |_| ())
+    }
+
+    /// The same; `heard` is told of the accesses that watches only log.
+    pub(super) fn run_to_tick_hearing(
+        &mut self,
+        tick: Tick,
+        signals: &Signals,
+        heard: &mut dyn FnMut(WatchHit),
+    ) -> std::result::Result<(), Halt> {
         while self.stop()?.tick < tick {
-            let stop = self.go(&Resume { until_tick: Some(tick), ..Resume::go() }, interrupt)?;
+            let stop = self.go_hearing(&Resume { until_tick: Some(tick), ..Resume::go() }, signals, heard)?;
             if let StopReason::End(outcome) = stop.reason {
                 return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
             }
@@ -167,9 +193,25 @@ impl<B: Branch> Car<B> {
     pub(super) fn run_to(
         &mut self,
         limit: &Position,
-        interrupt: &AtomicBool,
-        mut met: impl FnMut(&Stop) -> ControlFlow<()>,
+        signals: &Signals,
+        met: impl FnMut(&Stop) -> ControlFlow<()>,
     ) -> std::result::Result<Option<Stop>, Halt> {
+        self.run_to_hearing(limit, signals, met, &mut |_| ())
+    }
+
+    /// The same; `heard` is told of the accesses that watches only log, those after `limit` excepted.
+    pub(super) fn run_to_hearing(
+        &mut self,
+        limit: &Position,
+        signals: &Signals,
+        mut met: impl FnMut(&Stop) -> ControlFlow<()>,
+        heard: &mut dyn FnMut(WatchHit),
+    ) -> std::result::Result<Option<Stop>, Halt> {
+        let mut heard = |hit: WatchHit| {
+            if hit.context.as_ref().is_none_or(|at| (at.tick, at.time) <= (limit.tick, limit.time)) {
+                heard(hit);
+            }
+        };
         let mut own = None;
         let reached = loop {
             let here = self.position()?;
@@ -195,7 +237,7 @@ impl<B: Branch> Car<B> {
             } else {
                 Some(Tick(limit.tick.0 + 1))
             };
-            let stop = self.go(&Resume { until_tick: until, ..Resume::go() }, interrupt)?;
+            let stop = self.go_hearing(&Resume { until_tick: until, ..Resume::go() }, signals, &mut heard)?;
             let there = Position::of(&stop);
             if matches!(stop.reason, StopReason::End(_)) {
                 break None;

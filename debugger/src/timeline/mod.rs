@@ -15,15 +15,17 @@
 
 mod backward;
 mod checkpoints;
+mod engine;
+mod going;
+mod history;
+mod inferior;
 mod job;
-mod position;
 mod travel;
 
 use crate::inferior::{Inferior, Result};
 
-pub use checkpoints::{CheckpointInfo, Limits};
-pub use position::Position;
-pub use travel::{Goal, TimeTravel};
+pub use crate::inferior::{CheckpointInfo, Goal, Limits, Position};
+pub use travel::TimeTravel;
 
 /// A run that can be copied.
 pub trait Branch: Inferior + Send + Sized + 'static {

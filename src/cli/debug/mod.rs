@@ -67,6 +67,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     if options.json {
         return Err(UsageError("--json is for `wkdb run`: a debugging session has no closing line".into()).into());
     }
+    if options.tui {
+        return Err(UsageError("--tui is for `wkdb run`, `wkdb demo` and `wkdb replay`".into()).into());
+    }
     let bundled = initrd.is_none() && !kernel.exists();
     let demo = bundled && kernel.as_os_str() == "demo";
     if name.is_some() && !demo {

@@ -19,7 +19,7 @@ use wkdb_tracer::{GuestTime, RunnerId, Tick, WatchHit};
 
 pub(super) use breakpoints::Breakpoints;
 pub(super) use code::{CodeIndex, FunctionCode, Kind};
-pub use request::{Answer, Answered, Request};
+pub use request::{Answer, Answered, Place, Request};
 
 /// What a machine knows of its debugger.
 #[derive(Default)]

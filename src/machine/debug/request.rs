@@ -4,7 +4,20 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, InferiorError, Resume, TaskInfo, WatchId, WatchSpec,
 };
+use wkdb_tracer::recording::{Check, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+
+use crate::machine::Pace;
+
+/// A place at which a machine stands between two parts of its work, in any variant of the code: between two slices, or
+/// at a tick in the middle of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Where.
+    pub position: Position,
+    /// The slice that was given last has not ended: the position's tick is in it.
+    pub in_slice: bool,
+}
 
 /// A question or an order. Each is answered once, whatever the machine does. What they mean is said at the methods of
 /// [`Inferior`](wkdb_debugger::inferior::Inferior) with these names.
@@ -66,6 +79,20 @@ pub enum Request {
     /// Copies the machine, which must be stopped. The answer is the port's: see
     /// [`Port::fork`](crate::machine::Port::fork).
     Fork,
+    /// What comes from outside is from now on taken from these entries, after those that were given before, and not from
+    /// the port; the machine stops at `pause`, with [`StopReason::Interrupt`](wkdb_debugger::inferior::StopReason).
+    Follow {
+        /// What came from outside to the machine that this one follows.
+        entries: Vec<(Position, Entry)>,
+        /// Where to stop.
+        pause: Option<Place>,
+    },
+    /// The end of following: what comes from outside comes from the port again. The machine must be stopped.
+    Lead(Pace),
+    /// Where the machine is, and what was typed that it has not taken yet.
+    Place,
+    /// What the machine is, as hashes.
+    Check,
 }
 
 /// The answer to a [`Request`].
@@ -89,6 +116,15 @@ pub enum Answer {
     Breakpoint(BreakpointId),
     /// To [`Request::InsertWatch`].
     Watch(WatchId),
+    /// To [`Request::Place`].
+    Place {
+        /// Where.
+        place: Place,
+        /// Typed, and not taken.
+        typed: Vec<u8>,
+    },
+    /// To [`Request::Check`].
+    Check(Check),
 }
 
 /// What comes of a request.

@@ -6,7 +6,7 @@ use super::super::error::{CommandError, Result};
 use super::super::plan::Plan;
 use super::super::words::{Words, parse_number};
 use super::super::{Debugger, Reply};
-use super::Command;
+use super::{Command, Goto};
 use crate::inferior::{Direction, Inferior};
 
 /// Let the machine run to the next stop.
@@ -68,11 +68,10 @@ impl RunTo {
             RunTo::Tick(wanted) => wanted <= tick,
             RunTo::Time(wanted) => wanted <= time,
         };
-        let plan = Plan::To(self);
         if !past {
-            debugger.resume(inferior, plan)?;
+            debugger.resume(inferior, Plan::To(self))?;
         } else if inferior.has_history() {
-            debugger.resume(inferior, Plan::BackTo(tick_of(&plan)?))?;
+            debugger.go_to(inferior, Goto::Moment(self))?;
         } else {
             return Err(CommandError::refused(format!(
                 "the machine is past it, at tick {tick} and time {time}, and has no history to go back in: start again"
@@ -82,16 +81,8 @@ impl RunTo {
     }
 }
 
-/// Going back is to a tick.
-fn tick_of(plan: &Plan) -> Result<Tick> {
-    match plan {
-        Plan::To(RunTo::Tick(tick)) => Ok(*tick),
-        _ => Err(CommandError::refused("going back is to a tick: `run-to TICK`")),
-    }
-}
-
 /// A time with its unit: `2.5s`.
-fn guest_time(text: &str) -> Option<GuestTime> {
+pub(super) fn guest_time(text: &str) -> Option<GuestTime> {
     const UNITS: [(&str, u64); 6] = [
         ("ns", 1),
         ("us", 1_000),

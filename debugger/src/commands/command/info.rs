@@ -18,6 +18,12 @@ pub enum Info {
     Tasks,
     /// All CPUs, with what they run.
     Cpus,
+    /// Named places in history.
+    Bookmarks,
+    /// What happened in the run: all of it, without what is common, or what has this word.
+    Events(Option<String>),
+    /// How far history reaches.
+    History,
     /// Breakpoints and watches.
     Breakpoints,
     /// Watches.
@@ -57,6 +63,9 @@ const TOPICS: &[(&str, &[&str], &str)] = &[
     ("tasks", &["threads", "t", "thr", "th"], "all tasks, with where they are"),
     ("cpus", &[], "the CPUs, with what they run"),
     ("breakpoints", &["b", "br"], "breakpoints and watches"),
+    ("bookmarks", &["bo"], "places in history that have names"),
+    ("events", &["ev"], "[all | WORD]  what happened in the run, with numbers for `goto event`"),
+    ("history", &["hi"], "how far back one can go, and where the run is"),
     ("watches", &["watchpoints", "w", "wat"], "watches"),
     ("locals", &["lo"], "the selected frame's local variables"),
     ("args", &["ar"], "the selected frame's arguments"),
@@ -112,6 +121,9 @@ impl Info {
             "tasks" => Info::Tasks,
             "cpus" => Info::Cpus,
             "breakpoints" => Info::Breakpoints,
+            "bookmarks" => Info::Bookmarks,
+            "events" => Info::Events(words.rest().map(str::to_owned)),
+            "history" => Info::History,
             "watches" => Info::Watches,
             "locals" => Info::Locals,
             "args" => Info::Args,
@@ -138,6 +150,9 @@ impl Info {
             Info::Tasks => tasks(debugger, inferior)?,
             Info::Cpus => cpus(debugger, inferior)?,
             Info::Breakpoints => debugger.list_points(inferior, None),
+            Info::Bookmarks => debugger.bookmark_list(),
+            Info::Events(wanted) => debugger.event_list(inferior, wanted.as_deref())?,
+            Info::History => debugger.history_info(inferior)?,
             Info::Watches => debugger.list_points(inferior, Some(Kind::Watch)),
             Info::Locals | Info::Args => {
                 let (runner, view) = debugger.selected_frame(inferior)?;

@@ -10,8 +10,10 @@ mod examine;
 mod finish;
 mod frame;
 mod go;
+pub(super) mod goto;
 mod help;
 pub(super) mod info;
+pub(super) mod kernel;
 mod leave;
 mod list;
 mod log;
@@ -23,6 +25,7 @@ pub(super) mod table;
 mod task;
 mod type_in;
 mod watch;
+mod writes;
 
 use super::error::Result;
 use super::words::Words;
@@ -39,8 +42,10 @@ pub use examine::Examine;
 pub use finish::{Finish, Until};
 pub use frame::Frame;
 pub use go::{Continue, Interrupt, RunTo};
+pub use goto::{Bookmark, Checkpoints, Goto};
 pub use help::Help;
 pub use info::Info;
+pub use kernel::Kernel;
 pub use leave::Leave;
 pub use list::List;
 pub use log::Log;
@@ -51,6 +56,7 @@ pub use step::{Step, StepUnit};
 pub use task::Task;
 pub use type_in::{Echo, TypeIn};
 pub use watch::{Watch, WatchOptions};
+pub use writes::{WhoWrote, WriteHistory};
 
 pub(super) use table::find;
 
@@ -60,7 +66,9 @@ pub(super) use table::find;
 pub enum Command {
     Advance(Until),
     Backtrace(Backtrace),
+    Bookmark(Bookmark),
     Break(Break),
+    Checkpoints(Checkpoints),
     Condition(Condition),
     Continue(Continue),
     Delete(Delete),
@@ -72,10 +80,12 @@ pub enum Command {
     Examine(Examine),
     Finish(Finish),
     Frame(Frame),
+    Goto(Goto),
     Help(Help),
     Ignore(Ignore),
     Info(Info),
     Interrupt(Interrupt),
+    Kernel(Kernel),
     Leave(Leave),
     List(List),
     Log(Log),
@@ -90,6 +100,8 @@ pub enum Command {
     Types(Types),
     Until(Until),
     Watch(Watch),
+    WhoWrote(WhoWrote),
+    WriteHistory(WriteHistory),
 }
 
 impl Command {
@@ -113,8 +125,15 @@ impl Command {
 
     /// Whether it lets the machine run.
     pub fn resumes(&self) -> bool {
-        use Command::{Advance, Continue, Finish, RunTo, Step, Until};
-        matches!(self, Continue(_) | Step(_) | Finish(_) | Until(_) | Advance(_) | RunTo(_))
+        use Command::{Advance, Continue, Finish, Goto, RunTo, Step, Until};
+        self.searches()
+            || matches!(self, Continue(_) | Step(_) | Finish(_) | Until(_) | Advance(_) | RunTo(_) | Goto(_))
+            || matches!(self, Command::WhoWrote(WhoWrote { go: true, .. }))
+    }
+
+    /// Whether it looks through the past: the machine is stopped where it was before when that is done.
+    pub fn searches(&self) -> bool {
+        matches!(self, Command::WhoWrote(WhoWrote { go: false, .. }) | Command::WriteHistory(_))
     }
 
     /// Whether it cannot be done while the machine runs.
@@ -127,7 +146,9 @@ impl Command {
     pub(super) fn run(self, debugger: &mut Debugger, inferior: &mut dyn Inferior) -> Result<Reply> {
         match self {
             Command::Backtrace(command) => command.run(debugger, inferior),
+            Command::Bookmark(command) => command.run(debugger, inferior),
             Command::Break(command) => command.run(debugger, inferior),
+            Command::Checkpoints(command) => command.run(debugger, inferior),
             Command::Condition(command) => command.run(debugger, inferior),
             Command::Continue(command) => command.run(debugger, inferior),
             Command::Delete(command) => command.run(debugger, inferior),
@@ -139,10 +160,12 @@ impl Command {
             Command::Examine(command) => command.run(debugger, inferior),
             Command::Finish(command) => command.run(debugger, inferior),
             Command::Frame(command) => command.run(debugger, inferior),
+            Command::Goto(command) => command.run(debugger, inferior),
             Command::Help(command) => command.run(),
             Command::Ignore(command) => command.run(debugger),
             Command::Info(command) => command.run(debugger, inferior),
             Command::Interrupt(command) => command.run(inferior),
+            Command::Kernel(command) => command.run(debugger, inferior),
             Command::Leave(command) => command.run(),
             Command::List(command) => command.run(debugger, inferior),
             Command::Log(command) => command.run(debugger),
@@ -157,6 +180,8 @@ impl Command {
             Command::Types(command) => command.run(debugger, inferior),
             Command::Advance(command) | Command::Until(command) => command.run(debugger, inferior),
             Command::Watch(command) => command.run(debugger, inferior),
+            Command::WhoWrote(command) => command.run(debugger, inferior),
+            Command::WriteHistory(command) => command.run(debugger, inferior),
         }
     }
 }

@@ -10,10 +10,13 @@ use super::*;
 pub(in super::super) enum Takes {
     Nothing,
     Location,
+    /// A moment: a word of `goto`, or a bookmark.
+    Moment,
     Expression,
     Breakpoint,
     Task,
     Topic,
+    View,
     Command,
     File,
 }
@@ -23,15 +26,17 @@ pub(in super::super) enum Takes {
 pub(in super::super) enum Chapter {
     Stopping,
     Running,
+    Past,
     Looking,
     Changing,
     Session,
 }
 
 impl Chapter {
-    pub(in super::super) const ALL: [(Chapter, &'static str); 5] = [
+    pub(in super::super) const ALL: [(Chapter, &'static str); 6] = [
         (Chapter::Stopping, "Where to stop"),
         (Chapter::Running, "Going on"),
+        (Chapter::Past, "Going back, and looking at the past"),
         (Chapter::Looking, "Looking"),
         (Chapter::Changing, "Changing the guest"),
         (Chapter::Session, "The session"),
@@ -56,7 +61,8 @@ impl Entry {
     /// Whether an empty line after it does it again.
     pub(in super::super) fn repeats(&self) -> bool {
         let steps = self.chapter == Chapter::Running && !matches!(self.name, "run-to" | "advance" | "interrupt");
-        steps || matches!(self.name, "up" | "down" | "x" | "list")
+        let back = self.chapter == Chapter::Past && self.name.starts_with("reverse-");
+        steps || back || matches!(self.name, "up" | "down" | "x" | "list")
     }
 }
 
@@ -263,16 +269,16 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "Stop the running machine (Ctrl-C does it too).",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-continue",
         &["bc", "rc"],
         Takes::Nothing,
         "[COUNT]",
         Continue::parse_backward,
-        "Go back to the stop before.",
+        "Go back to the last stop before: a breakpoint, a watch, or the beginning of history.",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-step",
         &["rs"],
         Takes::Nothing,
@@ -281,7 +287,7 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "Go back to the source line before.",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-next",
         &["rn"],
         Takes::Nothing,
@@ -290,7 +296,7 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "Go back to the source line before, over calls.",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-stepi",
         &["rsi"],
         Takes::Nothing,
@@ -299,7 +305,7 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "Go back one Wasm instruction.",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-nexti",
         &["rni"],
         Takes::Nothing,
@@ -308,13 +314,63 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "Go back one Wasm instruction, over calls.",
     ),
     entry(
-        Chapter::Running,
+        Chapter::Past,
         "reverse-finish",
         &["rfin"],
         Takes::Nothing,
         "",
         Finish::parse_backward,
         "Go back to the call of this function.",
+    ),
+    entry(
+        Chapter::Past,
+        "goto",
+        &[],
+        Takes::Moment,
+        "TICK | TIME | event N | start | end | present | [bookmark] NAME",
+        Goto::parse,
+        "Go to a moment of the run, past all breakpoints.\n\nTICK is as in `tick`, TIME has a unit (12.5s); `info events` \
+         has the numbers of events, `info bookmarks` the names. `end` is the end of a recording, and the present of a live \
+         run; `present` is as far as the run has come in this session.",
+    ),
+    entry(
+        Chapter::Past,
+        "who-wrote",
+        &["ww"],
+        Takes::Expression,
+        "EXPR|ADDRESS [LENGTH] [--go]",
+        WhoWrote::parse,
+        "Find the last write into a variable or memory before now: when, who, where, what.\n\nNothing has to be set up \
+         beforehand: the run is run again. The session stays where it is; with --go, it goes behind that write. Without \
+         LENGTH (in bytes), as long as the variable is; 4 bytes at an ADDRESS.",
+    ),
+    entry(
+        Chapter::Past,
+        "history",
+        &["hist"],
+        Takes::Expression,
+        "EXPR|ADDRESS [LENGTH] [--max N]",
+        WriteHistory::parse,
+        "List the writes into a variable or memory before now, from the start of history on.\n\nThe last N (20 unless told \
+         otherwise) are listed, all are counted.",
+    ),
+    entry(
+        Chapter::Past,
+        "bookmark",
+        &[],
+        Takes::Nothing,
+        "[NAME] | --delete NAME",
+        Bookmark::parse,
+        "Keep the place where the run is, exact to the instruction, for `goto NAME`.",
+    ),
+    entry(
+        Chapter::Past,
+        "checkpoints",
+        &[],
+        Takes::Nothing,
+        "",
+        Checkpoints::parse,
+        "List the copies of the run that make going back quick, with what they cost.",
     ),
     entry(
         Chapter::Looking,
@@ -379,6 +435,16 @@ pub(in super::super) const TABLE: &[Entry] = &[
         "TOPIC",
         Info::parse,
         "Tell about tasks, breakpoints, variables, modules … `info` alone lists the topics.",
+    ),
+    entry(
+        Chapter::Looking,
+        "kernel",
+        &["k"],
+        Takes::View,
+        "VIEW [OF] [--json]",
+        Kernel::parse,
+        "Tell what the kernel's own structures say: cpus, tasks, timers, workqueues, rcu, dmesg … `kernel` alone lists the \
+         views.\n\nWhat makes no sense in them is told behind the view, as a problem. --json prints a line of JSON.",
     ),
     entry(
         Chapter::Looking,
@@ -624,6 +690,9 @@ mod tests {
             ("rn", "reverse-next"),
             ("rsi", "reverse-stepi"),
             ("rfin", "reverse-finish"),
+            ("ww", "who-wrote"),
+            ("hist", "history"),
+            ("goto", "goto"),
             ("undisp", "undisplay"),
             ("wat", "watch"),
             ("aw", "awatch"),

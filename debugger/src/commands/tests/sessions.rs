@@ -1,14 +1,18 @@
 //! What is typed on the toy machine, and what must be said.
 
+use std::time::Duration;
+
 use super::toy::Toy;
 use crate::commands::{Config, Debugger, Now, Output};
+use crate::inferior::Inferior;
+use crate::timeline::{Limits, TimeTravel};
 
 /// The source of the toy's program comes with the session.
 const SOURCES: &[(&str, &str)] = &[("workqueue.c", include_str!("../../../tests/fixtures/symbols/workqueue.c"))];
 
-pub(super) struct Session {
+pub(super) struct Session<I = Toy> {
     pub(super) debugger: Debugger,
-    pub(super) toy: Toy,
+    pub(super) toy: I,
 }
 
 impl Session {
@@ -16,7 +20,19 @@ impl Session {
         let config = Config { bundled_sources: SOURCES, ..Config::default() };
         Session { debugger: Debugger::new(config), toy: Toy::new() }
     }
+}
 
+impl Session<TimeTravel<Toy>> {
+    /// With a history, and a checkpoint every 100 ticks.
+    pub(super) fn with_history() -> Self {
+        let config = Config { bundled_sources: SOURCES, ..Config::default() };
+        let limits = Limits { spacing: 100, count: 5, ..Limits::default() };
+        let toy = TimeTravel::new(Toy::new(), limits, || {}).unwrap();
+        Session { debugger: Debugger::new(config), toy }
+    }
+}
+
+impl<I: Inferior> Session<I> {
     /// What a command says, with the report of the stop after it; errors begin with `error: `.
     pub(super) fn say(&mut self, line: &str) -> String {
         let reply = match self.debugger.run(&mut self.toy, line) {
@@ -33,7 +49,7 @@ impl Session {
     fn wait(&mut self) -> Output {
         let mut output = Output::new();
         for _ in 0..10_000 {
-            for notice in self.toy.told() {
+            for notice in self.toy.notices(Duration::from_millis(1)).unwrap() {
                 let reaction = self.debugger.on_notice(&mut self.toy, &notice).unwrap();
                 output.append(&reaction.output);
                 if reaction.now == Now::Stopped {
@@ -174,7 +190,7 @@ fn instructions_are_stepped_into_and_over_calls() {
     assert!(said.contains("task 2 ") && said.contains("0x35 in process_one_work"), "{said}");
     let said = session.say("stepi 3");
     assert!(said.contains("0x40") || said.contains("touch_pool"), "{said}");
-    session.check("> reverse-stepi\nerror: this run has no recorded history to go back in: only a recorded run can be stepped backwards");
+    session.check("> reverse-stepi\nerror: this run keeps no history to go back in: start it without --no-history; or record it (`wkdb run --record FILE`) and open the recording (`wkdb debug FILE`)");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use wkdb_tracer::{
 };
 
 use crate::inferior::*;
+use crate::timeline::Branch;
 
 const MODULE: &[u8] = include_bytes!("../../../tests/fixtures/symbols/workqueue-dwarf5.wasm");
 
@@ -28,6 +29,7 @@ struct Activation {
     operands: Vec<WasmValue>,
 }
 
+#[derive(Clone)]
 struct Task {
     comm: &'static str,
     stack: Vec<Activation>,
@@ -36,11 +38,13 @@ struct Task {
 }
 
 /// See the module.
+#[derive(Clone)]
 pub(super) struct Toy {
     code: BTreeMap<CodeOffset, (Operator<'static>, CodeOffset)>,
     functions: Vec<Range<CodeOffset>>,
     memory: Vec<u8>,
     tasks: Vec<Task>,
+    /// The task that stopped the machine, or ran last.
     running: usize,
     tick: u64,
     status: Status,
@@ -270,6 +274,20 @@ impl Toy {
         hits
     }
 
+    /// Stops where the next instruction of a task has a breakpoint; whether it does.
+    fn stop_at_breakpoint(&mut self, task: usize) -> bool {
+        let next = self.tasks[task].stack.last().unwrap().at;
+        let runner = RunnerId(task as u32);
+        let hit = |spec: &BreakpointSpec| spec.address.offset == next && spec.only.is_none_or(|only| only == runner);
+        let hits: Vec<_> = self.breakpoints.iter().filter(|(_, spec)| hit(spec)).map(|(id, _)| *id).collect();
+        if hits.is_empty() {
+            return false;
+        }
+        self.running = task;
+        self.stop(StopReason::Breakpoint(hits));
+        true
+    }
+
     /// Whether a step that began with so many frames is done.
     fn stepped(&self, step: &Step, frames: usize) -> bool {
         let task = &self.tasks[step.runner.0 as usize];
@@ -292,6 +310,20 @@ fn call_again(
     let first = *code.range(functions[0].start..).next().unwrap().0;
     task.stack = vec![Activation { function: 0, at: first, local: task.which, operands: Vec::new() }];
     task.which = (task.which + 2) % 3;
+}
+
+impl Branch for Toy {
+    fn fork(&mut self) -> Result<Self> {
+        Ok(Toy { notices: VecDeque::new(), ..self.clone() })
+    }
+
+    fn cost(&self) -> u64 {
+        self.memory.len() as u64
+    }
+
+    fn follow(&mut self, _: &mut Self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Inferior for Toy {
@@ -404,7 +436,11 @@ impl Inferior for Toy {
         let frames = resume.step.as_ref().map(|step| self.tasks[step.runner.0 as usize].stack.len());
         // Nothing in these tests runs longer.
         for _ in 0..100_000 {
-            let ran = self.running;
+            let ran = (self.tick / TURN) as usize % self.tasks.len();
+            if ran != self.running && self.stop_at_breakpoint(ran) {
+                return Ok(());
+            }
+            self.running = ran;
             let written = self.run_one();
             self.tick += 1;
             if let Some(write) = written {
@@ -416,23 +452,13 @@ impl Inferior for Toy {
                     return Ok(());
                 }
             }
-            if self.tick.is_multiple_of(TURN) {
-                self.running = (self.running + 1) % self.tasks.len();
-            }
-            let next = self.tasks[self.running].stack.last().unwrap().at;
-            let runner = RunnerId(self.running as u32);
-            let hit =
-                |spec: &BreakpointSpec| spec.address.offset == next && spec.only.is_none_or(|only| only == runner);
-            let hits: Vec<_> = self.breakpoints.iter().filter(|(_, spec)| hit(spec)).map(|(id, _)| *id).collect();
-            if !hits.is_empty() {
-                self.stop(StopReason::Breakpoint(hits));
+            if !self.tick.is_multiple_of(TURN) && self.stop_at_breakpoint(ran) {
                 return Ok(());
             }
             if let (Some(step), Some(frames)) = (&resume.step, frames)
                 && step.runner.0 as usize == ran
                 && self.stepped(step, frames)
             {
-                self.running = ran;
                 self.stop(StopReason::Step);
                 return Ok(());
             }

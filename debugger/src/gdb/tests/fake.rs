@@ -46,7 +46,7 @@ pub(crate) struct Fake {
     pub(crate) resumed: Vec<Resume>,
     pub(crate) history: bool,
     /// How many modules there are, all the same.
-    pub(crate) modules: u32,
+    modules: u32,
     globals: Vec<WasmValue>,
     notices: VecDeque<Notice>,
     next_id: u32,
@@ -131,6 +131,12 @@ impl Fake {
         };
         self.status = Status::Stopped(Box::new(stop.clone()));
         self.notices.push_back(Notice::Stopped(Box::new(stop)));
+    }
+
+    /// Has one more module, and tells of it.
+    pub(crate) fn load_module(&mut self) {
+        self.notices.push_back(Notice::Module(ModuleId(self.modules)));
+        self.modules += 1;
     }
 
     /// Ends the run.

@@ -2,5 +2,6 @@
 
 mod fake;
 mod fuzz;
+mod monitor;
 mod sessions;
 mod transcripts;

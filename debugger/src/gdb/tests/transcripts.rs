@@ -51,6 +51,7 @@ impl Talk {
                     self.link.stopped(&stop, &mut self.shared, &mut self.fake);
                     self.link.attached(&mut self.shared, &mut self.fake);
                 }
+                Notice::Module(_) => self.shared.view.expect_modules(),
                 Notice::Ended(outcome, _) => self.link.ended(&super::super::stop::exit_reply(&outcome)),
                 _ => {}
             }
@@ -328,7 +329,7 @@ fn a_module_that_was_loaded_is_told_before_the_stop() {
     fake.script.extend([StopReason::Step, StopReason::Step]);
     let mut talk = Talk::new(fake);
     talk.ask("qXfer:libraries:read::0,100");
-    talk.fake.modules = 2;
+    talk.fake.load_module();
     assert_eq!(talk.ask("vCont;c"), "T05thread:1;library:;");
     assert_eq!(talk.fake.resumed.len(), 1);
     // The client goes on, but the machine has stopped for another reason.

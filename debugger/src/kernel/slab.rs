@@ -1,0 +1,172 @@
+//! Pages and slabs: what the kernel's allocators know of an address.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::{Kernel, Object};
+
+/// Bytes of a page: no kernel for Wasm has others.
+const PAGE_SHIFT: u64 = 12;
+
+/// Free objects of a slab that are followed.
+const MAX_FREE: usize = 4096;
+
+/// An object of a slab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlabObject {
+    /// The cache that it is from; minik's have no names, but sizes.
+    pub cache: String,
+    /// Its first byte.
+    pub start: u64,
+    /// Its bytes.
+    pub size: u64,
+    /// It is free: on the free list of its slab, or of a CPU. `None` where that list cannot be followed.
+    pub free: Option<bool>,
+}
+
+/// What is known of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PageInfo {
+    /// Its number.
+    pub pfn: u64,
+    /// Its `page`.
+    pub page: u64,
+    /// The first page of the block that it is in, if it is another.
+    pub head: Option<u64>,
+    /// How many use the block: 0 means that it is free.
+    pub count: Option<i64>,
+    /// The object that the address is in, if the block is cut into such.
+    pub object: Option<SlabObject>,
+}
+
+impl<'i> Kernel<'i> {
+    /// The `page` of a page, by number: an element of a flat map of all memory.
+    fn page(&self, pfn: u64) -> Option<Object<'_, 'i>> {
+        let size = self.symbols.size_of(self.type_named("struct page")?)?;
+        // Where Linux keeps the map of a machine with memory in one piece; minik and other kernels have it from 0 on.
+        let (map, first) = match self.variable("contig_page_data") {
+            Some(node) => (node.u("node_mem_map")?, node.u("node_start_pfn")?),
+            None => (self.variable("mem_map")?.unsigned()?, 0),
+        };
+        let index = pfn.checked_sub(first)?;
+        let pages = self.variable("contig_page_data").and_then(|node| node.u("node_spanned_pages"));
+        if map < super::LOWEST || pages.is_some_and(|pages| index >= pages) {
+            return None;
+        }
+        let address = map.checked_add(index.checked_mul(size)?)?;
+        self.object("struct page", address)
+    }
+
+    /// The address of a page's memory.
+    fn page_number(&self, page: &Object<'_, '_>, near: (u64, u64)) -> u64 {
+        let (pfn, address) = near;
+        let size = page.size().unwrap_or(1).max(1);
+        pfn.wrapping_sub(address.wrapping_sub(page.address()) / size)
+    }
+
+    /// The page that an address is in, and what it is used for.
+    pub(super) fn page_info(&self, address: u64) -> Option<PageInfo> {
+        let pfn = address >> PAGE_SHIFT;
+        let page = self.page(pfn)?;
+        if page.member("order").is_some() {
+            return Some(self.minik_page(pfn, &page, address));
+        }
+        // A page behind the first of a block has a pointer to that, marked by its lowest bit.
+        let head = page.u("compound_head").filter(|head| head & 1 == 1);
+        let head = head.and_then(|head| self.object("struct page", head & !1)).unwrap_or(page);
+        let head_pfn = self.page_number(&head, (pfn, page.address()));
+        let start = head_pfn << PAGE_SHIFT;
+        let object = self.slab_object(&head, start, address);
+        Some(PageInfo {
+            pfn,
+            page: page.address(),
+            head: (head.address() != page.address()).then_some(head_pfn),
+            count: head.member("_refcount").and_then(|count| count.signed()),
+            object,
+        })
+    }
+
+    /// minik's page: only the first of a block of pages knows of it, and blocks are aligned to their size. What has never
+    /// been handed out is in none, nor is the kernel itself.
+    fn minik_page(&self, pfn: u64, page: &Object<'_, 'i>, address: u64) -> PageInfo {
+        const MAX_ORDER: u64 = 12;
+        let block = (0..MAX_ORDER).find_map(|order| {
+            let first = pfn >> order << order;
+            let head = self.page(first)?;
+            let is_one = head.u("order")? >= order && (head.u("flags")? != 0 || head.u("_refcount")? != 0);
+            is_one.then_some((first, head))
+        });
+        PageInfo {
+            pfn,
+            page: page.address(),
+            head: block.as_ref().map(|(first, _)| *first).filter(|&first| first != pfn),
+            count: block.and_then(|(_, head)| head.i("_refcount")),
+            object: self.minik_object(page, address),
+        }
+    }
+
+    /// The caches that the kernel has.
+    fn caches(&self) -> Vec<Object<'_, 'i>> {
+        let Some(head) = self.variable("slab_caches") else { return Vec::new() };
+        let entries = self.list(head.address(), "the list of slab caches");
+        entries.into_iter().filter_map(|entry| self.container("struct kmem_cache", "list", entry)).collect()
+    }
+
+    /// The object of Linux's slab allocator at an address. A page that is none of its says something else where a slab's
+    /// cache is: only a cache that the kernel knows counts.
+    fn slab_object(&self, page: &Object<'_, 'i>, start: u64, address: u64) -> Option<SlabObject> {
+        let slab = Object::new(self, page.address(), self.type_named("struct slab")?);
+        let cache = slab.u("slab_cache")?;
+        let cache = self.caches().into_iter().find(|known| known.address() == cache)?;
+        let size = cache.u("size").filter(|&size| size > 0)?;
+        let number = address.checked_sub(start)? / size;
+        let pad = cache.u("red_left_pad").unwrap_or(0);
+        let object = start + number * size + pad;
+        let free = self.free_objects(&slab, &cache).map(|free| free.contains(&object));
+        Some(SlabObject {
+            cache: cache.name("name").unwrap_or_else(|| format!("{:#x}", cache.address())),
+            start: object,
+            size: cache.u("object_size").unwrap_or(size),
+            free,
+        })
+    }
+
+    /// The free objects of a slab: of its own list, and of the lists that CPUs have taken. `None` where the pointers in
+    /// free objects are scrambled.
+    fn free_objects(&self, slab: &Object<'_, 'i>, cache: &Object<'_, 'i>) -> Option<HashSet<u64>> {
+        if cache.member("random").is_some() {
+            return None;
+        }
+        let offset = cache.u("offset")?;
+        let mut free = HashSet::new();
+        let mut follow = |first: Option<u64>| {
+            let first = first.filter(|&first| first != 0);
+            let chain = first.map(|first| self.chain(first, offset, MAX_FREE, "a slab's free list"));
+            free.extend(chain.unwrap_or_default());
+        };
+        follow(slab.u("freelist"));
+        if let Some(template) = cache.u("cpu_slab") {
+            for cpu in self.online_cpus() {
+                let own = template.wrapping_add(self.per_cpu_offset(cpu)?) & self.address_mask();
+                let own = self.object("struct kmem_cache_cpu", own)?;
+                let its_slab = own.member_of(&["slab", "page"]).and_then(|slab| slab.unsigned());
+                if its_slab == Some(slab.address()) {
+                    follow(own.u("freelist"));
+                }
+            }
+        }
+        Some(free)
+    }
+
+    /// The object of minik's allocator at an address.
+    fn minik_object(&self, page: &Object<'_, 'i>, address: u64) -> Option<SlabObject> {
+        let cache = page.follow("slab")?;
+        let size = cache.u("object_size").filter(|&size| size > 0)?;
+        let start = address & !((1 << PAGE_SHIFT) - 1);
+        let object = start + (address - start) / size * size;
+        let first = cache.u("freelist")?;
+        let free = self.chain(first, 0, usize::MAX, &format!("the free list of kmalloc-{size}"));
+        Some(SlabObject { cache: format!("kmalloc-{size}"), start: object, size, free: Some(free.contains(&object)) })
+    }
+}

@@ -1,0 +1,448 @@
+//! The session: a thread that has the machine and the debugger, does what the screen asks for, and tells how the machine
+//! is.
+//!
+//! A machine that runs is sampled: seldom enough that it does not notice, and only when the screen has dealt with the
+//! sample before; otherwise the sample is dropped, and counted. What the guest prints and what happens is told in full,
+//! as far as the screen keeps up; beyond that the oldest is dropped, and counted.
+
+mod sampling;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use wkdb_tracer::{Event as RunEvent, Outcome, Tick, Totals};
+
+use self::sampling::Sampler;
+use super::event::{Effect, FromSession};
+use super::sample::{EventKind, EventRow, Mark, Text};
+use crate::commands::{CommandError, Config, Debugger, Leave, Now, Reply};
+use crate::inferior::{Inferior, InferiorError, Notice, Status};
+
+/// The shortest time between two samples of a machine that runs.
+const PERIOD: Duration = Duration::from_millis(33);
+
+/// Of the time of a machine that runs, sampling takes no more than one part in so many.
+const SHARE: u32 = 4;
+
+/// How long a machine that runs is listened to before effects are looked at.
+const LISTEN: Duration = Duration::from_millis(5);
+
+/// How long a machine that is stopped is not looked at while nobody asks for anything.
+const REST: Duration = Duration::from_millis(250);
+
+/// Bytes of console that wait for the screen.
+const MOST_CONSOLE: usize = 256 << 10;
+
+/// Events that wait for the screen.
+const MOST_EVENTS: usize = 1000;
+
+/// What a session is about, besides [`Inferior`].
+pub trait Machine: Inferior {
+    /// Ends the run, whatever it is doing.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    fn quit(&mut self) -> Result<(), InferiorError>;
+}
+
+/// How many samples the screen has not dealt with.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<AtomicUsize>);
+
+impl Gate {
+    /// The screen has dealt with a sample.
+    pub fn passed(&self) {
+        // It is the session's turn to count them up; nothing is below none.
+        let _ = self.0.try_update(Ordering::AcqRel, Ordering::Acquire, |waiting| waiting.checked_sub(1));
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    fn enter(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// What a session needs besides its machine.
+pub struct Setting<F> {
+    /// What the debugger starts with.
+    pub config: Config,
+    /// What the screen asks for.
+    pub effects: Receiver<Effect>,
+    /// Tells the screen something; false if it is gone.
+    pub tell: F,
+    /// Lets one sample through at a time.
+    pub gate: Gate,
+    /// Keeps the user's settings; the error is told.
+    pub save: Box<dyn Fn(&str) -> Result<String, String> + Send>,
+    /// Commands to run before the first of the screen's.
+    pub first: Vec<String>,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the run ended, if it did.
+    pub outcome: Option<(Outcome, Totals)>,
+    /// The machine's process went away by itself, with these last words.
+    pub gone: Option<String>,
+}
+
+/// Serves the screen until it asks to end, or is gone.
+pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Setting<F>) -> Ended {
+    let Setting { config, effects, tell, gate, save, first } = setting;
+    let mut session = Session {
+        machine,
+        debugger: Debugger::new(config),
+        sampler: Sampler::default(),
+        tell,
+        gate,
+        save,
+        queued: first.into(),
+        console: Outbox::default(),
+        events: Outbox::default(),
+        due: true,
+        next: Instant::now(),
+        dropped: 0,
+        over: false,
+        gone: None,
+    };
+    session.start();
+    while !session.over {
+        session.turn(&effects);
+    }
+    session.end()
+}
+
+/// What waits for the screen, and how much of it was dropped.
+#[derive(Debug)]
+struct Outbox<T> {
+    waiting: VecDeque<T>,
+    dropped: u64,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Outbox { waiting: VecDeque::new(), dropped: 0 }
+    }
+}
+
+impl<T> Outbox<T> {
+    fn add(&mut self, items: impl IntoIterator<Item = T>, most: usize) {
+        self.waiting.extend(items);
+        let excess = self.waiting.len().saturating_sub(most);
+        self.waiting.drain(..excess);
+        self.dropped += excess as u64;
+    }
+
+    fn take(&mut self) -> (Vec<T>, u64) {
+        (self.waiting.drain(..).collect(), std::mem::take(&mut self.dropped))
+    }
+}
+
+struct Session<M, F> {
+    machine: M,
+    debugger: Debugger,
+    sampler: Sampler,
+    tell: F,
+    gate: Gate,
+    save: Box<dyn Fn(&str) -> Result<String, String> + Send>,
+    /// Commands that wait for the machine to stop.
+    queued: VecDeque<String>,
+    console: Outbox<u8>,
+    events: Outbox<EventRow>,
+    /// A sample is wanted as soon as it can be sent: something has changed.
+    due: bool,
+    /// When a machine that runs is sampled next.
+    next: Instant,
+    /// Samples that were not taken.
+    dropped: u64,
+    over: bool,
+    gone: Option<String>,
+}
+
+impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
+    fn tell(&mut self, what: FromSession) {
+        if !(self.tell)(what) {
+            self.over = true;
+        }
+    }
+
+    /// The machine may have come to its first stop before anybody listened.
+    fn start(&mut self) {
+        if let Status::Stopped(stop) = self.machine.status() {
+            let stop = stop.clone();
+            self.notice(&Notice::Stopped(stop));
+        }
+    }
+
+    /// Does what is asked, hears what the machine says, and tells of it.
+    fn turn(&mut self, effects: &Receiver<Effect>) {
+        loop {
+            match effects.try_recv() {
+                Ok(effect) => self.effect(effect),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => self.over = true,
+            }
+            if self.over {
+                return;
+            }
+        }
+        let running = self.gone.is_none() && matches!(self.machine.status(), Status::Running);
+        if !running {
+            self.run_queued();
+        }
+        self.flush();
+        let wait = match (running, self.due) {
+            (true, _) | (_, true) => LISTEN,
+            (false, false) => REST,
+        };
+        if running {
+            self.listen(wait);
+        } else if !self.due || !self.gate.is_open() {
+            match effects.recv_timeout(wait) {
+                Ok(effect) => self.effect(effect),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.over = true,
+            }
+            // Its process may be gone while it stands still.
+            if self.gone.is_none() {
+                self.listen(Duration::ZERO);
+            }
+        }
+        self.sample();
+    }
+
+    fn listen(&mut self, wait: Duration) {
+        match self.machine.notices(wait) {
+            Ok(notices) => notices.iter().for_each(|notice| self.notice(notice)),
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    fn lost(&mut self, error: &InferiorError) {
+        let words = match error {
+            InferiorError::Gone(words) => words.clone(),
+            // Nothing to be done: a job has the machine.
+            InferiorError::Running => return,
+            other => other.to_string(),
+        };
+        if self.gone.is_none() {
+            self.gone = Some(words.clone());
+            self.flush();
+            self.tell(FromSession::Gone(words));
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Console(bytes) => {
+                self.console.add(bytes.iter().copied(), MOST_CONSOLE);
+                return;
+            }
+            Notice::Event(event) => {
+                let (tick, kind) = kind_of(event);
+                let text = self.debugger.event_text(&mut self.machine, event);
+                self.events.add([EventRow { tick, kind, text }], MOST_EVENTS);
+            }
+            _ => {}
+        }
+        let reaction = match self.debugger.on_notice(&mut self.machine, notice) {
+            Ok(reaction) => reaction,
+            Err(error) => return self.failed(error),
+        };
+        let text = Text::from(&reaction.output);
+        match reaction.now {
+            Now::Stopped => {
+                self.flush();
+                self.due = true;
+                self.tell(FromSession::Stopped(text));
+            }
+            Now::Ended => {
+                self.flush();
+                self.due = true;
+                self.tell(FromSession::Ended(text));
+            }
+            Now::Same | Now::GoesOn if !text.0.is_empty() => self.tell(FromSession::Said(text)),
+            Now::Same | Now::GoesOn => {}
+        }
+    }
+
+    fn failed(&mut self, error: CommandError) {
+        self.queued.clear();
+        match error {
+            CommandError::Inferior(error @ InferiorError::Gone(_)) => self.lost(&error),
+            error => self.tell(FromSession::Failed(error.to_string())),
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Quit => self.over = true,
+            Effect::Command { line, typed } => {
+                self.queued.clear();
+                self.command(&line, typed);
+            }
+            Effect::Complete(line) => {
+                let completion = self.debugger.complete(&mut self.machine, &line, line.len());
+                let candidates = completion.candidates.into_iter().map(|candidate| (candidate.text, candidate.whole));
+                let (start, candidates) = (completion.start, candidates.collect());
+                self.tell(FromSession::Completion { line, start, candidates });
+            }
+            Effect::TypeIn(bytes) => {
+                if let Err(error) = self.machine.type_in(&bytes) {
+                    self.failed(error.into());
+                }
+            }
+            Effect::Interrupt => {
+                self.queued.clear();
+                if let Err(error) = self.machine.interrupt() {
+                    self.failed(error.into());
+                }
+            }
+            Effect::LookAt(runner, frame) => {
+                self.debugger.look_at(runner, frame);
+                self.due = true;
+            }
+            Effect::Watch(wants) => {
+                self.sampler.set_wants(wants);
+                self.due = true;
+            }
+            Effect::SaveSettings(text) => {
+                let told = match (self.save)(&text) {
+                    Ok(text) => FromSession::Said(Text::line(Mark::Plain, text)),
+                    Err(error) => FromSession::Failed(error),
+                };
+                self.tell(told);
+            }
+        }
+    }
+
+    fn command(&mut self, line: &str, typed: bool) {
+        if typed {
+            self.tell(FromSession::Said(Text::line(Mark::Typed, format!("(wkdb) {line}"))));
+        }
+        if self.gone.is_some() {
+            return self.tell(FromSession::Failed("the machine is gone".into()));
+        }
+        self.due = true;
+        match self.debugger.run(&mut self.machine, line) {
+            Ok(Reply { output, queued, leave, .. }) => {
+                let text = Text::from(&output);
+                if !text.0.is_empty() {
+                    self.tell(FromSession::Said(text));
+                }
+                for line in queued.into_iter().rev() {
+                    self.queued.push_front(line);
+                }
+                match leave {
+                    Some(Leave::Quit | Leave::Kill) => self.tell(FromSession::Leave),
+                    Some(Leave::Detach) => {
+                        let text = "the screen has nobody to hand the machine to: `:quit` ends it, F5 lets it go on";
+                        self.tell(FromSession::Failed(text.into()));
+                    }
+                    None => {}
+                }
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Commands that a file or option brought, as long as the machine stands still.
+    fn run_queued(&mut self) {
+        while !matches!(self.machine.status(), Status::Running)
+            && let Some(line) = self.queued.pop_front()
+        {
+            self.command(&line, true);
+        }
+    }
+
+    /// Tells what was printed and what happened, if the screen keeps up.
+    fn flush(&mut self) {
+        let waits = matches!(self.machine.status(), Status::Running) && !self.gate.is_open();
+        if waits {
+            return;
+        }
+        if !self.console.waiting.is_empty() {
+            let (bytes, dropped) = self.console.take();
+            self.tell(FromSession::Console { bytes, dropped });
+        }
+        if !self.events.waiting.is_empty() {
+            let (rows, dropped) = self.events.take();
+            self.tell(FromSession::Events { rows, dropped });
+        }
+    }
+
+    /// Takes a sample and sends it, if it is time and the screen has dealt with the last one.
+    fn sample(&mut self) {
+        if self.gone.is_some() {
+            return;
+        }
+        let running = matches!(self.machine.status(), Status::Running);
+        let now = Instant::now();
+        let wanted = if running { now >= self.next || self.due } else { self.due };
+        if !wanted {
+            return;
+        }
+        if !self.gate.is_open() {
+            if running && now >= self.next {
+                self.dropped += 1;
+                self.next = now + PERIOD;
+            }
+            return;
+        }
+        match self.sampler.sample(&mut self.machine, &mut self.debugger) {
+            Ok(mut sample) => {
+                sample.dropped = self.dropped;
+                self.due = false;
+                self.gate.enter();
+                self.tell(FromSession::Sample(Box::new(sample)));
+            }
+            Err(error) => self.lost(&error),
+        }
+        self.next = now + PERIOD.max(now.elapsed() * SHARE);
+    }
+
+    fn end(mut self) -> Ended {
+        let outcome = |machine: &M| match machine.status() {
+            Status::Ended(outcome, totals) => Some((outcome.as_ref().clone(), totals.as_ref().clone())),
+            _ => None,
+        };
+        /// How long a machine may take to come to its end.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let until = Instant::now() + PATIENCE;
+        let mut asked = false;
+        while self.gone.is_none() && outcome(&self.machine).is_none() && Instant::now() < until {
+            if !asked {
+                // While a way back is being looked for, the machine cannot be asked.
+                asked = match self.machine.quit() {
+                    Ok(()) => true,
+                    Err(InferiorError::Running) => self.machine.interrupt().is_err(),
+                    Err(_) => break,
+                };
+            }
+            if self.machine.notices(LISTEN).is_err() {
+                break;
+            }
+        }
+        Ended { outcome: outcome(&self.machine), gone: self.gone }
+    }
+}
+
+/// When an event was, and what kind it is.
+fn kind_of(event: &RunEvent) -> (Option<Tick>, EventKind) {
+    match event {
+        RunEvent::Trap { context, .. } | RunEvent::Panic { context, .. } => (Some(context.tick), EventKind::Crash),
+        RunEvent::Watch(hit) => (hit.context.as_ref().map(|context| context.tick), EventKind::Watch),
+        RunEvent::TaskBorn { context } | RunEvent::TaskGone { context } | RunEvent::CpuStarted { context } => {
+            (Some(context.tick), EventKind::Life)
+        }
+        RunEvent::CpuStopped { context } | RunEvent::Hog { context, .. } => (Some(context.tick), EventKind::Problem),
+        RunEvent::Complaint { context, .. } => (context.as_ref().map(|context| context.tick), EventKind::Problem),
+    }
+}

@@ -1,0 +1,332 @@
+//! How the machine is, as a sample.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wkdb_tracer::{CodeAddress, RunnerId, RunnerState};
+
+use crate::commands::{Debugger, FrameView, FunctionText};
+use crate::inferior::{Inferior, InferiorError, Result, Status, TaskInfo};
+use crate::symbols::SourcePosition;
+use crate::tui::event::Wants;
+use crate::tui::pane::Pane;
+use crate::tui::sample::{
+    CpuRow, Doing, FrameRow, HistoryView, Memory, Sample, Source, Stack, TaskName, TaskRow, TaskState,
+};
+use crate::tui::view::MEMORY_ROW;
+
+/// How long the call stacks of tasks may be asked for in a sample of a machine that runs.
+const STACKS: Duration = Duration::from_millis(4);
+
+/// The same, of one that is stopped.
+const STACKS_STOPPED: Duration = Duration::from_millis(60);
+
+/// Source files and functions that are kept as text.
+const KEPT: usize = 64;
+
+/// Takes samples; keeps what need not be asked for again.
+#[derive(Default)]
+pub(super) struct Sampler {
+    wants: Wants,
+    /// The function that each task was in when it was last looked at.
+    functions: BTreeMap<RunnerId, String>,
+    /// The task after which functions are looked up next time.
+    last_looked: Option<RunnerId>,
+    sources: BTreeMap<(Option<String>, String), Option<Arc<Vec<String>>>>,
+    texts: BTreeMap<CodeAddress, Arc<FunctionText>>,
+    /// The last sample: what a machine that runs was when it stopped.
+    last: Sample,
+    /// The last expression of the memory window, and where it was.
+    origin: Option<(String, u64, u64)>,
+}
+
+impl Sampler {
+    /// What the screen shows.
+    pub(super) fn set_wants(&mut self, wants: Wants) {
+        self.wants = wants;
+    }
+
+    /// How the machine is.
+    ///
+    /// # Errors
+    /// It is gone; or it cannot be looked at now.
+    pub(super) fn sample(&mut self, machine: &mut dyn Inferior, debugger: &mut Debugger) -> Result<Sample> {
+        let doing = match machine.status() {
+            Status::Running => Doing::Running,
+            Status::Stopped(_) => Doing::Stopped,
+            Status::Ended(outcome, _) => Doing::Ended(outcome.keyword().to_owned()),
+        };
+        let stopped = doing != Doing::Running;
+        let history = history(machine);
+        if !stopped && machine.history().is_some_and(|history| history.progress().is_some()) {
+            // A job has the machine: what was is still shown.
+            self.last.doing = Doing::Travelling;
+            return Ok(self.last.clone());
+        }
+        let tasks = match machine.tasks() {
+            Ok(tasks) => tasks,
+            Err(InferiorError::Running) => {
+                self.last.doing = Doing::Travelling;
+                return Ok(self.last.clone());
+            }
+            // The end of a run may be the end of its process: what was is what is known.
+            Err(_) if matches!(doing, Doing::Ended(_)) => {
+                self.last.doing = doing;
+                if let Status::Ended(_, totals) = machine.status() {
+                    (self.last.tick, self.last.time) = (totals.ticks, totals.time);
+                }
+                return Ok(self.last.clone());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut sample = Sample { doing, history, ..Sample::default() };
+        (sample.tick, sample.time) = match machine.status() {
+            Status::Stopped(stop) => (stop.tick, stop.time),
+            Status::Ended(_, totals) => (totals.ticks, totals.time),
+            Status::Running => {
+                tasks.first().map_or((self.last.tick, self.last.time), |task| (task.context.tick, task.context.time))
+            }
+        };
+        self.functions.retain(|runner, _| tasks.iter().any(|task| task.context.runner == *runner));
+        let until = Instant::now() + if stopped { STACKS_STOPPED } else { STACKS };
+        self.look_up_functions(machine, debugger, &tasks, until);
+        sample.cpus = self.cpus(&tasks);
+        sample.tasks = tasks.iter().map(|task| self.task(task)).collect();
+        let stack = self.stack(machine, debugger, &tasks, stopped);
+        sample.stack = stack.0;
+        sample.points = Arc::new(debugger.point_views(machine));
+        if stopped {
+            let frame = stack.1.get(sample.stack.selected);
+            sample.source = frame.and_then(|frame| self.source(debugger, frame.source.as_ref()?));
+            if self.wants.panes.contains(&Pane::Disassembly) {
+                sample.function = frame.and_then(|frame| self.function(machine, debugger, frame.address));
+            }
+            match (&sample.stack.task, frame) {
+                (Some(task), Some(frame)) => match debugger.variables(machine, task.runner, frame) {
+                    Ok(variables) => sample.variables = Arc::new(variables),
+                    Err(error) => sample.variables_problem = Some(error.to_string()),
+                },
+                _ => sample.variables_problem = Some("no frame".into()),
+            }
+        } else {
+            sample.source.clone_from(&self.last.source);
+            sample.function.clone_from(&self.last.function);
+            sample.variables.clone_from(&self.last.variables);
+            sample.variables_problem.clone_from(&self.last.variables_problem);
+        }
+        if self.wants.len > 0 && !self.wants.memory.is_empty() {
+            sample.memory = self.memory(machine, debugger, stopped);
+        }
+        self.last = sample.clone();
+        Ok(sample)
+    }
+
+    /// Looks at the call stacks of some tasks: of CPUs first, then of others, where it was left off.
+    fn look_up_functions(
+        &mut self,
+        machine: &mut dyn Inferior,
+        debugger: &mut Debugger,
+        tasks: &[TaskInfo],
+        until: Instant,
+    ) {
+        let wanted = |pane| self.wants.panes.contains(&pane);
+        let (cpus, others) = (wanted(Pane::Cpus), wanted(Pane::Tasks));
+        let mut runners: Vec<RunnerId> = Vec::new();
+        let started = tasks.iter().filter(|task| task.started);
+        let mut rest: Vec<RunnerId> = Vec::new();
+        for task in started {
+            match task.holds_cpu {
+                true if cpus || others => runners.push(task.context.runner),
+                false if others => rest.push(task.context.runner),
+                _ => {}
+            }
+        }
+        // In turns, so that each is looked at sooner or later.
+        let turn = |list: &mut Vec<RunnerId>, last: Option<RunnerId>| {
+            let at = last.and_then(|last| list.iter().position(|runner| *runner > last)).unwrap_or(0);
+            list.rotate_left(at);
+        };
+        turn(&mut runners, self.last_looked);
+        turn(&mut rest, self.last_looked);
+        // Tasks that do not run are where they were, mostly: those that were never looked at go first.
+        rest.sort_by_key(|runner| self.functions.contains_key(runner));
+        for runner in runners.into_iter().chain(rest) {
+            if Instant::now() >= until {
+                break;
+            }
+            let Ok(frames) = machine.frames(runner) else { continue };
+            let Some(frame) = frames.first() else { continue };
+            let name = debugger.function_name(machine, frame.address);
+            self.functions.insert(runner, name.unwrap_or_else(|| format!("func[{}]", frame.function)));
+            self.last_looked = Some(runner);
+        }
+    }
+
+    fn cpus(&self, tasks: &[TaskInfo]) -> Vec<CpuRow> {
+        let mut cpus: BTreeMap<u32, CpuRow> = BTreeMap::new();
+        for task in tasks {
+            let context = &task.context;
+            let row = cpus.entry(context.cpu.0).or_insert_with(|| CpuRow {
+                cpu: context.cpu,
+                task: None,
+                busy: false,
+                runnable: 0,
+                function: None,
+                kernel: None,
+            });
+            let runnable = task.state == RunnerState::Runnable;
+            row.runnable += u32::from(runnable);
+            if task.holds_cpu {
+                row.task = Some(TaskName { runner: context.runner, comm: context.comm.clone() });
+                row.busy = runnable;
+                row.function = self.functions.get(&context.runner).cloned();
+            }
+        }
+        cpus.into_values().collect()
+    }
+
+    fn task(&self, task: &TaskInfo) -> TaskRow {
+        let context = &task.context;
+        let state = match task.state {
+            _ if !task.started => TaskState::New,
+            RunnerState::Runnable if task.holds_cpu => TaskState::Runs,
+            RunnerState::Runnable => TaskState::Ready,
+            RunnerState::Waiting { deadline, .. } => TaskState::Waits(deadline),
+            RunnerState::SwitchedOut => TaskState::Out,
+            RunnerState::Stopped => TaskState::Dead,
+        };
+        TaskRow {
+            runner: context.runner,
+            address: context.task.0,
+            comm: context.comm.clone(),
+            cpu: context.cpu,
+            state,
+            function: self.functions.get(&context.runner).cloned(),
+        }
+    }
+
+    /// The call stack of the task that is looked at.
+    fn stack(
+        &mut self,
+        machine: &mut dyn Inferior,
+        debugger: &mut Debugger,
+        tasks: &[TaskInfo],
+        stopped: bool,
+    ) -> (Stack, Vec<FrameView>) {
+        let Some(runner) = debugger.looked_at(machine) else { return (Stack::default(), Vec::new()) };
+        let comm = tasks.iter().find(|task| task.context.runner == runner).map(|task| task.context.comm.clone());
+        let task = Some(TaskName { runner, comm: comm.unwrap_or_default() });
+        match debugger.stack(machine, runner) {
+            Ok(views) => {
+                let selected = debugger.selection().frame.min(views.len().saturating_sub(1));
+                let mut frames = Vec::new();
+                for view in &views {
+                    let source = view.source.as_ref();
+                    let line = source.and_then(|source| usize::try_from(source.line?).ok()?.checked_sub(1));
+                    // Files are read while the machine stands still.
+                    let lines = source.filter(|_| stopped).and_then(|source| self.lines(debugger, source));
+                    frames.push(FrameRow {
+                        address: view.address,
+                        function: view.function.clone(),
+                        place: source.map(|source| source.to_string()),
+                        text: lines.zip(line).and_then(|(lines, line)| lines.get(line).cloned()),
+                        inlined: view.inlined,
+                    });
+                }
+                let problem = views.is_empty().then(|| "no guest code on its stack".to_owned());
+                (Stack { task, frames, selected, problem }, views)
+            }
+            Err(error) => (Stack { task, problem: Some(error.to_string()), ..Stack::default() }, Vec::new()),
+        }
+    }
+
+    fn lines(&mut self, debugger: &mut Debugger, position: &SourcePosition) -> Option<Arc<Vec<String>>> {
+        let key = (position.directory.clone(), position.file.clone());
+        match self.sources.get(&key) {
+            Some(Some(lines)) => Some(lines.clone()),
+            // It may have come with `directory`.
+            Some(None) | None => {
+                let lines = debugger.source_text(position);
+                if self.sources.len() >= KEPT {
+                    self.sources.clear();
+                }
+                self.sources.insert(key, lines.clone());
+                lines
+            }
+        }
+    }
+
+    fn source(&mut self, debugger: &mut Debugger, position: &SourcePosition) -> Option<Source> {
+        let lines = self.lines(debugger, position);
+        Some(Source { file: position.file.clone(), line: position.line, lines })
+    }
+
+    /// The text of the function at an instruction.
+    fn function(
+        &mut self,
+        machine: &mut dyn Inferior,
+        debugger: &mut Debugger,
+        address: CodeAddress,
+    ) -> Option<Arc<FunctionText>> {
+        let holds = |text: &FunctionText| {
+            let lines = text.lines.first().zip(text.lines.last());
+            lines.is_some_and(|(first, last)| {
+                first.address.module == address.module && (first.address..=last.address).contains(&address)
+            })
+        };
+        if let Some((_, text)) = self.texts.range(..=address).next_back()
+            && holds(text)
+        {
+            return Some(text.clone());
+        }
+        let text = Arc::new(debugger.function_lines(machine, address).ok()?);
+        if self.texts.len() >= KEPT {
+            self.texts.clear();
+        }
+        self.texts.insert(text.lines.first()?.address, text.clone());
+        Some(text)
+    }
+
+    /// The window into memory.
+    fn memory(&mut self, machine: &mut dyn Inferior, debugger: &mut Debugger, stopped: bool) -> Memory {
+        let expression = self.wants.memory.clone();
+        let known = self.origin.as_ref().filter(|(known, ..)| *known == expression).map(|&(_, at, size)| (at, size));
+        // What an expression means is found out when the machine stands still, or for the first time.
+        let found = match known.filter(|_| !stopped) {
+            Some((origin, size)) => Ok((origin, size, self.last.memory.value.clone())),
+            None => debugger.memory_of(machine, &expression).map_err(|error| error.to_string()),
+        };
+        let (origin, size, value) = match found {
+            Ok(found) => found,
+            Err(error) => return Memory { expression, problem: Some(error), ..Memory::default() },
+        };
+        self.origin = Some((expression.clone(), origin, size));
+        // Rows begin where their addresses end in a 0.
+        let start = (origin - origin % MEMORY_ROW).saturating_add_signed(self.wants.offset);
+        let mut memory = Memory { expression, origin, size, value, address: start, ..Memory::default() };
+        match machine.read_memory(start, self.wants.len) {
+            Ok(bytes) => memory.bytes = bytes,
+            Err(error) => memory.problem = Some(error.to_string()),
+        }
+        let rows = memory.bytes.len().div_ceil(MEMORY_ROW as usize) as u64;
+        memory.names = (0..rows).map(|row| debugger.name_at(machine, start.saturating_add(row * MEMORY_ROW))).collect();
+        memory
+    }
+}
+
+/// How far the machine's past reaches.
+fn history(machine: &mut dyn Inferior) -> Option<HistoryView> {
+    let history = machine.history()?;
+    let extent = history.extent();
+    let checkpoints = history.checkpoints();
+    Some(HistoryView {
+        start: extent.start.tick,
+        present: extent.present.tick,
+        present_time: extent.present.time,
+        end: extent.recording.as_ref().map(|recording| (recording.end.tick, recording.end.time)),
+        in_the_past: extent.in_the_past,
+        cost: checkpoints.iter().map(|checkpoint| checkpoint.cost).sum(),
+        checkpoints: checkpoints.into_iter().map(|checkpoint| checkpoint.tick).collect(),
+    })
+}

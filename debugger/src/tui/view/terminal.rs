@@ -1,0 +1,81 @@
+//! The guest's console.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::tui::pane::Pane;
+use crate::tui::state::{Mode, State};
+use crate::tui::theme::ThemeName;
+
+/// What stands beside the title.
+pub(super) fn note(state: &State) -> String {
+    let screen = state.console_screen();
+    let mut notes = Vec::new();
+    if screen.scrollback() > 0 {
+        notes.push(format!("{} lines back", screen.scrollback()));
+    }
+    if state.console.dropped > 0 {
+        notes.push(format!("{} bytes dropped", state.console.dropped));
+    }
+    if state.mode == Mode::Typing {
+        notes.push("keys go to the guest: Ctrl-] leaves".to_owned());
+    }
+    notes.join(", ")
+}
+
+/// Draws it; gives where the cursor is, if keys go to the guest.
+pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) -> Option<Position> {
+    let screen = state.console_screen();
+    let colours = state.theme_name != ThemeName::Mono;
+    for row in 0..area.height {
+        for column in 0..area.width {
+            let Some(cell) = screen.cell(row, column) else { continue };
+            let Some(target) = buffer.cell_mut((area.x + column, area.y + row)) else { continue };
+            // The second half of a wide one has nothing of its own. One that would leave the pane is not drawn.
+            if cell.is_wide_continuation() || (cell.is_wide() && column + 1 >= area.width) {
+                continue;
+            }
+            let contents = cell.contents();
+            // Control characters have no place in a cell; vt100 keeps them out.
+            target.set_symbol(if contents.is_empty() { " " } else { contents });
+            let mut style = Style::new();
+            if colours {
+                style = style.fg(colour(cell.fgcolor())).bg(colour(cell.bgcolor()));
+            }
+            for (is, modifier) in [
+                (cell.bold(), Modifier::BOLD),
+                (cell.dim(), Modifier::DIM),
+                (cell.italic(), Modifier::ITALIC),
+                (cell.underline(), Modifier::UNDERLINED),
+                (cell.inverse(), Modifier::REVERSED),
+            ] {
+                if is {
+                    style = style.add_modifier(modifier);
+                }
+            }
+            target.set_style(style);
+        }
+    }
+    let (row, column) = screen.cursor_position();
+    let seen = screen.scrollback() == 0 && !screen.hide_cursor() && row < area.height && column < area.width;
+    if !seen {
+        return None;
+    }
+    let at = Position::new(area.x + column, area.y + row);
+    if state.mode == Mode::Typing && state.focus == Pane::Console {
+        return Some(at);
+    }
+    if let Some(cell) = buffer.cell_mut(at) {
+        cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
+    }
+    None
+}
+
+fn colour(colour: vt100::Color) -> Color {
+    match colour {
+        vt100::Color::Default => Color::Reset,
+        vt100::Color::Idx(index) => Color::Indexed(index),
+        vt100::Color::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
+    }
+}
