@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 # Test binaries of the third tier; all others of tests/ are of the second.
 system=(linux gdb debug recording live travel hunt)
+system=(linux gdb debug kernel recording live travel)
 
 tier=${1:-all}
 case $tier in

@@ -358,3 +358,6 @@ impl<'i> Kernel<'i> {
         words.join(" ")
     }
 }
+
+#[cfg(test)]
+mod tests;
