@@ -35,6 +35,12 @@ impl<'i> Memory<'i> {
         self.full.get()
     }
 
+    /// How many pages were read.
+    #[cfg(test)]
+    pub(super) fn pages_read(&self) -> usize {
+        self.pages.borrow().len()
+    }
+
     /// Does something with the bytes of a page from an address on; nothing where there is no memory.
     fn with_page<T>(&self, address: u64, use_it: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let (number, start) = (address / PAGE, (address % PAGE) as usize);
