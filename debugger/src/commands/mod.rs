@@ -25,6 +25,7 @@ mod notice;
 mod output;
 mod past;
 mod plan;
+mod plan_back;
 mod points;
 mod resolving;
 mod selection;
