@@ -176,7 +176,8 @@ impl<B: Branch> TimeTravel<B> {
     fn begin_anew(&mut self, stop: &Stop) -> Result<()> {
         let engine = self.engine.as_mut().ok_or(InferiorError::Running)?;
         let car = engine.present.fork()?;
-        engine.near = None;
+        engine.near.clear();
+        engine.trail = None;
         engine.checkpoints.restart(Checkpoint::new(stop, car));
         self.start_moment = Moment::from(stop);
         self.milestones.retain(|milestone| milestone.at.tick >= stop.tick);

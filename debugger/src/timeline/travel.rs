@@ -9,6 +9,7 @@ use super::checkpoints::{Checkpoint, Checkpoints};
 use super::engine::{Came, Engine, Finished, Job, Signals, Task};
 use super::going::Going;
 use super::job::{Car, Halt, Wanted};
+use super::near::Near;
 use super::{Branch, Limits, Position};
 use crate::inferior::{
     History, InferiorError, Milestone, Moment, Notice, RecordedRun, Result, Status, Stop, StopReason,
@@ -55,7 +56,7 @@ impl<B: Branch> TimeTravel<B> {
         let checkpoints = Checkpoints::new(Checkpoint::new(&stop, present.fork()?), limits);
         let moment = Moment::from(&*stop);
         Ok(TimeTravel {
-            engine: Some(Engine { checkpoints, present, past: None, near: None }),
+            engine: Some(Engine { checkpoints, present, past: None, near: Near::new(), trail: None }),
             job: None,
             signals: Signals::default(),
             wake: Arc::new(wake),
