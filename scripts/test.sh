@@ -6,12 +6,12 @@
 #   scripts/test.sh unit     only what needs no guest
 #   scripts/test.sh guest    only what runs small guests
 #   scripts/test.sh system   only what runs Linux or drives a debugger
-#   scripts/test.sh tools    only installs the debuggers that the system tests drive
+#   scripts/test.sh tools    only installs the debuggers and the readers of traces that the system tests drive
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Test binaries of the third tier; all others of tests/ are of the second.
-system=(linux gdb debug kernel recording live travel hunt)
+system=(linux gdb debug kernel recording live travel hunt trace)
 
 tier=${1:-all}
 case $tier in
@@ -27,12 +27,15 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-# Debian's gdb and lldb-22, and a newer gdb from PyPI, which comes as a Python package.
+# Debian's gdb, lldb-22, babeltrace2 and trace-cmd; a newer gdb and Perfetto's schema from PyPI, which come as Python
+# packages.
 install_tools() {
     local packages=() root=() log=target/test-tools/install.log
     mkdir -p target/test-tools
     command -v gdb >/dev/null || packages+=(gdb)
     command -v lldb-22 >/dev/null || packages+=(lldb-22)
+    command -v babeltrace2 >/dev/null || packages+=(babeltrace2)
+    command -v trace-cmd >/dev/null || packages+=(trace-cmd)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     if [[ ${#packages[@]} != 0 ]]; then
         if ! command -v apt-get >/dev/null; then
@@ -54,6 +57,12 @@ install_tools() {
         python3 -m venv target/test-tools/gdb18
         target/test-tools/gdb18/bin/pip install -q --disable-pip-version-check gdb-for-pwndbg
     fi
+    if ! target/test-tools/perfetto/bin/python -c 'import perfetto.protos.perfetto.trace.perfetto_trace_pb2' 2>/dev/null; then
+        echo "installing Perfetto's schema (the PyPI package perfetto) into target/test-tools/perfetto"
+        rm -rf target/test-tools/perfetto
+        python3 -m venv target/test-tools/perfetto
+        target/test-tools/perfetto/bin/pip install -q --disable-pip-version-check perfetto
+    fi
 }
 
 if [[ $tier == tools ]]; then
@@ -65,6 +74,9 @@ if [[ $tier == all || $tier == system ]]; then
     install_tools
     gdb=$(command -v gdb) lldb=$(command -v lldb-22)
     export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb
+    babeltrace=$(command -v babeltrace2) trace_cmd=$(command -v trace-cmd)
+    export WKDB_TEST_BABELTRACE2=$babeltrace WKDB_TEST_TRACE_CMD=$trace_cmd
+    export WKDB_TEST_PERFETTO=$PWD/target/test-tools/perfetto/bin/python
 fi
 if [[ $tier == all || $tier == unit ]]; then
     cargo test --workspace --lib --bins

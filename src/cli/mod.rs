@@ -26,6 +26,7 @@ mod recording_info;
 mod replay;
 mod run;
 mod session;
+mod trace;
 mod tui;
 
 pub use exit::{Exit, USAGE};
@@ -59,6 +60,8 @@ enum Command {
     Hunt(Box<hunt::Args>),
     /// Run a recording again up to a moment, and go on from there in another way.
     Branch(Box<branch::Args>),
+    /// Run a recording again and tell what went on in it: tasks, system calls, interrupts, functions, where ticks went.
+    Trace(Box<trace::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a completion script for a shell.
@@ -98,6 +101,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Hunt(args) => hunt::run(*args),
         Command::Branch(args) => branch::run(*args),
+        Command::Trace(args) => trace::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

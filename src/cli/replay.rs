@@ -215,6 +215,8 @@ impl<'a> Replay<'a> {
                 }
                 // Nobody debugs here.
                 FromMachine::Stopped(_) | FromMachine::Answer(..) | FromMachine::Forked { .. } => Ok(()),
+                // Nor is anything traced.
+                FromMachine::Trace(_) => Ok(()),
                 FromMachine::Ended(outcome, totals) => return Ok(self.ended(*outcome, *totals)),
             };
             if let Err(divergence) = compared {

@@ -42,6 +42,8 @@ pub struct Variant {
     pub loads: bool,
     /// For a debugger, with an engine that is for one: the host may stop the guest at any instruction.
     pub debug: bool,
+    /// Functions that tell when they are entered and when they return.
+    pub probes: instrument::Probes,
 }
 
 /// Why a module could not be made to run.
@@ -188,6 +190,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::User => contract::USER_EXPORTS,
         }),
         debug_sections: DebugSections::Drop,
+        probes: variant.probes,
     }
 }
 

@@ -107,7 +107,8 @@ pub fn run(
             | FromMachine::Took(_)
             | FromMachine::Stopped(_)
             | FromMachine::Answer(..)
-            | FromMachine::Forked { .. } => {}
+            | FromMachine::Forked { .. }
+            | FromMachine::Trace(_) => {}
         }
     }
 }

@@ -322,12 +322,12 @@ fn action(
     let counts = options.ticks || options.call_stack.is_some();
     Ok(match *operator {
         Operator::Call { function_index: old } => {
-            let index = index(old, host.function_shift.apply(old));
+            let index = index(old, host.target(old));
             (counts || index.is_some()).then_some(Action::Call { index })
         }
         Operator::CallIndirect { .. } | Operator::CallRef { .. } => counts.then_some(Action::Call { index: None }),
         Operator::ReturnCall { function_index: old } | Operator::RefFunc { function_index: old } => {
-            index(old, host.function_shift.apply(old)).map(|(at, value)| Action::Index { at, value })
+            index(old, host.target(old)).map(|(at, value)| Action::Index { at, value })
         }
         Operator::GlobalGet { global_index: old } | Operator::GlobalSet { global_index: old } => {
             index(old, host.global_shift.apply(old)).map(|(at, value)| Action::Index { at, value })

@@ -13,6 +13,7 @@ use super::hints::FunctionHints;
 use super::host::Host;
 use super::lookup::lookup;
 use super::map::{FunctionPlace, MAX_FILE, MapBuilder, RunKind};
+use super::probes::wrapper;
 use super::recursion::Recursion;
 use super::sections::{Section, leb_width};
 use super::splice::write_u32_at_least;
@@ -47,7 +48,8 @@ pub(super) fn rewrite_code(
     let base = section.contents.start;
     let count_width = leb_width(&module[base..]).unwrap_or(1);
     let mut contents = Vec::new();
-    let count = survey.types.as_ref().function_count() - survey.imported_functions + host.lookups.len() as u32;
+    let added = host.lookups.len() + host.probed.len();
+    let count = survey.types.as_ref().function_count() - survey.imported_functions + added as u32;
     write_u32_at_least(&mut contents, count, count_width);
     let mut code = Code { contents, map: MapBuilder::default(), hints: Vec::new() };
     let (mut scan, mut emitted) = (Scan::default(), Emitted::default());
@@ -89,6 +91,9 @@ pub(super) fn rewrite_code(
     }
     for &function in &host.lookups {
         lookup(host, function).encode(&mut code.contents);
+    }
+    for &function in &host.probed {
+        wrapper(survey, host, options.runtime_globals, function).encode(&mut code.contents);
     }
     Ok(code)
 }

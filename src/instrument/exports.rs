@@ -184,7 +184,7 @@ impl Kept {
             match export.kind {
                 _ if !self.keeps(&export) => splice.skip(start..index.end),
                 ExternalKind::Func | ExternalKind::FuncExact => {
-                    splice.replace_u32(index, host.function_shift.apply(export.index));
+                    splice.replace_u32(index, host.target(export.index));
                 }
                 ExternalKind::Global => splice.replace_u32(index, host.global_shift.apply(export.index)),
                 ExternalKind::Table | ExternalKind::Memory | ExternalKind::Tag => {}

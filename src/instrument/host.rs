@@ -4,6 +4,7 @@ use wasm_encoder::ValType;
 
 use super::error::InstrumentError;
 use super::map::Shift;
+use super::probes;
 use super::sections::id;
 use super::survey::Survey;
 use super::{HostMemory, Options, RuntimeGlobals};
@@ -42,6 +43,8 @@ pub(super) enum HostFunction {
     Loaded,
     Exchanged,
     BulkCopied,
+    ProbeEnter,
+    ProbeExit,
 }
 
 /// A mutable global shared with the workbench.
@@ -65,6 +68,8 @@ impl HostFunction {
             HostFunction::Loaded => "loaded",
             HostFunction::Exchanged => "exchanged",
             HostFunction::BulkCopied => "bulk_copied",
+            HostFunction::ProbeEnter => "probe_enter",
+            HostFunction::ProbeExit => "probe_exit",
         }
     }
 
@@ -80,6 +85,10 @@ impl HostFunction {
             HostFunction::Stored | HostFunction::Loaded | HostFunction::Exchanged => (vec![address, i32], vec![]),
             HostFunction::BulkStored => (vec![address, address], vec![]),
             HostFunction::BulkCopied => (vec![address, address, address], vec![]),
+            HostFunction::ProbeEnter => {
+                ([i32, i32].into_iter().chain([i64; probes::PROBE_ARGUMENTS]).collect(), vec![])
+            }
+            HostFunction::ProbeExit => (vec![i32, i32, i64], vec![]),
         }
     }
 }
@@ -121,6 +130,9 @@ pub(super) struct Host {
     first_global: u32,
     /// The index of the first of the lookups above.
     first_lookup: u32,
+    /// The original indices of the functions that have probes, ascending. What is called in their place comes behind the
+    /// lookups, in this order.
+    pub(super) probed: Vec<u32>,
 }
 
 impl Host {
@@ -164,8 +176,13 @@ impl Host {
                 watch_map = Some(map_index(survey, options)?);
             }
         }
+        let mut probed = Vec::new();
+        if !options.probes.is_empty() {
+            functions.extend([HostFunction::ProbeEnter, HostFunction::ProbeExit]);
+            probed.extend(probes::probed(survey.module, options.probes)?.into_iter().map(|(index, _)| index));
+        }
         let first_lookup = survey.types.as_ref().function_count() as usize + functions.len();
-        let count = first_lookup + lookups.len();
+        let count = first_lookup + lookups.len() + probed.len();
         if !functions.is_empty() && count > MAX_FUNCTIONS {
             return Err(InstrumentError::TooLarge { what: "the number of functions".to_owned(), limit: MAX_FUNCTIONS });
         }
@@ -188,6 +205,7 @@ impl Host {
             globals,
             lookups,
             watch_map,
+            probed,
         })
     }
 
@@ -204,6 +222,14 @@ impl Host {
         let position = self.lookups.iter().position(|&f| f == function);
         debug_assert!(position.is_some(), "{function:?} is used but has no lookup");
         self.first_lookup + position.unwrap_or(0) as u32
+    }
+
+    /// The rewritten module's index of what is called for a function of the original one: itself, or its probe.
+    pub(super) fn target(&self, original: u32) -> u32 {
+        match self.probed.binary_search(&original) {
+            Ok(at) => self.first_lookup + (self.lookups.len() + at) as u32,
+            Err(_) => self.function_shift.apply(original),
+        }
     }
 
     /// The rewritten module's index of a shared global. Only for one that [`Self::plan`] decided on.

@@ -153,6 +153,11 @@
 //! 4 GiB; and the first [`WATCH_MAP_REACH`] bytes come again at the beginning of the last page. A memory that can be
 //! larger cannot be observed.
 //!
+//! # Probes
+//!
+//! Chosen functions tell the host when they are entered and when they return: `probes.rs` says how. The index that they
+//! give is the original one; of a user image ([`RuntimeGlobals::Import`]) with the bit [`PROBE_USER`].
+//!
 //! # Exports
 //!
 //! With [`Exports::Only`] the module keeps the exports that its host uses and loses the globals that nothing needs
@@ -175,6 +180,8 @@
 //! | `bulk_stored` | `[address A, length A] → []` | `stores` |
 //! | `loaded`, `exchanged` | `[address A, size i32] → []` | `loads` |
 //! | `bulk_copied` | `[to A, from A, length A] → []` | `loads` |
+//! | `probe_enter` | `[function i32, arguments i32, i64 × 9] → []` | `probes` |
+//! | `probe_exit` | `[function i32, results i32, result i64] → []` | `probes` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
@@ -202,6 +209,7 @@ mod lookup;
 mod map;
 mod module;
 mod names;
+mod probes;
 mod recursion;
 mod sections;
 mod share;
@@ -216,6 +224,7 @@ pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 pub use map::{BadOffsetMap, OffsetMap};
+pub use probes::{PROBE_ARGUMENTS, PROBE_USER, Probes, probed};
 pub use recursion::UNCOUNTED_STACK;
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
@@ -249,6 +258,8 @@ pub struct Options {
     pub exports: Exports,
     /// What becomes of the debug information.
     pub debug_sections: DebugSections,
+    /// Functions that tell the host when they are entered and when they return.
+    pub probes: Probes,
 }
 
 impl Options {
@@ -266,6 +277,7 @@ impl Options {
             runtime_globals: RuntimeGlobals::Define,
             exports: Exports::All,
             debug_sections: DebugSections::Keep,
+            probes: Probes::NONE,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::host::{
 use super::lookup::WATCH_MAP_PAGES;
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
+use super::probes;
 use super::sections::{PREAMBLE, Section, id, leb_width, section_name};
 use super::splice::{Splice, write_u32_at_least};
 use super::survey::Survey;
@@ -64,7 +65,7 @@ impl<'m> Rewriter<'m, '_> {
         let mut additions: Vec<(u8, u32, Vec<u8>)> = [
             self.added_types(),
             self.added_imports(),
-            self.added_functions(),
+            self.added_functions()?,
             self.added_memories(),
             self.added_globals(),
             self.added_exports(),
@@ -221,15 +222,19 @@ impl<'m> Rewriter<'m, '_> {
         (id::IMPORT, count, entries)
     }
 
-    /// The lookups have the types of the host functions that they call.
-    fn added_functions(&self) -> (u8, u32, Vec<u8>) {
+    /// The lookups have the types of the host functions that they call, probes those of the functions that they are for.
+    fn added_functions(&self) -> Result<(u8, u32, Vec<u8>), InstrumentError> {
         let mut entries = Vec::new();
         let first_type = self.survey.types.as_ref().core_type_count_in_module();
         for lookup in &self.host.lookups {
             let ty = self.host.functions.iter().zip(first_type..).find(|(function, _)| *function == lookup);
             ty.map_or(0, |(_, ty)| ty).encode(&mut entries);
         }
-        (id::FUNCTION, self.host.lookups.len() as u32, entries)
+        let probes = probes::types(&self.survey, &self.host.probed)?;
+        for ty in &probes {
+            ty.encode(&mut entries);
+        }
+        Ok((id::FUNCTION, (self.host.lookups.len() + probes.len()) as u32, entries))
     }
 
     fn added_memories(&self) -> (u8, u32, Vec<u8>) {
@@ -282,7 +287,7 @@ impl<'m> Rewriter<'m, '_> {
     fn new_exports(&self) -> Vec<(String, wasm_encoder::ExportKind, u32)> {
         let mut exports = Vec::new();
         if let Some(start) = self.start_function().filter(|_| self.options.host_start) {
-            let index = self.host.function_shift.apply(start);
+            let index = self.host.target(start);
             exports.push((START_EXPORT.to_owned(), wasm_encoder::ExportKind::Func, index));
         }
         if self.options.host_memory == HostMemory::Define && self.survey.memory.is_some() {
@@ -441,19 +446,19 @@ impl<'m> Rewriter<'m, '_> {
 
     /// Puts the function index at `at` right.
     fn function_index(&self, at: usize, splice: &mut Splice<'_>) {
-        self.index(at, self.host.function_shift, splice);
+        self.index(at, |old| self.host.target(old), splice);
     }
 
     /// Puts the global index at `at` right.
     fn global_index(&self, at: usize, splice: &mut Splice<'_>) {
-        self.index(at, self.host.global_shift, splice);
+        self.index(at, |old| self.host.global_shift.apply(old), splice);
     }
 
-    fn index(&self, at: usize, shift: super::map::Shift, splice: &mut Splice<'_>) {
+    fn index(&self, at: usize, new: impl FnOnce(u32) -> u32, splice: &mut Splice<'_>) {
         let mut reader = BinaryReader::new(&self.survey.module[at..], at);
         // The module is valid, so an index is there.
         if let Ok(old) = reader.read_var_u32() {
-            splice.replace_u32(at..reader.original_position(), shift.apply(old));
+            splice.replace_u32(at..reader.original_position(), new(old));
         }
     }
 }

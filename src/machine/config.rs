@@ -9,8 +9,10 @@ use wkdb_tracer::{GuestTime, Tick};
 use super::engine::EngineOptions;
 use super::journal::JournalConfig;
 use super::schedule::Policy;
+use super::tracing::TraceConfig;
 use crate::code_cache::Variant;
 use crate::condition::Condition;
+use crate::instrument::Probes;
 
 /// A watched range, in the order of [`MachineConfig::watch`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,8 @@ pub struct MachineConfig {
     /// A debugger is there: the machine starts stopped, and stops for it where it traps, panics or would end. Once it
     /// has ended it stays to be looked at, until it is told to quit.
     pub attach: bool,
+    /// What is told of what goes on, if anything.
+    pub trace: Option<TraceConfig>,
 }
 
 impl MachineConfig {
@@ -130,6 +134,7 @@ impl MachineConfig {
             cache: None,
             journal: None,
             attach: false,
+            trace: None,
         }
     }
 
@@ -137,7 +142,12 @@ impl MachineConfig {
     pub fn variant(&self) -> Variant {
         let watched = !self.watch.is_empty() || !self.watch_specs.is_empty();
         let reads = self.watch_specs.iter().any(|spec| spec.kind != WatchKind::Write);
-        Variant { stores: self.store_checks || watched, loads: self.load_checks || reads, debug: self.engine.debug }
+        Variant {
+            stores: self.store_checks || watched,
+            loads: self.load_checks || reads,
+            debug: self.engine.debug,
+            probes: self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes),
+        }
     }
 
     /// The first tick that a condition names.

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wkdb_debugger::inferior::Stop;
 use wkdb_tracer::recording;
+use wkdb_tracer::trace::Record;
 use wkdb_tracer::{
     Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
     Writer,
@@ -19,6 +20,7 @@ use super::debug::{Answered, Debug};
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
+use super::tracing::Tracer;
 use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
 use crate::script::{Script, ScriptRun};
@@ -46,6 +48,8 @@ pub enum Output {
     Took(recording::Entry),
     /// The machine stopped, and waits for commands.
     Stopped(Stop),
+    /// Of a run that is traced: what happened.
+    Trace(Record),
     /// To [`Command::Ask`](super::Command::Ask).
     Answer {
         /// The request's.
@@ -100,6 +104,7 @@ pub(super) struct Core {
     pub(super) script_since: GuestTime,
     script_line: Option<u32>,
     cpus_started: u32,
+    pub(super) tracer: Option<Tracer>,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
 }
@@ -135,6 +140,7 @@ impl Core {
             script_since: GuestTime(0),
             script_line: None,
             cpus_started: 1,
+            tracer: None,
             output: Vec::new(),
             born: Vec::new(),
         }
@@ -181,6 +187,10 @@ impl Core {
         self.tell(Event::Complaint { context, text: text.into() });
     }
 
+    pub(super) fn tell_record(&mut self, record: Record) {
+        self.output.push(Output::Trace(record));
+    }
+
     pub(super) fn take_output(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.output)
     }
@@ -191,6 +201,7 @@ impl Core {
             let text = format!("task {task} got a second runner before its first was released");
             self.complain(Some(id), text);
         }
+        self.trace_born(id);
         self.born.push((id, entry));
         id
     }

@@ -23,6 +23,7 @@ use super::images::Images;
 use super::journal::{Journal, JournalConfig};
 use super::memory::{GuestMemory, MemoryError, OutOfBounds};
 use super::table::Table;
+use super::tracing::Tracer;
 use super::watch::{WatchError, WatchSet};
 use crate::code_cache::{CodeError, CodeStore, Role, compile};
 use crate::condition::Condition;
@@ -206,6 +207,7 @@ impl Machine {
         let loaded = code.and_then(|code| code.load(&engine)).map_err(code_error)?;
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
+        let kernel_bytes = Rc::clone(&kernel);
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -215,7 +217,10 @@ impl Machine {
         let console = Console::new(script, wanted);
         let journal = config.journal.as_ref().map(journal).transpose()?;
         let debugging = variant.debug;
+        let tracer = config.trace.as_ref().map(|trace| Tracer::new(trace, &module, &kernel_bytes)).transpose();
+        let tracer = tracer.map_err(|error| MachineError::Code { path: config.kernel.clone(), error: error.into() })?;
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
+        core.tracer = tracer;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -381,8 +386,12 @@ impl Machine {
             port.output(position);
         }
         for output in output {
-            if let Output::Event(event) = &output {
-                self.show_modules(event.stack().iter().map(|f| f.address.module).collect(), port);
+            match &output {
+                Output::Event(event) => {
+                    self.show_modules(event.stack().iter().map(|f| f.address.module).collect(), port);
+                }
+                Output::Trace(record) => self.show_modules(record.modules().collect(), port),
+                _ => {}
             }
             port.output(output);
         }
@@ -405,6 +414,7 @@ impl Machine {
         let mut core = self.shared.core.borrow_mut();
         let core = &mut *core;
         let now = core.now;
+        core.trace_timeouts();
         core.runners.expire(now);
         core.console.advance(now);
         core.check_script();
@@ -454,6 +464,7 @@ impl Machine {
             if !self.run_turn(runner, port) {
                 break;
             }
+            self.sample(runner);
             let goes_on = {
                 let core = self.shared.core.borrow();
                 core.ticked && core.ticks.0 < end && core.runners.runnable().contains(&runner)
@@ -500,6 +511,15 @@ impl Machine {
             if self.leaves(runner) {
                 return false;
             }
+        }
+    }
+
+    /// Tells where the code of a profiled run is, if that is due.
+    fn sample(&mut self, runner: RunnerId) {
+        let due = self.shared.core.borrow().sample_due();
+        if due {
+            let stack = self.stack(runner);
+            self.shared.core.borrow_mut().trace_sample(runner, stack);
         }
     }
 
@@ -597,6 +617,7 @@ impl Core {
         let ns_per_tick = u64::from(self.config.ns_per_tick.max(1));
         let by_time = self.debug.until_time.map(|until| until.0.saturating_sub(self.now.0).div_ceil(ns_per_tick));
         let budget = left(end).min(until).min(by_time.unwrap_or(u64::MAX)).min(ATTENTION);
+        let budget = budget.min(self.next_sample().map_or(u64::MAX, left));
         self.budget = budget.max(1) as u32;
         self.turn += 1;
     }

@@ -33,6 +33,7 @@ mod own_offset;
 mod runners;
 mod schedule;
 mod table;
+mod tracing;
 mod watch;
 
 pub use config::{Cache, MachineConfig, Pace, WatchRange};
@@ -41,4 +42,5 @@ pub use debug::{Answer, Answered, Place, Request};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port, Side};
 pub use journal::JournalConfig;
 pub use schedule::Policy;
+pub use tracing::{IRQ_FUNCTIONS, TaskLayout, TraceConfig};
 pub use watch::WatchError;

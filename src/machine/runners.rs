@@ -191,6 +191,16 @@ impl Runners {
         }
     }
 
+    /// Those whose waits have timed out by `now`, in the order of their deadlines.
+    pub(super) fn due(&self, now: GuestTime) -> impl Iterator<Item = RunnerId> {
+        self.timers.iter().take_while(move |(deadline, ..)| *deadline <= now).map(|&(_, _, id)| id)
+    }
+
+    /// Those that wait on `address`, the longest waiting first.
+    pub(super) fn waiting_on(&self, address: u64) -> impl Iterator<Item = RunnerId> {
+        self.waiters.get(&address).into_iter().flatten().copied()
+    }
+
     /// When the next wait times out.
     pub(super) fn next_deadline(&self) -> Option<GuestTime> {
         self.timers.first().map(|t| t.0)

@@ -118,6 +118,7 @@ impl Port for SocketPort {
             Output::Module { module, bytes } => FromMachine::Module(module, bytes),
             Output::At(position) => FromMachine::At(position),
             Output::Took(entry) => FromMachine::Took(entry),
+            Output::Trace(record) => FromMachine::Trace(Box::new(record)),
             Output::Stopped(stop) => FromMachine::Stopped(Box::new(stop)),
             Output::Answer { id, answer } => FromMachine::Answer(id, answer),
             Output::Ended(outcome, totals) => {

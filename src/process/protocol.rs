@@ -6,12 +6,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::Stop;
 use wkdb_tracer::recording::{Entry, Position};
+use wkdb_tracer::trace::Record;
 use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 
 use crate::machine::{Answered, MachineConfig, Request};
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;
@@ -63,6 +64,8 @@ pub enum FromMachine {
         /// The copy's process.
         pid: u32,
     },
+    /// Of a run that is traced: what happened.
+    Trace(Box<Record>),
 }
 
 /// Writes one message.

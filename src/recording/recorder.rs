@@ -202,7 +202,8 @@ impl RunRecorder {
             | FromMachine::Ended(..)
             | FromMachine::Stopped(_)
             | FromMachine::Answer(..)
-            | FromMachine::Forked { .. } => {}
+            | FromMachine::Forked { .. }
+            | FromMachine::Trace(_) => {}
         }
     }
 

@@ -225,6 +225,7 @@ impl<L: Link> Live<L> {
                 return Err(InferiorError::Gone(error));
             }
             // What else there is to it is for who taps the link.
+            Some(FromMachine::Trace(_)) => return Ok(Heard::Notice),
             Some(FromMachine::At(position)) => {
                 self.at = position;
                 return Ok(Heard::Notice);

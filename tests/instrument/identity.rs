@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 use wkdb::instrument::{
-    DebugSections, Exports, HostMemory, InstrumentError, OffsetMap, Options, Rewritten, RuntimeGlobals, TickCounter,
-    rewrite,
+    DebugSections, Exports, HostMemory, InstrumentError, OffsetMap, Options, Probes, Rewritten, RuntimeGlobals,
+    TickCounter, rewrite,
 };
 use wkdb_tracer::CodeOffset;
 
@@ -27,6 +27,7 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
             host_waits,
             host_memory,
             host_start: false,
+            probes: Probes::NONE,
             stores,
             loads,
             runtime_globals,

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod moment;
 pub mod recording;
+pub mod trace;
 pub mod value;
 
 pub use event::{AccessKind, Context, Event, Frame, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer};

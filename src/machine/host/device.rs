@@ -2,7 +2,7 @@
 
 use wasmtime::{Caller, Val};
 
-use super::{RunnerData, charge, frames, here, pause_at_hits, trap, word};
+use super::{RunnerData, charge, frames, here, pause_at_hits, trace, trap, word};
 
 /// −ENOSYS.
 const ENOSYS: i64 = -38;
@@ -14,6 +14,7 @@ const MAX_RANDOM: u64 = 65536;
 /// `wasm_cpu_clock_get_monotonic()`: nanoseconds.
 pub(super) fn clock(mut caller: Caller<'_, RunnerData>) -> i64 {
     charge(&mut caller);
+    trace::host_call(&mut caller, "wasm_cpu_clock_get_monotonic", &[]);
     let now = caller.data().shared.core.borrow().now;
     i64::try_from(now.0).unwrap_or(i64::MAX)
 }
@@ -27,6 +28,7 @@ pub(super) async fn hvc_put(mut caller: Caller<'_, RunnerData>, params: &[Val]) 
     let taken = bytes.len() as i64;
     if taken > 0 {
         shared.core.borrow_mut().host_read(me, word(params.first()), count, "console output");
+        shared.core.borrow_mut().trace_console(me, &bytes, false);
         shared.core.borrow_mut().console_put(bytes);
         pause_at_hits(&mut caller).await;
     }
@@ -41,6 +43,7 @@ pub(super) async fn hvc_get(mut caller: Caller<'_, RunnerData>, params: &[Val]) 
     let taken = {
         let mut core = shared.core.borrow_mut();
         let bytes = core.console_get(usize::try_from(count).unwrap_or(usize::MAX));
+        core.trace_console(me, &bytes, true);
         core.host_write(Some(me), buf, &bytes, "console input").map_err(trap)?;
         bytes.len()
     };

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut, Instance, Store, ThrownException, Trap, Val, WasmBacktrace};
+use wkdb_tracer::trace::TraceWhat;
 use wkdb_tracer::{Event, ModuleId, Outcome, RunnerId};
 
 use super::super::core::Entry;
@@ -20,8 +21,8 @@ use super::super::memory::OutOfBounds;
 use super::breaks::{self, Handler};
 use super::user::{self, StartError};
 use super::{
-    CallStackExhausted, RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, wake,
-    word_val,
+    CallStackExhausted, RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, trace,
+    wake, word_val,
 };
 use crate::condition::Condition;
 use crate::contract::KernelModule;
@@ -33,7 +34,7 @@ pub(in crate::machine) struct BootData {
     command_line: Option<u64>,
     /// The pointers to the initramfs: to its first byte, and behind its last.
     initrd: [Option<u64>; 2],
-    pointer_bytes: usize,
+    pub(super) pointer_bytes: usize,
 }
 
 impl BootData {
@@ -204,7 +205,10 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
             let message = format!("ret_from_fork returned {other}; the host contract knows 0 and 1");
             return Err(wasmtime::Error::msg(message));
         }
-        Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::Exec) => false,
+        Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::Exec) => {
+            trace::tell(store, TraceWhat::Unwound);
+            false
+        }
         Err(error) => return raise(store, error).await,
     };
     let kernel_stack = user::kernel_stack_pointer(store);
@@ -218,6 +222,7 @@ async fn user_mode(store: &mut Store<RunnerData>, forked: wasmtime::Result<i64>)
                 return raise(store, Trap::UnreachableCodeReached.into()).await;
             }
             Err(error) if error.downcast_ref::<Unwind>() == Some(&Unwind::Exec) => {
+                trace::tell(store, TraceWhat::Unwound);
                 // The kernel's frames of the exec system call are gone with the image.
                 user::set_kernel_stack_pointer(store, kernel_stack)?;
                 clone = false;
@@ -251,6 +256,7 @@ pub(super) fn guest_fault(error: &wasmtime::Error) -> Option<String> {
 /// Tells of a trap, then has the kernel deal with it on this runner.
 async fn raise(store: &mut Store<RunnerData>, error: wasmtime::Error) -> wasmtime::Result<Infallible> {
     tell_trap(store, error).await?;
+    trace::tell(store, TraceWhat::Unwound);
     let shared = Rc::clone(&store.data().shared);
     if shared.core.borrow().config.until.contains(&Condition::Trap) {
         shared.core.borrow_mut().stop(Outcome::Until(Condition::Trap.to_string()));

@@ -30,6 +30,7 @@ pub(super) mod life;
 mod mailbox;
 mod step;
 mod tasks;
+mod trace;
 pub(super) mod user;
 mod waits;
 
@@ -194,7 +195,9 @@ fn define_sync(
     function: impl Fn(Caller<'_, RunnerData>, &[Val]) -> wasmtime::Result<i64> + Send + Sync + 'static,
 ) -> wasmtime::Result<()> {
     let types: Vec<ValType> = ty.results().collect();
-    linker.func_new(module, name, ty, move |caller, params, results| {
+    let called: Arc<str> = name.into();
+    linker.func_new(module, name, ty, move |mut caller, params, results| {
+        trace::host_call(&mut caller, &called, params);
         let value = function(caller, params)?;
         give(results, &types, value);
         Ok(())
@@ -211,8 +214,10 @@ fn define_suspending(
     function: impl for<'a> Fn(Caller<'a, RunnerData>, &'a [Val]) -> Suspending<'a> + Send + Sync + 'static,
 ) -> wasmtime::Result<()> {
     let types: Arc<[ValType]> = ty.results().collect();
-    linker.func_new_async(module, name, ty, move |caller, params, results| {
+    let called: Arc<str> = name.into();
+    linker.func_new_async(module, name, ty, move |mut caller, params, results| {
         let types = types.clone();
+        trace::host_call(&mut caller, &called, params);
         let called = function(caller, params);
         Box::new(async move {
             let value = called.await?;
@@ -279,8 +284,10 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
 fn define_serialize(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime::Result<()> {
     let all_i32 = ty.params().chain(ty.results()).all(|ty| ty.is_i32());
     if all_i32 && ty.params().len() == 2 && ty.results().len() == 1 {
-        linker.func_wrap_async("env", name, |caller, (prev, next): (u32, u32)| {
+        linker.func_wrap_async("env", name, |mut caller, (prev, next): (u32, u32)| {
             Box::new(async move {
+                let params = [Val::I32(prev.cast_signed()), Val::I32(next.cast_signed())];
+                trace::host_call(&mut caller, "wasm_serialize_tasks", &params);
                 let from = tasks::serialize(caller, prev.into(), next.into()).await?;
                 wasmtime::Result::Ok(from as u32)
             })

@@ -81,6 +81,7 @@ pub(super) async fn create_and_run(mut caller: Caller<'_, RunnerData>, params: &
         }
         let context = core.context(id);
         core.tell(Event::TaskBorn { context });
+        core.trace_switch(me, TaskId(new));
         core.runners.sleep(me)
     };
     finish_switch(caller, early).await
@@ -95,6 +96,7 @@ pub(super) async fn serialize(mut caller: Caller<'_, RunnerData>, prev: u64, nex
         let mut core = shared.core.borrow_mut();
         core.progress();
         let now = core.now;
+        core.trace_switch(me, next);
         // Of a caller that may be gone afterwards.
         let context = core.runners.of_task(next).is_none().then(|| core.context(me));
         match core.runners.switch(me, prev, next, now) {
@@ -132,7 +134,10 @@ pub(super) fn release(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> was
     core.progress();
     let context = core.released(task);
     match context {
-        Some(context) => core.tell(Event::TaskGone { context }),
+        Some(context) => {
+            core.trace_gone(context.runner);
+            core.tell(Event::TaskGone { context });
+        }
         None => core.complain(Some(me), format!("wasm_release_task({task}): that task has no runner")),
     }
     Ok(0)

@@ -7,11 +7,12 @@ use wasmtime::{
     Trap, Val,
 };
 use wkdb_tracer::ModuleId;
+use wkdb_tracer::trace::TraceWhat;
 
 use super::super::images::Image;
 use super::super::one_thread::OneThread;
 use super::life::{call, call_kernel};
-use super::{RunnerData, Unwind, charge, here, int, set_word, word, word_val};
+use super::{RunnerData, Unwind, charge, here, int, set_word, trace, word, word_val};
 
 /// Entries that a user image's function table has at least.
 const MIN_TABLE: u64 = 4096;
@@ -128,7 +129,9 @@ async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result
     restore_user_stack(caller).await?;
     let kernel_stack = kernel_stack_pointer(caller);
     let instance = set_handlers(caller, 1)?;
+    trace::tell(caller, TraceWhat::Handler);
     let ended = call_image(caller, instance, "__libc_handle_signal", &[]).await;
+    trace::tell(caller, TraceWhat::HandlerEnd);
     // Also where an exception leaves it for good.
     set_handlers(caller, -1)?;
     match ended {

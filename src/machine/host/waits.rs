@@ -6,7 +6,9 @@ use wkdb_tracer::Writer;
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
-use super::{CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trap};
+use super::{
+    CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trace, trap,
+};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -39,6 +41,7 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
+            ("probe_enter" | "probe_exit", _) => trace::define(linker, import.name())?,
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
             ("overflow", _) => {
                 let overflow = || wasmtime::Result::<()>::Err(trap(CallStackExhausted));
@@ -143,6 +146,7 @@ async fn wait(
         let mut core = shared.core.borrow_mut();
         core.progress();
         let deadline = core.deadline(timeout);
+        core.trace_wait(me, address, deadline);
         core.runners.wait(me, address, deadline);
     }
     let woken = suspend(&mut caller).await?;
@@ -153,9 +157,10 @@ async fn wait(
 fn notify(mut caller: Caller<'_, RunnerData>, address: u64, count: u32, offset: u64) -> wasmtime::Result<u32> {
     charge(&mut caller);
     let address = effective(&caller, address, offset, 4)?;
-    let (shared, _) = here(&caller);
+    let (shared, me) = here(&caller);
     let mut core = shared.core.borrow_mut();
     let now = core.now;
+    core.trace_notify(me, address, count);
     Ok(core.runners.notify(address, count, now))
 }
 
