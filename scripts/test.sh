@@ -6,12 +6,12 @@
 #   scripts/test.sh unit     only what needs no guest
 #   scripts/test.sh guest    only what runs small guests
 #   scripts/test.sh system   only what runs Linux or drives a debugger
-#   scripts/test.sh tools    only installs the debuggers that the system tests drive
+#   scripts/test.sh tools    only installs the debuggers and the terminal that the system tests drive
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Test binaries of the third tier; all others of tests/ are of the second.
-system=(linux gdb debug recording live travel)
+system=(linux gdb debug recording live travel tui)
 
 tier=${1:-all}
 case $tier in
@@ -27,12 +27,13 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-# Debian's gdb and lldb-22, and a newer gdb from PyPI, which comes as a Python package.
+# Debian's gdb, lldb-22 and tmux, and a newer gdb from PyPI, which comes as a Python package.
 install_tools() {
     local packages=() root=() log=target/test-tools/install.log
     mkdir -p target/test-tools
     command -v gdb >/dev/null || packages+=(gdb)
     command -v lldb-22 >/dev/null || packages+=(lldb-22)
+    command -v tmux >/dev/null || packages+=(tmux)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     if [[ ${#packages[@]} != 0 ]]; then
         if ! command -v apt-get >/dev/null; then
@@ -64,7 +65,7 @@ fi
 if [[ $tier == all || $tier == system ]]; then
     install_tools
     gdb=$(command -v gdb) lldb=$(command -v lldb-22)
-    export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb
+    export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb WKDB_TEST_TMUX=1
 fi
 if [[ $tier == all || $tier == unit ]]; then
     cargo test --workspace --lib --bins

@@ -9,7 +9,7 @@ use wkdb_tracer::{Outcome, Totals};
 
 use super::bisect;
 use super::prepare::CodeDir;
-use super::{Exit, print};
+use super::{Exit, print, tui};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::machine::engine::OptLevelChoice;
@@ -57,6 +57,9 @@ pub(super) struct Args {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     json: bool,
+    /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.
+    #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until"])]
+    tui: bool,
 }
 
 /// How a replay went.
@@ -71,6 +74,9 @@ enum Replayed {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let named = Named { kernel: args.kernel.clone(), initramfs: args.initramfs.clone() };
+    if args.tui {
+        return tui::replay(&args.file, &named, &args.watch);
+    }
     let path = args.file.display();
     let recording = Replayable::open(&args.file, &named).with_context(|| format!("{path} cannot be replayed"))?;
     let mut config = recording.config()?;

@@ -186,4 +186,4 @@ impl Debugger {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -131,6 +131,16 @@ pub(super) fn points(state: &State) -> Rows<'_> {
     Rows { note, empty, ..Rows::new(points.len(), line) }
 }
 
+/// The kernel's timers and workqueues.
+pub(super) fn timers(state: &State) -> Rows<'_> {
+    let (data, theme) = (state.data_of(Pane::Timers), &state.theme);
+    let Some(text) = &data.sample.timers else {
+        let empty = "unknown: the kernel has no debug information, or has not run yet";
+        return Rows { empty, ..Rows::new(0, |_| Line::default()) };
+    };
+    Rows::new(text.0.len(), move |index| marked(&text.0[index], theme))
+}
+
 /// Events, a line each.
 fn event_rows<'a>(state: &'a State, list: &'a std::collections::VecDeque<EventRow>) -> Rows<'a> {
     let theme = &state.theme;
