@@ -28,9 +28,7 @@ const KEYS: &str = "2jjkGggjv3jk1gujjkjG4/a?q2gtjjoojkgcvjk";
 
 #[test]
 fn keys_are_seen_at_once_while_64_cpus_run_at_full_speed() {
-    let spins: String = (0..80).map(|_| "send \"spin 1000 &\\r\"\n").collect();
-    let script = format!("expect \"minik# \"\n{spins}wait 100m\n");
-    let (machine, _files) = machine(None, 64, Some(&script));
+    let (machine, _files) = machine(None, "nr_cpus=64 stress=100", None);
     let (tell, events) = channel::<Timed>();
     let (effects, asked) = channel();
     let gate = Gate::default();

@@ -21,7 +21,7 @@ use wkdb_debugger::tui::{Effect, FromSession, Pane, Wants};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A machine of minik, at its start.
-pub(crate) fn machine(bug: Option<&str>, cpus: u32, script: Option<&str>) -> (Rewindable, Files) {
+pub(crate) fn machine(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (Rewindable, Files) {
     let files = Files::write(KERNEL_7_0).unwrap();
     let mut config = MachineConfig::new(files.kernel());
     config.initrd = Some(files.initramfs());
@@ -30,7 +30,7 @@ pub(crate) fn machine(bug: Option<&str>, cpus: u32, script: Option<&str>) -> (Re
     config.engine = EngineOptions { opt_level: OptLevelChoice::None, debug: true };
     (config.store_checks, config.load_checks) = (true, true);
     config.attach = true;
-    config.command_line = format!("console=hvc nr_cpus={cpus}");
+    config.command_line = format!("console=hvc {command_line}");
     config.journal = Some(JournalConfig { check_ticks: u64::MAX, ..JournalConfig::default() });
     if let Some(bug) = bug {
         let scene = scene(bug).unwrap();

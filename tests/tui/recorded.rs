@@ -75,7 +75,7 @@ fn kept(name: &str, told: Vec<FromSession>) {
 
 #[test]
 fn a_stop_at_the_store_of_a_planted_bug() {
-    let mut session = Session::new(machine(Some("stray-write"), 4, None));
+    let mut session = Session::new(machine(Some("stray-write"), "nr_cpus=4", None));
     session.stop();
     session.want_all("first_worker");
     session.command("watch first_worker.pool if (int)first_worker.pool == -1");
@@ -93,8 +93,7 @@ fn a_stop_at_the_store_of_a_planted_bug() {
 
 #[test]
 fn sixty_four_cpus_at_work() {
-    let script = "expect \"minik# \"\nsend \"spin 200 &\\r\"\nwait 10m\n";
-    let mut session = Session::new(machine(None, 64, Some(script)));
+    let mut session = Session::new(machine(None, "nr_cpus=64 stress=100", None));
     session.stop();
     session.want_all("&jiffies_64");
     session.command("continue");
@@ -107,7 +106,7 @@ fn sixty_four_cpus_at_work() {
 
 #[test]
 fn a_crash_and_a_moment_before_it() {
-    let mut session = Session::new(machine(Some("fdtable"), 2, None));
+    let mut session = Session::new(machine(Some("fdtable"), "nr_cpus=2", None));
     session.stop();
     session.want_all("");
     session.command("continue");

@@ -26,6 +26,15 @@ const STACKS_STOPPED: Duration = Duration::from_millis(60);
 /// Source files and functions that are kept as text.
 const KEPT: usize = 64;
 
+/// Frames of a task in which its function is looked for.
+const MOST_FRAMES: usize = 8;
+
+/// Whether a function is the scheduler's, as kernels call them.
+fn schedules(function: &str) -> bool {
+    let name = function.trim_start_matches('_');
+    name.starts_with("switch_to") || name == "context_switch" || name.contains("schedule")
+}
+
 /// Takes samples; keeps what need not be asked for again.
 #[derive(Default)]
 pub(super) struct Sampler {
@@ -172,9 +181,17 @@ impl Sampler {
                 break;
             }
             let Ok(frames) = machine.frames(runner) else { continue };
-            let Some(frame) = frames.first() else { continue };
-            let name = debugger.function_name(machine, frame.address);
-            self.functions.insert(runner, name.unwrap_or_else(|| format!("func[{}]", frame.function)));
+            // Where a task was switched away is the same for all: what called the scheduler tells them apart.
+            let mut names = frames.iter().take(MOST_FRAMES).map(|frame| {
+                let name = debugger.function_name(machine, frame.address);
+                name.unwrap_or_else(|| format!("func[{}]", frame.function))
+            });
+            let Some(innermost) = names.next() else { continue };
+            let name = match schedules(&innermost) {
+                true => names.find(|name| !schedules(name)).unwrap_or(innermost),
+                false => innermost,
+            };
+            self.functions.insert(runner, name);
             self.last_looked = Some(runner);
         }
     }

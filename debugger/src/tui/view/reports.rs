@@ -58,7 +58,7 @@ pub(super) fn memory(state: &State, width: u16) -> Rows<'_> {
     let rows = memory.bytes.chunks(ROW as usize);
     let len = rows.len();
     let digits = if memory.address.saturating_add(memory.bytes.len() as u64) > u64::from(u32::MAX) { 16 } else { 8 };
-    let names = usize::from(width) > digits + 70;
+    let names = usize::from(width) > digits + 90;
     let line = move |index: usize| {
         let start = memory.address.saturating_add(index as u64 * ROW);
         let bytes = memory.bytes.chunks(ROW as usize).nth(index).unwrap_or_default();
