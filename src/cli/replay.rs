@@ -13,7 +13,7 @@ use super::bisect;
 use super::gdb::GdbAddress;
 use super::prepare::CodeDir;
 use super::run::{HistoryOptions, for_debugging};
-use super::{Exit, print};
+use super::{Exit, print, tui};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::machine::engine::OptLevelChoice;
@@ -70,6 +70,9 @@ pub(super) struct Args {
     gdb_symbols: Option<PathBuf>,
     #[command(flatten)]
     history: HistoryOptions,
+    /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.
+    #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until", "gdb"])]
+    tui: bool,
 }
 
 /// How a replay went.
@@ -84,6 +87,9 @@ enum Replayed {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let named = Named { kernel: args.kernel.clone(), initramfs: args.initramfs.clone() };
+    if args.tui {
+        return tui::replay(&args.file, &named, &args.watch);
+    }
     let path = args.file.display();
     let recording = Replayable::open(&args.file, &named).with_context(|| format!("{path} cannot be replayed"))?;
     let mut config = recording.config()?;

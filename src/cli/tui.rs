@@ -6,7 +6,7 @@
 //! ```
 
 use std::io::{self, IsTerminal, Stdout, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -24,7 +24,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use wkdb_debugger::commands::Config;
+use wkdb_debugger::commands::{BundledFile, Config};
 use wkdb_debugger::inferior::{Inferior, InferiorError, Limits};
 use wkdb_debugger::tui::app::{self, Timed};
 use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
@@ -32,10 +32,15 @@ use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 use wkdb_tracer::Outcome;
 
 use super::record::SharedRecording;
+use super::replay::compile;
 use super::run::{Guest, Prepared, RunOptions, prepare};
 use super::{Exit, UsageError};
+use crate::demo::{self, sources};
 use crate::machine::Pace;
-use crate::session::Rewindable;
+use crate::recording::Replayable;
+use crate::recording::recorder::is_bad;
+use crate::recording::replayable::Named;
+use crate::session::{Rewindable, Tapped};
 use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};
 
 /// How often the input thread looks whether it is still wanted.
@@ -96,6 +101,36 @@ pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit
         (Some(words), _) => anyhow::bail!("the machine process is gone: {words}"),
         (None, Some((outcome, _))) => Ok(Exit::of(&outcome)),
         (None, None) => Ok(Exit::Ok),
+    }
+}
+
+/// Opens a recording, and shows it: where it ended if it ended badly, else its beginning.
+pub(super) fn replay(path: &Path, named: &Named, watches: &[WatchArg]) -> anyhow::Result<Exit> {
+    check_terminal()?;
+    let settings = settings()?;
+    let name = path.display();
+    let recording = Replayable::open(path, named).with_context(|| format!("{name} cannot be replayed"))?;
+    let mut config = recording.config()?;
+    config.pace = Pace::Warp;
+    config.engine.debug = true;
+    (config.store_checks, config.load_checks) = (true, true);
+    let kernel = std::fs::read(recording.kernel()).context("cannot read the guest's kernel")?;
+    let minik = [demo::KERNEL_7_0, demo::KERNEL_6_4].contains(&kernel.as_slice());
+    let bundled_sources: &[BundledFile] = if minik { sources::MINIK } else { &[] };
+    let code = compile(&mut config, &kernel)?;
+    let run = recording.recorded_run().with_context(|| format!("{name} cannot be read"))?;
+    let mut first: Vec<String> = watches.iter().map(watch_command).collect();
+    if run.outcome.as_ref().is_none_or(is_bad) {
+        first.push("goto end".into());
+    }
+    let machine = Rewindable::open(config, run, Limits::default(), Tapped::silent)?;
+    let commands = Config { bundled_sources, ..Config::default() };
+    let target = path.file_name().unwrap_or_default().to_string_lossy();
+    let ended = show(machine, commands, &target, settings, first)?;
+    drop(code);
+    match ended.gone {
+        Some(words) => anyhow::bail!("the machine process is gone: {words}"),
+        None => Ok(Exit::Ok),
     }
 }
 

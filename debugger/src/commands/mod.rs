@@ -187,4 +187,4 @@ impl Debugger {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
