@@ -1,5 +1,6 @@
 //! minik's views against its own /proc.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use wkdb_debugger::kernel::ViewKind;
@@ -23,32 +24,26 @@ fn views_of_minik_agree_with_its_proc_in_both_eras() {
     for guest in [Guest::Minik6_4, Guest::Minik7_0] {
         let mut seen = seen(guest);
         let tasks = only!(seen.view(ViewKind::Tasks), Tasks);
-        let mut rows = Vec::new();
+        let mut said: BTreeMap<i64, String> = BTreeMap::new();
         for line in seen.printed("cat /proc/tasks").lines().skip(1) {
+            // pid, parent, group, CPU, state, name; behind a worker's name, what it is about.
             let words: Vec<&str> = line.split_whitespace().collect();
-            // The shell's child is gone by now.
-            if words[5] != "cat" {
-                rows.push(words.join(" "));
-            }
+            let name = words[5].split(['-', '+']).next().unwrap();
+            said.insert(words[0].parse().unwrap(), format!("{} {} {} {name}", words[1], words[3], words[4]));
         }
-        let found: Vec<String> = (tasks.tasks.iter().filter(|row| row.task.pid != Some(0)))
+        let rows = tasks.tasks.iter().filter(|row| row.task.pid != Some(0));
+        let found: BTreeMap<i64, String> = rows
             .map(|row| {
-                let comm = row.task.comm.clone().unwrap();
-                // What a worker is about is told behind its name.
-                let said = rows.iter().find(|said| said.starts_with(&format!("{} ", row.task.pid.unwrap())));
-                let group = said.map_or("?", |said| said.split(' ').nth(2).unwrap());
-                let (pid, parent) = (row.task.pid.unwrap(), row.parent.unwrap());
-                format!("{pid} {parent} {group} {} {} {comm}", row.cpu.unwrap(), row.state.unwrap())
+                let (parent, cpu, comm) = (row.parent.unwrap(), row.cpu.unwrap(), row.task.comm.as_deref().unwrap());
+                (row.task.pid.unwrap(), format!("{parent} {cpu} {} {comm}", row.state.unwrap()))
             })
             .collect();
-        assert!(found.len() > 10, "{found:?}");
-        let states_change = |text: &str| text.replace(" R ", " S ");
-        let sort = |rows: Vec<String>| {
-            let mut rows: Vec<String> = rows.iter().map(|row| states_change(row)).collect();
-            rows.sort();
-            rows
-        };
-        assert_eq!(sort(found), sort(rows), "{}", seen.console);
+        // The shell's child that told this is gone by now, and it took the console's thread to hear of it.
+        assert_eq!(said.len(), found.len() + 1, "{said:?} {found:?}");
+        for (pid, row) in &found {
+            let said = said.get(pid).unwrap_or_else(|| panic!("{pid} {row} is not in /proc"));
+            assert_eq!(row, &said.replace(" R khvcd", " S khvcd"), "{pid}");
+        }
         assert!(tasks.problems.is_empty(), "{:?}", tasks.problems);
 
         let timers = only!(seen.view(ViewKind::Timers), Timers);
@@ -57,9 +52,9 @@ fn views_of_minik_agree_with_its_proc_in_both_eras() {
         for (base, said) in timers.bases.iter().zip(said) {
             let [cpu, jiffies, clk, next, pending] = said[..] else { panic!("{said:?}") };
             assert_eq!(i64::from(base.cpu), cpu);
-            assert!((0..5).contains(&(timers.now.jiffies.unwrap() as u32 as i64 - jiffies)), "{jiffies}");
-            assert!((0..5).contains(&(base.clk.unwrap() as i64 - clk)), "{base:?} {said:?}");
-            assert!(base.next_expiry.unwrap() as i64 - next < 300, "{base:?} {said:?}");
+            assert!((0..100).contains(&(timers.now.jiffies.unwrap() as u32 as i64 - jiffies)), "{jiffies}");
+            assert!((0..1000).contains(&(base.clk.unwrap() as i64 - clk)), "{base:?} {said:?}");
+            assert!((base.next_expiry.unwrap() as i64 - next).abs() < 3000, "{base:?} {said:?}");
             assert_eq!(base.timers_pending, Some(pending != 0));
             assert_eq!(!base.timers.is_empty(), pending != 0, "{base:?}");
             assert_eq!(base.overdue, 0, "{base:?}");
@@ -84,12 +79,15 @@ fn views_of_minik_agree_with_its_proc_in_both_eras() {
 
         let rcu = only!(seen.view(ViewKind::Rcu), Rcu);
         let text = seen.printed("cat /proc/rcu");
-        assert_eq!(numbers(text.lines().next().unwrap()), [rcu.gp_seq.unwrap() as i64]);
+        let periods = rcu.gp_seq.unwrap() as i64 - numbers(text.lines().next().unwrap())[0];
+        assert!((0..20).contains(&periods), "{periods} grace periods since {text}");
         for (cpu, line) in rcu.cpus.iter().zip(text.lines().skip(1)) {
             let [number, next, wait, done, invoked] = numbers(line)[..] else { panic!("{line}") };
             assert_eq!(i64::from(cpu.cpu), number);
-            let counts: Vec<i64> = cpu.lists.iter().map(|list| list.count.unwrap()).collect();
-            assert_eq!((counts, cpu.invoked), (vec![done, wait, next], Some(invoked as u64)));
+            // Closing files makes callbacks: those that waited have been run since.
+            let since = cpu.invoked.unwrap() as i64 - invoked;
+            assert!((next + wait + done..next + wait + done + 30).contains(&since), "{cpu:?} {line}");
+            assert_eq!(cpu.lists.iter().map(|list| list.stage).collect::<Vec<_>>(), ["done", "wait", "next"]);
         }
 
         let cpus = only!(seen.view(ViewKind::Cpus), Cpus);
@@ -98,7 +96,7 @@ fn views_of_minik_agree_with_its_proc_in_both_eras() {
             let [number, _, _, switches] = said[..] else { panic!("{said:?}") };
             assert_eq!(i64::from(cpu.cpu), number);
             let since = cpu.nr_switches.unwrap() as i64 - switches;
-            assert!((0..20).contains(&since), "{cpu:?} {said:?}");
+            assert!((0..60).contains(&since), "{cpu:?} {said:?}");
             assert_eq!((cpu.online, cpu.raised_ipis, cpu.need_resched), (Some(true), Some(0), Some(false)));
         }
         assert!(cpus.problems.is_empty(), "{:?}", cpus.problems);
@@ -166,7 +164,10 @@ fn views_of_64_cpus_and_600_tasks_are_quick() {
     }
     let tasks = only!(seen.view(ViewKind::Tasks), Tasks);
     assert!(tasks.tasks.len() > 700, "{}", tasks.tasks.len());
-    assert!(tasks.tasks.iter().all(|row| row.waits_in.is_some() || row.host_state.as_deref() == Some("runs")));
+    assert!(
+        tasks.tasks.iter().all(|row| row.waits_in.is_some()
+            || [Some("runs"), Some("has not run yet")].contains(&row.host_state.as_deref()))
+    );
     let cpus = only!(seen.view(ViewKind::Cpus), Cpus);
     assert_eq!(cpus.cpus.len(), 64);
 }

@@ -60,7 +60,8 @@ pub(crate) fn typed(prompt: &str, lines: &[&str]) -> String {
     for line in lines {
         script.push_str(&format!("send \"{line}\\n\"\nexpect \"{prompt}\"\n"));
     }
-    script
+    // The shell comes to rest.
+    script + "wait 100ms\n"
 }
 
 impl Seen {

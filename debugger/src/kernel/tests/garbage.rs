@@ -67,12 +67,12 @@ fn check(symbols: &Rc<Symbols>, cases: u32) {
 
 #[test]
 fn every_view_of_garbage_ends_with_a_report_in_minik() {
-    check(&minik(), 24);
+    check(&minik(), 12);
 }
 
 #[test]
 fn every_view_of_garbage_ends_with_a_report_in_linux() {
-    check(&linux(), 8);
+    check(&linux(), 5);
 }
 
 #[test]
