@@ -190,7 +190,10 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::User => contract::USER_EXPORTS,
         }),
         debug_sections: DebugSections::Drop,
-        probes: variant.probes,
+        probes: match role {
+            Role::Kernel => variant.probes,
+            Role::User => variant.probes.of_functions(),
+        },
     }
 }
 

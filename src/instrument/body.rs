@@ -123,6 +123,8 @@ pub(super) struct Scan {
     pub(super) catches: bool,
     /// How it counts the stack that it takes, if it does.
     pub(super) frame: Option<Frame>,
+    /// Operators that have probes: their first bytes in the original file, ascending.
+    pub(super) points: Vec<usize>,
 }
 
 /// A function whose body is read.
@@ -135,7 +137,8 @@ pub(super) struct Function {
 }
 
 impl Scan {
-    /// Reads a function's body; reuses the allocations of the last one.
+    /// Reads a function's body; reuses the allocations of the last one. `code_section`: where the contents of its section
+    /// begin.
     ///
     /// # Errors
     /// An operator that has to be observed works on another memory than the first.
@@ -146,6 +149,7 @@ impl Scan {
         survey: &Survey<'_>,
         host: &Host,
         options: &Options,
+        code_section: usize,
     ) -> Result<(), InstrumentError> {
         *self = Scan { sites: std::mem::take(&mut self.sites), ..Scan::default() };
         self.sites.clear();
@@ -168,6 +172,9 @@ impl Scan {
             let (operator, start) = operators.read_with_offset()?;
             let end = operators.original_position();
             leaves_by_branch |= function.frame.is_some() && branches_to(&operator, depth);
+            if options.probes.has_points() && options.probes.has_point(start - code_section) {
+                self.points.push(start);
+            }
             match operator {
                 Operator::Loop { .. } => {
                     depth += 1;

@@ -61,7 +61,7 @@ pub(super) fn rewrite_code(
         // The validator has counted them: there are fewer than 2³² functions.
         let function = survey.imported_functions + index as u32;
         let frame = recursion.as_ref().and_then(|recursion| recursion.frame(index));
-        scan.read(Function { index: function, frame }, &body, survey, host, options)?;
+        scan.read(Function { index: function, frame }, &body, survey, host, options, base)?;
         let emitter = Emitter {
             module,
             code_section: base,

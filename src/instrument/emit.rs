@@ -76,18 +76,19 @@ impl Emitter<'_> {
         });
         let mut at = self.scan.code.start;
         for site in &self.scan.sites {
-            code.verbatim(at..site.start);
+            code.copy(at..site.start);
+            code.point(site.start);
             code.site(site);
             at = site.end;
         }
         if let Some(frame) = self.scan.frame {
             // A body ends with `end`, of one byte, at which nothing else is done.
             let end = self.scan.code.end - 1;
-            code.verbatim(at..end);
+            code.copy(at..end);
             code.insert(end, |code| code.close(frame));
             at = end;
         }
-        code.verbatim(at..self.scan.code.end);
+        code.copy(at..self.scan.code.end);
         Ok(())
     }
 
@@ -147,6 +148,30 @@ impl Code<'_, '_> {
         // Both fit: the file is below MAX_FILE, and so is a body whose size is checked when it is done.
         let original = (original - self.emitter.code_section) as u32;
         self.out.runs.push(BodyRun { rewritten: self.out.bytes.len() as u32, original, kind });
+    }
+
+    /// Copies operators, some of which may have probes.
+    fn copy(&mut self, range: Range<usize>) {
+        let points = &self.emitter.scan.points;
+        let first = points.partition_point(|&point| point < range.start);
+        let mut at = range.start;
+        for &point in points[first..].iter().take_while(|&&point| point < range.end) {
+            self.verbatim(at..point);
+            self.point(point);
+            at = point;
+        }
+        self.verbatim(at..range.end);
+    }
+
+    /// Writes the probe of the operator at `operator`, if it has one.
+    fn point(&mut self, operator: usize) {
+        if self.emitter.scan.points.binary_search(&operator).is_ok() {
+            let offset = (operator - self.emitter.code_section) as u32;
+            self.insert(operator, |code| {
+                code.sink().i32_const(offset.cast_signed());
+                code.call(HostFunction::ProbeAt);
+            });
+        }
     }
 
     /// Copies operators.

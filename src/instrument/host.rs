@@ -45,6 +45,7 @@ pub(super) enum HostFunction {
     BulkCopied,
     ProbeEnter,
     ProbeExit,
+    ProbeAt,
 }
 
 /// A mutable global shared with the workbench.
@@ -70,6 +71,7 @@ impl HostFunction {
             HostFunction::BulkCopied => "bulk_copied",
             HostFunction::ProbeEnter => "probe_enter",
             HostFunction::ProbeExit => "probe_exit",
+            HostFunction::ProbeAt => "probe_at",
         }
     }
 
@@ -89,6 +91,7 @@ impl HostFunction {
                 ([i32, i32].into_iter().chain([i64; probes::PROBE_ARGUMENTS]).collect(), vec![])
             }
             HostFunction::ProbeExit => (vec![i32, i32, i64], vec![]),
+            HostFunction::ProbeAt => (vec![i32], vec![]),
         }
     }
 }
@@ -180,6 +183,9 @@ impl Host {
         if !options.probes.is_empty() {
             functions.extend([HostFunction::ProbeEnter, HostFunction::ProbeExit]);
             probed.extend(probes::probed(survey.module, options.probes)?.into_iter().map(|(index, _)| index));
+        }
+        if options.probes.has_points() {
+            functions.push(HostFunction::ProbeAt);
         }
         let first_lookup = survey.types.as_ref().function_count() as usize + functions.len();
         let count = first_lookup + lookups.len() + probed.len();

@@ -182,6 +182,7 @@
 //! | `bulk_copied` | `[to A, from A, length A] → []` | `loads` |
 //! | `probe_enter` | `[function i32, arguments i32, i64 × 9] → []` | `probes` |
 //! | `probe_exit` | `[function i32, results i32, result i64] → []` | `probes` |
+//! | `probe_at` | `[offset i32] → []` | `probes` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |

@@ -25,12 +25,15 @@
 //!                                               call $probe_exit)
 //! ```
 //!
+//! An instruction that has a probe has `i32.const OFFSET; call $probe_at` in front of it.
+//!
 //! Integers are sign-extended, floats are their bits; vectors, references and several results are told as nothing.
 
 use std::sync::{Mutex, PoisonError};
 
 use wasm_encoder::{Function, InstructionSink, ValType};
 use wasmparser::{ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
+use wkdb_tracer::CodeOffset;
 use wkdb_tracer::trace::glob;
 
 use super::RuntimeGlobals;
@@ -46,42 +49,76 @@ pub const PROBE_ARGUMENTS: usize = 9;
 pub const PROBE_USER: u32 = 1 << 31;
 
 /// Which functions have probes: patterns of names, with `*` and `?`. The names are those of the name section, and of
-/// exports; what compilers append behind a dot does not matter.
+/// exports; what compilers append behind a dot does not matter. And which instructions: a copy of a function that was
+/// put into its caller has no entry but its first instruction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Probes(&'static [&'static str]);
+pub struct Probes {
+    functions: &'static [&'static str],
+    /// Ascending.
+    points: &'static [u32],
+}
+
+/// Keeps a set for the life of the process, each once.
+fn keep<T: PartialEq>(known: &Mutex<Vec<&'static [T]>>, set: Vec<T>) -> &'static [T] {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(same) = known.iter().find(|known| ***known == *set) {
+        return same;
+    }
+    let set: &'static [T] = set.leak();
+    known.push(set);
+    set
+}
 
 impl Probes {
     /// No function.
-    pub const NONE: Probes = Probes(&[]);
+    pub const NONE: Probes = Probes { functions: &[], points: &[] };
 
     /// The functions whose names are as one of the patterns says. Sets are kept for the life of the process, each once.
     pub fn of(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Probes {
-        static KNOWN: Mutex<Vec<&'static [&'static str]>> = Mutex::new(Vec::new());
-        let mut set: Vec<String> = patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        static NAMES: Mutex<Vec<&'static [u8]>> = Mutex::new(Vec::new());
+        static SETS: Mutex<Vec<&'static [&'static str]>> = Mutex::new(Vec::new());
+        let mut set: Vec<&'static str> = patterns
+            .into_iter()
+            .filter_map(|pattern| str::from_utf8(keep(&NAMES, pattern.as_ref().as_bytes().to_vec())).ok())
+            .collect();
         set.sort_unstable();
         set.dedup();
-        if set.is_empty() {
-            return Probes::NONE;
-        }
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = known.iter().find(|known| known.iter().eq(set.iter())) {
-            return Probes(same);
-        }
-        let set: Vec<&'static str> = set.into_iter().map(|pattern| &*pattern.leak()).collect();
-        let set: &'static [&'static str] = set.leak();
-        known.push(set);
-        Probes(set)
+        Probes { functions: keep(&SETS, set), points: &[] }
     }
 
-    /// Whether there are none.
+    /// The same, and these instructions: offsets in the code of the original module.
+    pub fn with_points(self, points: impl IntoIterator<Item = CodeOffset>) -> Probes {
+        static SETS: Mutex<Vec<&'static [u32]>> = Mutex::new(Vec::new());
+        let mut set: Vec<u32> = points.into_iter().map(|point| point.0).collect();
+        set.sort_unstable();
+        set.dedup();
+        Probes { points: keep(&SETS, set), ..self }
+    }
+
+    /// The functions alone: what these are in other modules than the one whose instructions are named.
+    pub fn of_functions(self) -> Probes {
+        Probes { points: &[], ..self }
+    }
+
+    /// Whether no function has one.
     pub fn is_empty(self) -> bool {
-        self.0.is_empty()
+        self.functions.is_empty()
+    }
+
+    /// Whether instructions have some.
+    pub(super) fn has_points(self) -> bool {
+        !self.points.is_empty()
+    }
+
+    /// Whether the instruction at this offset has one.
+    pub(super) fn has_point(self, offset: usize) -> bool {
+        u32::try_from(offset).is_ok_and(|offset| self.points.binary_search(&offset).is_ok())
     }
 
     /// Whether a function of that name has a probe.
     pub fn matches(self, name: &str) -> bool {
         let plain = name.split_once('.').map_or(name, |(plain, _)| plain);
-        self.0.iter().any(|pattern| glob(pattern, name) || glob(pattern, plain))
+        self.functions.iter().any(|pattern| glob(pattern, name) || glob(pattern, plain))
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use wkdb_tracer::trace::syscalls::{Kind, MAX_DATA, Syscall};
 use wkdb_tracer::trace::{Category, Record, TraceWhat, WakeCause};
-use wkdb_tracer::{Cpu, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
+use wkdb_tracer::{CodeOffset, Cpu, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
 
 use super::core::Core;
 use crate::contract::KernelModule;
@@ -40,6 +40,8 @@ pub struct TraceConfig {
     pub categories: BTreeSet<Category>,
     /// Patterns of functions whose entry and exit are told, with `*` and `?`.
     pub functions: Vec<String>,
+    /// Instructions of the kernel that are told when they are reached.
+    pub points: Vec<CodeOffset>,
     /// Where the code is, every so many ticks.
     pub sample: Option<u64>,
     /// Where tasks have their names and numbers, if the kernel's debug information says.
@@ -63,7 +65,8 @@ impl TraceConfig {
         let has = |category| self.categories.contains(&category);
         let syscalls = has(Category::Syscall).then_some(SYSCALL_ENTRIES);
         let irqs = IRQ_FUNCTIONS.into_iter().filter(|_| has(Category::Irq));
-        Probes::of(self.functions.iter().map(String::as_str).chain(syscalls).chain(irqs))
+        let functions = Probes::of(self.functions.iter().map(String::as_str).chain(syscalls).chain(irqs));
+        functions.with_points(self.points.iter().copied())
     }
 }
 

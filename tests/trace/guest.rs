@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::program::wkdb;
 
 /// What is typed: files are read and programs run, so there are system calls, tasks and signals.
-const SCRIPT: &str = "expect \"minik# \"\nsend \"cat /etc/motd\\n\"\nexpect \"minik# \"\nsend \"cat /nowhere\\n\"\n\
+const SCRIPT: &str = "expect \"minik# \"\nsend \"cat /etc/motd\\n\"\nexpect \"minik# \"\nsend \"ls /\\n\"\n\
                       expect \"minik# \"\nsend \"crash div0\\n\"\nexpect \"minik# \"\n";
 
 /// A recording of minik, made once.

@@ -4,6 +4,7 @@ mod exports;
 mod guest;
 mod probes;
 mod profile;
+#[allow(dead_code, reason = "other tests use more of it")]
 #[path = "../cli/program.rs"]
 mod program;
 mod told;

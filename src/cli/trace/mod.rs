@@ -125,18 +125,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
     let kernel = reporter.kernel_bytes().clone();
+    let mut names = Symbolic::new(kernel.clone(), args.watch.iter().map(|watch| watch.text.clone()).collect());
+    let mut points = Vec::new();
     for pattern in &args.trace {
-        if probed(&kernel, Probes::of([pattern]))?.is_empty() {
+        // Of a copy in its caller only the entry can be told.
+        let copies = names.find_copies(pattern);
+        if copies.is_empty() && probed(&kernel, Probes::of([pattern]))?.is_empty() {
             eprintln!(
-                "wkdb: the kernel has no function {pattern} (the compiler may have put it into its callers); functions of \
-                 user programs are looked for as they are loaded"
+                "wkdb: the kernel has no function {pattern}; functions of user programs are looked for as they are loaded"
             );
         }
+        points.extend(copies);
     }
-    let mut names = Symbolic::new(kernel.clone(), args.watch.iter().map(|watch| watch.text.clone()).collect());
     config.trace = Some(TraceConfig {
         categories: categories.clone(),
         functions: args.trace.clone(),
+        points,
         sample: profiles.then_some(args.sample),
         layout: names.task_layout(),
     });

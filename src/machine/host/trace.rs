@@ -1,8 +1,8 @@
 //! What the guest does as the host sees it, for traces: its calls of the host, and the functions that have probes.
 
 use wasmtime::{AsContextMut, Caller, Linker, Val};
-use wkdb_tracer::ModuleId;
 use wkdb_tracer::trace::{Category, TraceWhat};
+use wkdb_tracer::{CodeAddress, CodeOffset, ModuleId};
 
 use super::{RunnerData, charge, here, int};
 use crate::instrument::{IMPORT_MODULE, PROBE_ARGUMENTS, PROBE_USER};
@@ -31,6 +31,10 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, name: &str) -> wasmtime::R
                 enter(&mut guest, function, &args[..(told as usize).min(PROBE_ARGUMENTS)]);
             },
         ),
+        "probe_at" => linker.func_wrap(IMPORT_MODULE, name, |mut guest: Guest<'_>, offset: u32| {
+            let address = CodeAddress { module: ModuleId::KERNEL, offset: CodeOffset(offset) };
+            tell(&mut guest, TraceWhat::Reached(address));
+        }),
         _ => {
             linker.func_wrap(IMPORT_MODULE, name, |mut guest: Guest<'_>, function: u32, results: u32, result: Word| {
                 exit(&mut guest, function, (results > 0).then_some(result));
@@ -74,7 +78,7 @@ pub(super) fn host_call(caller: &mut Caller<'_, RunnerData>, name: &str, params:
     shared.core.borrow_mut().trace(me, TraceWhat::HostCall { name: name.to_owned(), args });
 }
 
-/// Tells of something that ends calls, if calls are told.
+/// Tells of something, if the run is traced.
 pub(super) fn tell(store: &mut impl AsContextMut<Data = RunnerData>, what: TraceWhat) {
     let traces = store.as_context().data().shared.core.borrow().tracer.is_some();
     if traces {

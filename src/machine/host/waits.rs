@@ -41,7 +41,7 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
-            ("probe_enter" | "probe_exit", _) => trace::define(linker, import.name())?,
+            ("probe_enter" | "probe_exit" | "probe_at", _) => trace::define(linker, import.name())?,
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
             ("overflow", _) => {
                 let overflow = || wasmtime::Result::<()>::Err(trap(CallStackExhausted));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Category, Field, Phase, Record, Thread, TraceEvent, TraceWhat, WakeCause, syscalls};
-use crate::{Context, Cpu, Event, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick, WatchHit, Writer};
+use crate::{CodeAddress, Context, Cpu, Event, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick, WatchHit, Writer};
 
 /// Who knows what functions are called.
 pub trait Names {
@@ -12,6 +12,8 @@ pub trait Names {
     fn function(&mut self, module: ModuleId, function: u32) -> String;
     /// Where a frame is: function, file and line, as far as they are known.
     fn place(&mut self, frame: &Frame) -> String;
+    /// The function whose copy begins at an instruction, and the function that the copy is in.
+    fn point(&mut self, address: CodeAddress) -> (String, String);
     /// What a watch is called.
     fn watch(&mut self, watch: u32) -> String;
     /// Whether the function is one that raises or handles interrupts.
@@ -135,6 +137,10 @@ impl Presenter {
             TraceWhat::Unwound => self.close(at, 0),
             TraceWhat::Console(bytes) => instant(self, Category::Console, "print", vec![("text", text(bytes))]),
             TraceWhat::Input(bytes) => instant(self, Category::Console, "read", vec![("text", text(bytes))]),
+            TraceWhat::Reached(address) => {
+                let (name, within) = names.point(*address);
+                instant(self, Category::Function, &name, vec![("within", Field::Text(within))])
+            }
             TraceWhat::Sample { .. } => Vec::new(),
         }
     }

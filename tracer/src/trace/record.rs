@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cpu, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
+use crate::{CodeAddress, Cpu, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,4 +141,6 @@ pub enum TraceWhat {
         /// The call stack, innermost first.
         stack: Vec<Frame>,
     },
+    /// An instruction that is probed was reached.
+    Reached(CodeAddress),
 }

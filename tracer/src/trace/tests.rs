@@ -16,6 +16,9 @@ impl Names for Numbered {
     fn place(&mut self, frame: &Frame) -> String {
         format!("f{} at {}", frame.function, frame.address.offset)
     }
+    fn point(&mut self, address: CodeAddress) -> (String, String) {
+        (address.offset.to_string(), "f0".into())
+    }
     fn watch(&mut self, watch: u32) -> String {
         format!("w{watch}")
     }

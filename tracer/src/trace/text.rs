@@ -12,7 +12,11 @@ pub fn to_text(event: &TraceEvent) -> String {
     match (category, phase) {
         (Category::Syscall, Phase::Begin) => line += &format!("{name}({}) …", of("args").unwrap_or_default()),
         (Category::Syscall | Category::Function | Category::Irq, Phase::End) => {
-            line += &format!("{name} … = {}", of("result").unwrap_or_else(|| "?".into()));
+            line += &match (of("result"), category) {
+                (Some(result), _) => format!("{name} … = {result}"),
+                (None, Category::Syscall) => format!("{name} … = ?"),
+                (None, _) => format!("{name} … }}"),
+            };
         }
         (Category::Function | Category::Irq, Phase::Begin) => {
             line += &format!("{name}({}) {{", of("args").unwrap_or_default());
@@ -31,7 +35,7 @@ pub fn to_text(event: &TraceEvent) -> String {
         }
     }
     if let Some(ns) = took_ns {
-        line += &format!(" <{:.6}>", *ns as f64 / 1e9);
+        line += &format!(" <{:.9}>", *ns as f64 / 1e9);
     }
     // The guest chooses names.
     line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
