@@ -6,12 +6,12 @@
 #   scripts/test.sh unit     only what needs no guest
 #   scripts/test.sh guest    only what runs small guests
 #   scripts/test.sh system   only what runs Linux or drives a debugger
-#   scripts/test.sh tools    only installs the debuggers and the readers of traces that the system tests drive
+#   scripts/test.sh tools    only installs what the system tests drive: debuggers, readers of traces, a terminal
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Test binaries of the third tier; all others of tests/ are of the second.
-system=(linux gdb debug recording live travel trace)
+system=(linux gdb debug kernel recording live travel hunt trace tui)
 
 tier=${1:-all}
 case $tier in
@@ -27,8 +27,8 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
-# Debian's gdb, lldb-22, babeltrace2 and trace-cmd; a newer gdb and Perfetto's schema from PyPI, which come as Python
-# packages.
+# Debian's gdb, lldb-22, babeltrace2, trace-cmd and tmux; a newer gdb and Perfetto's schema from PyPI, which come as
+# Python packages.
 install_tools() {
     local packages=() root=() log=target/test-tools/install.log
     mkdir -p target/test-tools
@@ -36,6 +36,7 @@ install_tools() {
     command -v lldb-22 >/dev/null || packages+=(lldb-22)
     command -v babeltrace2 >/dev/null || packages+=(babeltrace2)
     command -v trace-cmd >/dev/null || packages+=(trace-cmd)
+    command -v tmux >/dev/null || packages+=(tmux)
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     if [[ ${#packages[@]} != 0 ]]; then
         if ! command -v apt-get >/dev/null; then
@@ -73,7 +74,7 @@ fi
 if [[ $tier == all || $tier == system ]]; then
     install_tools
     gdb=$(command -v gdb) lldb=$(command -v lldb-22)
-    export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb
+    export WKDB_TEST_GDBS=$gdb:$PWD/target/test-tools/gdb18/bin/gdb WKDB_TEST_LLDB=$lldb WKDB_TEST_TMUX=1
     babeltrace=$(command -v babeltrace2) trace_cmd=$(command -v trace-cmd)
     export WKDB_TEST_BABELTRACE2=$babeltrace WKDB_TEST_TRACE_CMD=$trace_cmd
     export WKDB_TEST_PERFETTO=$PWD/target/test-tools/perfetto/bin/python

@@ -53,7 +53,7 @@ fn rewrite_module(module: &[u8]) {
     for (role, (stores, loads)) in
         [(Role::Kernel, plain), (Role::Kernel, stores), (Role::Kernel, loads), (Role::User, loads)]
     {
-        match rewrite(module, &compile::options(role, Variant { stores, loads, debug: loads })) {
+        match rewrite(module, &compile::options(role, Variant { stores, loads, debug: loads, ..Variant::default() })) {
             Ok(rewritten) => {
                 let features = WasmFeatures::all();
                 if let Err(error) = Validator::new_with_features(features).validate_all(&rewritten.wasm) {

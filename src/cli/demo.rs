@@ -75,7 +75,8 @@ fn stage(scene: &demo::Scene, options: &mut RunOptions) -> anyhow::Result<()> {
         None => bug,
     });
     options.seed = options.seed.or(Some(scene.seed));
-    if options.watch.is_empty() {
+    // The watches are for those who look on.
+    if options.watch.is_empty() && !options.tui {
         let watch = scene.watch.iter().map(|watch| watch.parse().map_err(anyhow::Error::msg));
         options.watch = watch.collect::<Result<_, _>>()?;
     }

@@ -1,5 +1,7 @@
 //! `wkdb replay`: runs a recording again and checks that it is the same run.
 
+mod debugged;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,8 +10,10 @@ use wkdb_tracer::recording::{Divergence, Ending, Entries, Entry, Position, ReadE
 use wkdb_tracer::{Outcome, Totals};
 
 use super::bisect;
+use super::gdb::GdbAddress;
 use super::prepare::CodeDir;
-use super::{Exit, print};
+use super::run::{HistoryOptions, for_debugging};
+use super::{Exit, print, tui};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::machine::engine::OptLevelChoice;
@@ -57,6 +61,18 @@ pub(super) struct Args {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     json: bool,
+    /// Do not run it: wait at its beginning for gdb or lldb on this port, on this computer only unless an address is
+    /// given. It can be run forwards and backwards, and not be changed.
+    #[arg(long, value_name = "[ADDR:]PORT", conflicts_with_all = ["verify", "bisect", "json", "opt_level"])]
+    gdb: Option<GdbAddress>,
+    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    #[arg(long, value_name = "FILE", requires = "gdb")]
+    gdb_symbols: Option<PathBuf>,
+    #[command(flatten)]
+    history: HistoryOptions,
+    /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.
+    #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until", "gdb"])]
+    tui: bool,
 }
 
 /// How a replay went.
@@ -71,6 +87,9 @@ enum Replayed {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let named = Named { kernel: args.kernel.clone(), initramfs: args.initramfs.clone() };
+    if args.tui {
+        return tui::replay(&args.file, &named, &args.watch);
+    }
     let path = args.file.display();
     let recording = Replayable::open(&args.file, &named).with_context(|| format!("{path} cannot be replayed"))?;
     let mut config = recording.config()?;
@@ -82,6 +101,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut reporter = Reporter::new(kernel);
     for watch in &args.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
+    }
+    if let Some(address) = args.gdb {
+        return debugged::run(args, &recording, for_debugging(&config), reporter, address);
     }
     let code = compile(&mut config, reporter.kernel_bytes())?;
 

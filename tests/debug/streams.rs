@@ -73,3 +73,14 @@ fn what_makes_no_sense_is_refused_before_anything_runs() {
     let output = wkdb().args(["debug", "demo", "-x", "/nosuch/file"]).output().unwrap();
     assert!(text(&output).contains("cannot read the commands in /nosuch/file") && output.status.code() == Some(1));
 }
+
+#[test]
+fn values_that_a_call_has_consumed_are_optimized_out() {
+    let commands = ["-e", "run-to 0.5s", "-e", "task apply all bt full"];
+    let output = wkdb().args(["debug", "demo"]).args(commands).output().unwrap();
+    let said = text(&output);
+    // Descriptions speak of operands that are there only before the call.
+    assert!(said.contains("timeout = <optimized out>") && said.contains("worker = <optimized out>"), "{said}");
+    assert!(!said.contains("$op"), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::{CodeAddress, Event, RunnerId};
+use wkdb_tracer::{CodeAddress, Event, ModuleId, RunnerId};
 
 use super::Debugger;
 use super::disassembly::disassemble;
@@ -13,6 +13,7 @@ use super::points::{Details, spec_text};
 use super::selection::FrameView;
 use crate::expr::Format;
 use crate::inferior::{Inferior, WatchKind};
+use crate::kernel::Kernel;
 use crate::symbols::SourcePosition;
 
 /// A breakpoint or a watch.
@@ -230,6 +231,12 @@ impl Debugger {
             }
         }
         Ok((address, 0, String::new()))
+    }
+
+    /// Looks at the kernel's own structures; none where its module has no debug information.
+    pub fn kernel<T>(&mut self, inferior: &mut dyn Inferior, look: impl FnOnce(&Kernel<'_>) -> T) -> Option<T> {
+        let symbols = self.modules.symbols(inferior, ModuleId::KERNEL).filter(|symbols| symbols.has_dwarf())?;
+        Some(look(&Kernel::new(inferior, symbols)))
     }
 
     /// An event in a line.

@@ -26,6 +26,7 @@ mod notice;
 pub(crate) mod output;
 mod past;
 mod plan;
+mod plan_back;
 mod points;
 mod resolving;
 mod selection;
@@ -186,4 +187,4 @@ impl Debugger {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@ use wkdb_tracer::{RunnerId, WatchHit};
 use super::{Command, CommandError, Config, Debugger, Output, Reaction};
 use crate::gdb::{BasicCommands, MonitorCommands, Remark};
 use crate::inferior::{Inferior, InferiorError, Notice, Status, Stop, StopReason, WatchId};
+use crate::kernel::ViewKind;
 
 /// A session's commands for a client that has its own way to run and stop the machine, and its own breakpoints.
 pub struct Monitor {
@@ -28,7 +29,9 @@ impl Monitor {
             line @ ("tasks" | "cpus" | "tick" | "version") => return Ok(BasicCommands.run(inferior, line).into()),
             line => line,
         };
-        let command = Command::parse(line)?;
+        // The kernel's views by their own names too: `monitor timers`.
+        let view = line.split_whitespace().next().and_then(ViewKind::named).map(|_| format!("kernel {line}"));
+        let command = Command::parse(view.as_deref().unwrap_or(line))?;
         let own =
             |what: &str| Err(CommandError::Refused(format!("{what} is for gdb's own commands, not for `monitor`")));
         match &command {

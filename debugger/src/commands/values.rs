@@ -71,6 +71,10 @@ impl FrameReader for SessionTarget<'_> {
     fn memory(&mut self, address: u64, len: u64) -> std::result::Result<Vec<u8>, Unavailable> {
         self.frame.memory(address, len)
     }
+
+    fn is_consumed(&mut self, slot: Slot) -> bool {
+        self.frame.is_consumed(slot)
+    }
 }
 
 impl Target for SessionTarget<'_> {

@@ -342,7 +342,12 @@ impl<'a> Evaluator<'a> {
         if self.type_only && place.is_err() {
             return Ok(Value::memory(variable.ty, 0));
         }
-        let place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
+        let mut place = place.map_err(|cause| ExprError::NoPlace { name: variable.name.clone(), cause })?;
+        for piece in &mut place.0 {
+            if matches!(piece.at, Whereabouts::Slot(slot) if self.target.is_consumed(slot)) {
+                piece.at = Whereabouts::Nowhere;
+            }
+        }
         if let [Piece { at: Whereabouts::Nowhere, .. }] = place.0[..] {
             let cause = crate::symbols::PlaceError::OptimizedOut;
             return Err(ExprError::NoPlace { name: variable.name.clone(), cause });

@@ -111,6 +111,11 @@ impl FrameReader for FrameTarget<'_> {
         }
         Ok(bytes)
     }
+
+    fn is_consumed(&mut self, slot: Slot) -> bool {
+        let Slot::Operand(index) = slot else { return false };
+        self.state().is_ok_and(|state| state.operands.len() <= index as usize)
+    }
 }
 
 impl Target for FrameTarget<'_> {

@@ -35,12 +35,15 @@ impl Places {
     }
 
     fn read(&self, inferior: &mut dyn Inferior, task: u64) -> Option<TaskName> {
-        let comm = inferior.read_memory(task.checked_add(self.comm.start)?, self.comm.end - self.comm.start).ok()?;
-        let comm = comm.split(|&byte| byte == 0).next().unwrap_or_default();
-        let pid = inferior.read_memory(task.checked_add(self.pid)?, 4).ok()?;
+        // Both at once: of hundreds of tasks, each question counts.
+        let first = self.comm.start.min(self.pid);
+        let end = self.comm.end.max(self.pid.checked_add(4)?);
+        let bytes = inferior.read_memory(task.checked_add(first)?, end - first).ok()?;
+        let part = |range: Range<u64>| bytes.get((range.start - first) as usize..(range.end - first) as usize);
+        let comm = part(self.comm.clone())?.split(|&byte| byte == 0).next().unwrap_or_default();
         Some(TaskName {
             comm: String::from_utf8_lossy(comm).into_owned(),
-            pid: u32::from_le_bytes(pid.try_into().ok()?),
+            pid: u32::from_le_bytes(part(self.pid..self.pid + 4)?.try_into().ok()?),
         })
     }
 }

@@ -12,6 +12,12 @@ const MAX_RECORDS: u64 = 1 << 18;
 /// The longest text of a record; the kernel's own limit is less.
 const MAX_TEXT: u64 = 1 << 14;
 
+/// A ring of 64 MiB has 26 bits: no kernel for Wasm has a larger one.
+const MAX_RING_BITS: u64 = 27;
+
+/// What one byte of the log becomes at most where it is no text: `\xff`, `\u{85}`.
+const LONGEST_ESCAPE: u64 = 6;
+
 /// A record of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLine {
@@ -59,7 +65,7 @@ impl Kernel<'_> {
             return Vec::new();
         };
         let ring = || {
-            let bits = prb.u("text_data_ring.size_bits").filter(|bits| (4..32).contains(bits))?;
+            let bits = prb.u("text_data_ring.size_bits").filter(|bits| (4..MAX_RING_BITS).contains(bits))?;
             Some(Ring { data: prb.u("text_data_ring.data")?, size: 1 << bits })
         };
         let bits = prb.u("desc_ring.count_bits").filter(|bits| *bits < 24);
@@ -76,7 +82,9 @@ impl Kernel<'_> {
         if count > 1 << bits {
             self.problem(format!("the log: {count} records from {tail:#x} to {head:#x} do not fit in its ring"));
         }
-        let mut lines = Vec::new();
+        let mut lines: Vec<LogLine> = Vec::new();
+        // Each byte of the ring belongs to one record.
+        let mut room = ring.size;
         for number in 0..count.min(1 << bits).min(MAX_RECORDS) {
             if !self.step() {
                 break;
@@ -89,7 +97,13 @@ impl Kernel<'_> {
             if state & id_mask != id || !matches!(state >> shift, 1 | 2) {
                 continue;
             }
-            lines.extend(self.record(&ring, &desc, &info, id));
+            let Some(line) = self.record(&ring, &desc, &info, id) else { continue };
+            let Some(left) = room.checked_sub(line.text.len() as u64 / LONGEST_ESCAPE) else {
+                self.problem("the log: its records have more text than fits in its ring");
+                break;
+            };
+            room = left;
+            lines.push(line);
         }
         lines
     }

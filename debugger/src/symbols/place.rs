@@ -45,6 +45,12 @@ pub trait FrameReader {
     /// # Errors
     /// Not all of them are memory.
     fn memory(&mut self, address: u64, len: u64) -> Result<Vec<u8>, Unavailable>;
+
+    /// Whether a slot is one of an operand stack that is not that high here: descriptions speak of values that a call
+    /// has taken already, for a producer knows no place between its arguments and its return.
+    fn is_consumed(&mut self, _: Slot) -> bool {
+        false
+    }
 }
 
 /// Where a value is, or a part of one.

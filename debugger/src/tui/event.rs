@@ -1,6 +1,7 @@
 //! What reaches the screen, and what it asks for.
 
 use crossterm::event::{KeyEvent, MouseEvent};
+use serde::{Deserialize, Serialize};
 use wkdb_tracer::RunnerId;
 
 use super::pane::Pane;
@@ -23,8 +24,8 @@ pub enum Event {
     Leave,
 }
 
-/// What the session tells.
-#[derive(Debug, Clone, PartialEq)]
+/// What the session tells. It can be kept, so that screens are tested without a guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromSession {
     /// How the machine is.
     Sample(Box<Sample>),

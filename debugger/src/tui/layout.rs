@@ -206,7 +206,7 @@ pub fn built_in() -> Vec<Layout> {
                                 10,
                                 vec![
                                     tabs(8, &[Disassembly, Cpus]),
-                                    tabs(7, &[Tasks, Memory]),
+                                    tabs(7, &[Tasks, Memory, Timers]),
                                     tabs(5, &[Points, Findings]),
                                     tabs(7, &[Stop, Commands, Events]),
                                 ],
@@ -219,7 +219,7 @@ pub fn built_in() -> Vec<Layout> {
             small: column(
                 1,
                 vec![
-                    tabs(11, &[Source, Disassembly, Cpus, Tasks, Memory, Console]),
+                    tabs(11, &[Source, Disassembly, Cpus, Tasks, Memory, Console, Timers]),
                     tabs(9, &[Stop, Stack, Variables, Points, Commands, Events, Findings]),
                     line(),
                 ],
@@ -233,7 +233,7 @@ pub fn built_in() -> Vec<Layout> {
                     row(
                         1,
                         vec![
-                            column(11, vec![tabs(3, &[Cpus]), tabs(3, &[Tasks])]),
+                            column(11, vec![tabs(3, &[Cpus]), tabs(3, &[Tasks, Timers])]),
                             column(
                                 10,
                                 vec![
@@ -251,7 +251,7 @@ pub fn built_in() -> Vec<Layout> {
             small: column(
                 1,
                 vec![
-                    tabs(10, &[Cpus, Tasks, Source, Disassembly, Memory]),
+                    tabs(10, &[Cpus, Tasks, Timers, Source, Disassembly, Memory]),
                     tabs(9, &[Console, Stack, Variables, Points, Stop, Commands, Events, Findings]),
                     line(),
                 ],
@@ -269,7 +269,7 @@ pub fn built_in() -> Vec<Layout> {
                             column(
                                 11,
                                 vec![
-                                    tabs(9, &[Source, Disassembly, Cpus, Tasks]),
+                                    tabs(9, &[Source, Disassembly, Cpus, Tasks, Timers]),
                                     row(6, vec![tabs(1, &[Stack]), tabs(1, &[Variables])]),
                                     tabs(4, &[Points]),
                                     tabs(7, &[Stop, Commands]),

@@ -24,6 +24,8 @@ pub enum Pane {
     Points,
     /// The guest's console.
     Console,
+    /// The kernel's timers, and its workqueues.
+    Timers,
     /// What is wrong with the guest, as it is noticed.
     Findings,
     /// What happened in the run.
@@ -38,7 +40,7 @@ pub enum Pane {
 
 impl Pane {
     /// All of them, in the order of the help page.
-    pub const ALL: [Pane; 14] = [
+    pub const ALL: [Pane; 15] = [
         Pane::Cpus,
         Pane::Tasks,
         Pane::Stack,
@@ -48,6 +50,7 @@ impl Pane {
         Pane::Memory,
         Pane::Points,
         Pane::Console,
+        Pane::Timers,
         Pane::Findings,
         Pane::Events,
         Pane::Commands,
@@ -67,6 +70,7 @@ impl Pane {
             Pane::Memory => "Memory",
             Pane::Points => "Break & Watch",
             Pane::Console => "Console",
+            Pane::Timers => "Timers & Work",
             Pane::Findings => "Findings",
             Pane::Events => "Events",
             Pane::Commands => "Commands",
@@ -82,6 +86,7 @@ impl Pane {
             Pane::Variables => "Vars",
             Pane::Memory => "Mem",
             Pane::Points => "Points",
+            Pane::Timers => "Timers",
             Pane::Findings => "Finds",
             Pane::Commands => "Cmds",
             other => other.title(),
@@ -100,6 +105,7 @@ impl Pane {
             Pane::Memory => 'm',
             Pane::Points => 'b',
             Pane::Console => 'o',
+            Pane::Timers => 'k',
             Pane::Findings => 'f',
             Pane::Events => 'e',
             Pane::Commands => 'x',

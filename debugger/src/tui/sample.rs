@@ -54,6 +54,8 @@ pub struct Sample {
     pub points: Arc<Vec<PointView>>,
     /// The window into memory.
     pub memory: Memory,
+    /// The kernel's timers and workqueues; none where they cannot be known.
+    pub timers: Option<Arc<Text>>,
     /// The past, for machines that have one.
     pub history: Option<HistoryView>,
 }

@@ -6,7 +6,9 @@ use wkdb_tracer::Writer;
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
-use super::{RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trace};
+use super::{
+    CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trace, trap,
+};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -41,6 +43,10 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
         match (import.name(), ty.params().next()) {
             ("probe_enter" | "probe_exit" | "probe_at", _) => trace::define(linker, import.name())?,
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
+            ("overflow", _) => {
+                let overflow = || wasmtime::Result::<()>::Err(trap(CallStackExhausted));
+                _ = linker.func_wrap(MODULE, "overflow", overflow)?;
+            }
             (name, Some(address)) if address.is_i64() => define_at::<u64>(linker, name)?,
             (name, _) => define_at::<u32>(linker, name)?,
         }

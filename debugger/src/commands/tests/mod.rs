@@ -3,5 +3,5 @@
 mod looking;
 mod past;
 mod sessions;
-mod toy;
+pub(crate) mod toy;
 mod typed;

@@ -39,7 +39,7 @@ struct Task {
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Toy {
+pub(crate) struct Toy {
     code: BTreeMap<CodeOffset, (Operator<'static>, CodeOffset)>,
     functions: Vec<Range<CodeOffset>>,
     memory: Vec<u8>,
@@ -56,7 +56,7 @@ pub(super) struct Toy {
 }
 
 impl Toy {
-    pub(super) fn new() -> Toy {
+    pub(crate) fn new() -> Toy {
         let (mut code, mut functions, mut memory) = (BTreeMap::new(), Vec::new(), vec![0; 2 << 16]);
         let mut base = 0;
         for payload in Parser::new(0).parse_all(MODULE) {

@@ -239,6 +239,9 @@ impl<'a> Machine<'a> {
     /// A slot's value is read when it is computed with.
     fn loaded(&mut self, value: Value) -> Result<Value> {
         let Value::Slot(slot) = value else { return Ok(value) };
+        if self.frame.is_consumed(slot) {
+            return Err(PlaceError::OptimizedOut);
+        }
         let width = self.address_bits();
         Ok(match self.frame.slot(slot)? {
             WasmValue::I32(bits) => Value::Generic(u64::from(bits), width.min(32)),

@@ -109,6 +109,7 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
         due: true,
         next: Instant::now(),
         dropped: 0,
+        foretold: false,
         over: false,
         gone: None,
     };
@@ -162,6 +163,8 @@ struct Session<M, F> {
     next: Instant,
     /// Samples that were not taken.
     dropped: u64,
+    /// All events were told at the start.
+    foretold: bool,
     over: bool,
     gone: Option<String>,
 }
@@ -175,6 +178,18 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
 
     /// The machine may have come to its first stop before anybody listened.
     fn start(&mut self) {
+        // What happened in a recording is known from the start.
+        let milestones: Vec<RunEvent> = match self.machine.history() {
+            Some(history) if history.extent().recording.is_some() => {
+                history.milestones().iter().map(|milestone| milestone.event.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        self.foretold = !milestones.is_empty();
+        let rows: Vec<EventRow> = milestones.iter().map(|event| self.event_row(event)).collect();
+        if !rows.is_empty() {
+            self.tell(FromSession::Events { rows, dropped: 0 });
+        }
         if let Status::Stopped(stop) = self.machine.status() {
             let stop = stop.clone();
             self.notice(&Notice::Stopped(stop));
@@ -245,10 +260,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 self.console.add(bytes.iter().copied(), MOST_CONSOLE);
                 return;
             }
-            Notice::Event(event) => {
-                let (tick, kind) = kind_of(event);
-                let text = self.debugger.event_text(&mut self.machine, event);
-                self.events.add([EventRow { tick, kind, text }], MOST_EVENTS);
+            Notice::Event(event) if !self.foretold || matches!(**event, RunEvent::Watch(_)) => {
+                let row = self.event_row(event);
+                self.events.add([row], MOST_EVENTS);
             }
             _ => {}
         }
@@ -271,6 +285,12 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Now::Same | Now::GoesOn if !text.0.is_empty() => self.tell(FromSession::Said(text)),
             Now::Same | Now::GoesOn => {}
         }
+    }
+
+    fn event_row(&mut self, event: &RunEvent) -> EventRow {
+        let (tick, kind) = kind_of(event);
+        let text = self.debugger.event_text(&mut self.machine, event);
+        EventRow { tick, kind, text }
     }
 
     fn failed(&mut self, error: CommandError) {
@@ -413,14 +433,21 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Status::Ended(outcome, totals) => Some((outcome.as_ref().clone(), totals.as_ref().clone())),
             _ => None,
         };
-        if self.gone.is_none() && outcome(&self.machine).is_none() && self.machine.quit().is_ok() {
-            /// How long a machine may take to come to its end.
-            const PATIENCE: Duration = Duration::from_secs(10);
-            let until = Instant::now() + PATIENCE;
-            while outcome(&self.machine).is_none() && Instant::now() < until {
-                if self.machine.notices(LISTEN).is_err() {
-                    break;
-                }
+        /// How long a machine may take to come to its end.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let until = Instant::now() + PATIENCE;
+        let mut asked = false;
+        while self.gone.is_none() && outcome(&self.machine).is_none() && Instant::now() < until {
+            if !asked {
+                // While a way back is being looked for, the machine cannot be asked.
+                asked = match self.machine.quit() {
+                    Ok(()) => true,
+                    Err(InferiorError::Running) => self.machine.interrupt().is_err(),
+                    Err(_) => break,
+                };
+            }
+            if self.machine.notices(LISTEN).is_err() {
+                break;
             }
         }
         Ended { outcome: outcome(&self.machine), gone: self.gone }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{CodeAddress, RunnerId, RunnerState};
+use wkdb_tracer::{CodeAddress, GuestTime, RunnerId, RunnerState, Tick};
 
 use crate::commands::{Debugger, FrameView, FunctionText};
 use crate::inferior::{Inferior, InferiorError, Result, Status, TaskInfo};
@@ -12,7 +12,8 @@ use crate::symbols::SourcePosition;
 use crate::tui::event::Wants;
 use crate::tui::pane::Pane;
 use crate::tui::sample::{
-    CpuRow, Doing, FrameRow, HistoryView, Memory, Sample, Source, Stack, TaskName, TaskRow, TaskState,
+    CpuKernel, CpuRow, Doing, FrameRow, HistoryView, Mark, Memory, Sample, Source, Stack, TaskName, TaskRow, TaskState,
+    Text,
 };
 use crate::tui::view::MEMORY_ROW;
 
@@ -24,6 +25,15 @@ const STACKS_STOPPED: Duration = Duration::from_millis(60);
 
 /// Source files and functions that are kept as text.
 const KEPT: usize = 64;
+
+/// Frames of a task in which its function is looked for.
+const MOST_FRAMES: usize = 8;
+
+/// Whether a function is the scheduler's, as kernels call them.
+fn schedules(function: &str) -> bool {
+    let name = function.trim_start_matches('_');
+    name.starts_with("switch_to") || name == "context_switch" || name.contains("schedule")
+}
 
 /// Takes samples; keeps what need not be asked for again.
 #[derive(Default)]
@@ -37,8 +47,22 @@ pub(super) struct Sampler {
     texts: BTreeMap<CodeAddress, Arc<FunctionText>>,
     /// The last sample: what a machine that runs was when it stopped.
     last: Sample,
+    /// What was found in the kernel's structures, and when.
+    kernel: Option<KernelLook>,
     /// The last expression of the memory window, and where it was.
     origin: Option<(String, u64, u64)>,
+}
+
+/// What was found in the kernel's own structures.
+struct KernelLook {
+    at: Instant,
+    /// How long it took.
+    cost: Duration,
+    tick: Tick,
+    time: GuestTime,
+    wanted: (bool, bool),
+    cpus: BTreeMap<u32, CpuKernel>,
+    timers: Option<Arc<Text>>,
 }
 
 impl Sampler {
@@ -92,6 +116,7 @@ impl Sampler {
         let until = Instant::now() + if stopped { STACKS_STOPPED } else { STACKS };
         self.look_up_functions(machine, debugger, &tasks, until);
         sample.cpus = self.cpus(&tasks);
+        self.look_at_kernel(machine, debugger, &mut sample, stopped);
         sample.tasks = tasks.iter().map(|task| self.task(task)).collect();
         let stack = self.stack(machine, debugger, &tasks, stopped);
         sample.stack = stack.0;
@@ -156,9 +181,17 @@ impl Sampler {
                 break;
             }
             let Ok(frames) = machine.frames(runner) else { continue };
-            let Some(frame) = frames.first() else { continue };
-            let name = debugger.function_name(machine, frame.address);
-            self.functions.insert(runner, name.unwrap_or_else(|| format!("func[{}]", frame.function)));
+            // Where a task was switched away is the same for all: what called the scheduler tells them apart.
+            let mut names = frames.iter().take(MOST_FRAMES).map(|frame| {
+                let name = debugger.function_name(machine, frame.address);
+                name.unwrap_or_else(|| format!("func[{}]", frame.function))
+            });
+            let Some(innermost) = names.next() else { continue };
+            let name = match schedules(&innermost) {
+                true => names.find(|name| !schedules(name)).unwrap_or(innermost),
+                false => innermost,
+            };
+            self.functions.insert(runner, name);
             self.last_looked = Some(runner);
         }
     }
@@ -184,6 +217,67 @@ impl Sampler {
             }
         }
         cpus.into_values().collect()
+    }
+
+    /// What the kernel's own structures say. Of a machine that runs, seldom: it reads much memory.
+    fn look_at_kernel(
+        &mut self,
+        machine: &mut dyn Inferior,
+        debugger: &mut Debugger,
+        sample: &mut Sample,
+        stopped: bool,
+    ) {
+        /// The shortest time between two looks at a machine that runs, and its least multiple of what a look costs.
+        const REST: (Duration, u32) = (Duration::from_millis(500), 20);
+        let wanted = (self.wants.panes.contains(&Pane::Cpus), self.wants.panes.contains(&Pane::Timers));
+        if wanted == (false, false) {
+            return;
+        }
+        let (tick, time) = (sample.tick, sample.time);
+        let fresh = self.kernel.as_ref().is_some_and(|known| {
+            let same = (known.tick, known.time) == (tick, time);
+            known.wanted == wanted && (same || !stopped && known.at.elapsed() < REST.0.max(known.cost * REST.1))
+        });
+        if !fresh {
+            let at = Instant::now();
+            let found = debugger.kernel(machine, |kernel| {
+                let timers = kernel.timers();
+                let cpus = wanted.0.then(|| kernel.cpus());
+                let text = wanted.1.then(|| {
+                    let mut text = Text::line(Mark::Headline, "Timers");
+                    text.0.extend(Text::from(&timers.text()).0);
+                    text.0.extend(Text::line(Mark::Headline, "Workqueues").0);
+                    text.0.extend(Text::from(&kernel.workqueues().text()).0);
+                    Arc::new(text)
+                });
+                let lags = timers.bases.iter().filter_map(|base| Some((base.cpu, base.lag?)));
+                let mut behind: BTreeMap<u32, i64> = BTreeMap::new();
+                for (cpu, lag) in lags {
+                    behind.entry(cpu).and_modify(|most| *most = lag.max(*most)).or_insert(lag);
+                }
+                let rows = cpus.into_iter().flat_map(|view| view.cpus).map(|row| {
+                    let bits =
+                        |bits: Option<u64>| bits.map(|bits| if bits == 0 { "-".into() } else { format!("{bits:#x}") });
+                    let known = CpuKernel {
+                        irq: bits(row.raised_irqs),
+                        ipi: bits(row.raised_ipis),
+                        timer: Some(row.next_event_ns.map_or_else(|| "never".into(), |ns| GuestTime(ns).to_string())),
+                        lag: behind.get(&row.cpu).map(i64::to_string),
+                        run_queue: row.nr_running.and_then(|count| u32::try_from(count).ok()),
+                    };
+                    (row.cpu, known)
+                });
+                (rows.collect(), text)
+            });
+            let (cpus, timers) = found.unwrap_or_default();
+            self.kernel = Some(KernelLook { at: Instant::now(), cost: at.elapsed(), tick, time, wanted, cpus, timers });
+        }
+        if let Some(known) = &self.kernel {
+            for row in &mut sample.cpus {
+                row.kernel = known.cpus.get(&row.cpu.0).cloned();
+            }
+            sample.timers.clone_from(&known.timers);
+        }
     }
 
     fn task(&self, task: &TaskInfo) -> TaskRow {

@@ -55,6 +55,9 @@ fn session(state: &mut State, told: FromSession) {
             state.mode = if state.mode == Mode::Typing { Mode::Normal } else { std::mem::take(&mut state.mode) };
             state.message = text.headline().map(|headline| (Mark::Headline, headline));
         }
+        // What was typed is known to who typed it.
+        FromSession::Said(text)
+            if text.0.first().and_then(|line| line.first()).is_some_and(|(mark, _)| *mark == Mark::Typed) => {}
         FromSession::Said(text) if !seen(state, Pane::Commands) => {
             state.message = text.headline().map(|headline| (Mark::Plain, headline));
         }

@@ -58,7 +58,7 @@ pub(super) fn memory(state: &State, width: u16) -> Rows<'_> {
     let rows = memory.bytes.chunks(ROW as usize);
     let len = rows.len();
     let digits = if memory.address.saturating_add(memory.bytes.len() as u64) > u64::from(u32::MAX) { 16 } else { 8 };
-    let names = usize::from(width) > digits + 70;
+    let names = usize::from(width) > digits + 90;
     let line = move |index: usize| {
         let start = memory.address.saturating_add(index as u64 * ROW);
         let bytes = memory.bytes.chunks(ROW as usize).nth(index).unwrap_or_default();
@@ -129,6 +129,16 @@ pub(super) fn points(state: &State) -> Rows<'_> {
     let empty = "none: `b` in the source, `:break PLACE`, `:watch EXPR`";
     let note = if points.is_empty() { String::new() } else { points.len().to_string() };
     Rows { note, empty, ..Rows::new(points.len(), line) }
+}
+
+/// The kernel's timers and workqueues.
+pub(super) fn timers(state: &State) -> Rows<'_> {
+    let (data, theme) = (state.data_of(Pane::Timers), &state.theme);
+    let Some(text) = &data.sample.timers else {
+        let empty = "unknown: the kernel has no debug information, or has not run yet";
+        return Rows { empty, ..Rows::new(0, |_| Line::default()) };
+    };
+    Rows::new(text.0.len(), move |index| marked(&text.0[index], theme))
 }
 
 /// Events, a line each.

@@ -60,6 +60,7 @@ pub fn rows(state: &State, pane: Pane, width: u16) -> Option<Rows<'_>> {
         Pane::Variables => reports::variables(state),
         Pane::Memory => reports::memory(state, width),
         Pane::Points => reports::points(state),
+        Pane::Timers => reports::timers(state),
         Pane::Findings => reports::findings(state),
         Pane::Events => reports::events(state),
         Pane::Commands => reports::commands(state),

@@ -12,6 +12,9 @@ use crate::tui::theme::ThemeName;
 pub(super) fn note(state: &State) -> String {
     let screen = state.console_screen();
     let mut notes = Vec::new();
+    if state.data.sample.history.as_ref().is_some_and(|history| history.in_the_past) {
+        notes.push("as at present".to_owned());
+    }
     if screen.scrollback() > 0 {
         notes.push(format!("{} lines back", screen.scrollback()));
     }

@@ -1,0 +1,115 @@
+//! The program in a real terminal.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::tmux::Tmux;
+
+/// The lines of a screen between two that contain these texts.
+fn between(screen: &str, from: &str, to: &str) -> String {
+    let lines = screen.lines().skip_while(|line| !line.contains(from)).skip(1).take_while(|line| !line.contains(to));
+    lines.map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
+    let Some(tmux) = Tmux::start("demo stray-write --tui --tui-wait --pace warp", (200, 60)) else { return };
+    tmux.wait(&["The machine is about to start", "F5 continue"]);
+
+    // A breakpoint, a step.
+    tmux.command("break evdev_stop_autorepeat");
+    tmux.wait(&["Breakpoint 1 at"]);
+    tmux.keys(&["F5"]);
+    let screen = tmux.wait(&["Breakpoint 1", "evdev.c", "client", "Since the last stop"]);
+    assert!(screen.contains("●▶"), "the breakpoint and the machine are in the same line:\n{screen}");
+    tmux.keys(&["F10"]);
+    tmux.wait(&["evdev.c:25"]);
+    tmux.command("delete 1");
+    tmux.wait(&["none: `b` in the source"]);
+
+    // On to where it shows.
+    tmux.keys(&["F5"]);
+    let crash = tmux.wait(&["■ stopped", "Trap: unaligned atomic", "_raw_spin_lock"]);
+    assert!(crash.contains("Since the last stop"), "{crash}");
+
+    // Back to who wrote it.
+    tmux.command("watch first_worker.pool if (int)first_worker.pool == -1");
+    tmux.wait(&["Watch 2: first_worker.pool"]);
+    tmux.keys(&["S-F5"]);
+    let store = tmux.wait(&["in the past", "by evdev_stop_autorepeat (drivers/evdev.c:25)"]);
+    assert!(store.contains("evdev_stop_autorepeat"), "{store}");
+    tmux.keys(&["g", "w", "z"]);
+    let stop = tmux.wait(&["Watch 2: first_worker.pool", "new ="]);
+    insta::assert_snapshot!("the-store", between(&stop, "Stop", "Since the last stop"));
+    tmux.keys(&["z", "g", "u", "z"]);
+    let source = tmux.wait(&["static void evdev_stop_autorepeat"]);
+    insta::assert_snapshot!("the-source", between(&source, "Source", "━━━"));
+    tmux.keys(&["z"]);
+
+    // Elsewhere in time, by the timeline.
+    let before = tmux.wait(&["in the past"]);
+    tmux.keys(&["g", "l", "H", "H", "Enter"]);
+    tmux.wait(&["going to tick"]);
+    tmux.wait(&["in the past", "◆"]);
+    let after = tmux.screen();
+    assert_ne!(before.lines().next(), after.lines().next(), "the moment is another one");
+
+    tmux.keys(&["q"]);
+    tmux.wait(&["end the guest and leave"]);
+    tmux.keys(&["y"]);
+    tmux.left(0);
+}
+
+#[test]
+fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
+    let Some(tmux) = Tmux::start("demo --tui --pace warp", (80, 24)) else { return };
+    tmux.keys(&["g", "o"]);
+    tmux.wait(&["minik# "]);
+    tmux.keys(&["i"]);
+    tmux.wait(&["Ctrl-]"]);
+    tmux.keys(&["echo hello from the screen", "Enter"]);
+    // Once as it is typed, and once as the answer.
+    let screen = tmux.wait(&["│hello from the screen"].map(|text| text.trim_start_matches('│')));
+    assert!(screen.contains("minik# echo hello from the screen"), "{screen}");
+    tmux.keys(&["C-]"]);
+    tmux.wait(&["space stop"]);
+    tmux.resize(200, 60);
+    tmux.wait(&["Variables", "Tasks", "Break & Watch", "Timeline"]);
+    tmux.resize(60, 15);
+    tmux.wait(&["minik# "]);
+    tmux.keys(&["Space"]);
+    tmux.wait(&["■ stopped"]);
+    tmux.command("layout machine");
+    tmux.command("save");
+    tmux.wait(&["kept in"]);
+    let saved = std::fs::read_to_string(tmux.home().join("wkdb/tui.toml")).unwrap();
+    assert!(saved.contains("layout = \"machine\""), "{saved}");
+    tmux.keys(&["q", "y"]);
+    tmux.left(0);
+}
+
+#[test]
+fn a_program_that_is_asked_to_end_leaves_the_terminal_clean() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let Some(tmux) = Tmux::start("demo --tui", (100, 30)) else { return };
+        tmux.wait(&["minik# "]);
+        kill(Pid::from_raw(tmux.process()), signal).unwrap();
+        tmux.left(0);
+    }
+}
+
+#[test]
+fn a_recording_that_ended_badly_opens_at_its_crash() {
+    let recording = concat!(env!("CARGO_TARGET_TMPDIR"), "/fdtable.wkr");
+    let arguments = format!("demo fdtable --pace warp --record {recording} </dev/null >/dev/null");
+    let Some(tmux) = Tmux::start(&arguments, (80, 24)) else { return };
+    tmux.wait(&["left with 3"]);
+    drop(tmux);
+    let Some(tmux) = Tmux::start(&format!("replay {recording} --tui"), (200, 60)) else { return };
+    let crash = tmux.wait(&["■ stopped", "panicked", "recording ends"]);
+    assert!(crash.contains("end 0x") || crash.contains("panic"), "{crash}");
+    tmux.keys(&["g", "l", "0", "Enter"]);
+    tmux.wait(&["in the past"]);
+    tmux.keys(&["q", "y"]);
+    tmux.left(0);
+}

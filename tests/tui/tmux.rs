@@ -1,0 +1,134 @@
+//! A terminal that a test can type at and look at: tmux.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Longer than anything takes; the first time, a kernel is compiled.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A terminal with a shell that runs one command, and waits behind it.
+pub(crate) struct Tmux {
+    socket: String,
+    home: TempDir,
+}
+
+impl Tmux {
+    /// Runs `wkdb` with these arguments in a terminal of this size. None where there is no tmux, which a test tells.
+    pub(crate) fn start(arguments: &str, size: (u16, u16)) -> Option<Tmux> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            assert!(std::env::var_os("WKDB_TEST_TMUX").is_none(), "tmux is missing: install it");
+            eprintln!("tmux is missing: this test is passed over");
+            return None;
+        }
+        let home = TempDir::new().unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let socket = format!("wkdb-test-{}-{number}", std::process::id());
+        let tmux = Tmux { socket, home };
+        let wkdb = env!("CARGO_BIN_EXE_wkdb");
+        // The shell stays, so that what the terminal is left like can be seen.
+        let script = format!("{wkdb} {arguments} 2>&1; echo \"left with $?\"; stty -a; cat");
+        let (columns, rows) = (size.0.to_string(), size.1.to_string());
+        let home = tmux.home.path().to_string_lossy().into_owned();
+        let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+        let environment = [
+            format!("HOME={home}"),
+            format!("XDG_CONFIG_HOME={home}"),
+            format!("WKDB_CACHE_DIR={cache}"),
+            format!("WKDB_RECORD_DIR={home}"),
+            "COLORTERM=".into(),
+            "NO_COLOR=".into(),
+        ];
+        let mut arguments = vec!["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows];
+        environment.iter().for_each(|setting| arguments.extend(["-e", setting]));
+        arguments.extend(["sh", "-c", &script]);
+        tmux.run(&arguments);
+        Some(tmux)
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.socket]).args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "tmux {arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The directory that it takes for its home.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
+    /// Presses keys, by tmux's names.
+    pub(crate) fn keys(&self, keys: &[&str]) {
+        self.run(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a command line.
+    pub(crate) fn command(&self, line: &str) {
+        self.run(&["send-keys", "-l", &format!(":{line}")]);
+        self.keys(&["Enter"]);
+    }
+
+    /// What is on the screen.
+    pub(crate) fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"])
+    }
+
+    /// Waits until all of these are on the screen, and gives it.
+    pub(crate) fn wait(&self, wanted: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen();
+            if wanted.iter().all(|text| screen.contains(text)) {
+                return screen;
+            }
+            assert!(start.elapsed() < PATIENCE, "{wanted:?} did not come:\n{screen}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes the terminal so large.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        self.run(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
+    /// What tmux knows of the terminal's state, by a format of its own.
+    pub(crate) fn state(&self, format: &str) -> String {
+        self.run(&["display-message", "-p", format]).trim().to_owned()
+    }
+
+    /// The process that runs in it below the shell.
+    pub(crate) fn process(&self) -> i32 {
+        let shell = self.state("#{pane_pid}");
+        let start = Instant::now();
+        loop {
+            let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+            if let Some(child) = children.split_whitespace().next() {
+                return child.parse().unwrap();
+            }
+            assert!(start.elapsed() < PATIENCE, "nothing runs in the terminal");
+        }
+    }
+
+    /// The terminal is as it was before: `wkdb` has left it, with this exit code.
+    pub(crate) fn left(&self, code: i32) {
+        let screen = self.wait(&[&format!("left with {code}"), "speed"]);
+        assert_eq!(self.state("#{alternate_on} #{mouse_any_flag} #{cursor_flag}"), "0 0 1", "{screen}");
+        for setting in [" icanon", " echo", " isig", " opost"] {
+            assert!(
+                screen.contains(setting) && !screen.contains(&format!(" -{}", setting.trim())),
+                "{setting}:\n{screen}"
+            );
+        }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
+    }
+}
