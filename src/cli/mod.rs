@@ -51,6 +51,8 @@ enum Command {
     Replay(Box<replay::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
+    /// Print a script for gdb: Wasm in `x/i` and `disassemble`, and `info wkdb`.
+    GdbScript,
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -86,6 +88,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::GdbScript => print(wkdb_debugger::gdb::GDB_SCRIPT).map(|()| Exit::Ok),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "wkdb", &mut script);

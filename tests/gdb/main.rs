@@ -12,3 +12,4 @@ mod kernel_scripts;
 mod lldb;
 mod sessions;
 mod speed;
+mod symbols;

@@ -18,7 +18,7 @@ use super::target::Face;
 use super::threads::tid;
 use super::view::View;
 use super::wire::{Framer, Inbound, hex, packet};
-use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, Who};
+use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, StopReason, Who};
 
 /// What a server has for its clients, whoever they are.
 pub(super) struct Shared {
@@ -33,11 +33,26 @@ impl Shared {
     }
 }
 
+/// The stop that a client is told of where the machine did not go on. It is that of the thread that was to run: told of
+/// another, one that it did not let run, gdb gives up with an internal error.
+fn refused(resume: &Resume, mut stop: Stop, shared: &mut Shared, inferior: &mut dyn Inferior) -> Stop {
+    let runner = match (resume.who, &resume.step) {
+        (Who::Only(runner), _) => Some(runner),
+        (Who::All, step) => step.as_ref().map(|step| step.runner),
+    };
+    let tasks = shared.view.tasks(inferior).ok();
+    let task = tasks.as_ref().and_then(|tasks| tasks.iter().find(|task| Some(task.context.runner) == runner));
+    if let Some(task) = task {
+        stop = Stop { reason: StopReason::Interrupt, context: Some(task.context.clone()), frame: None, ..stop };
+    }
+    stop
+}
+
 /// Bytes that a client may leave unread before it gets no more messages.
 const MAX_UNREAD: usize = 1 << 20;
 
 /// Bytes of text in one message.
-const MAX_MESSAGE: usize = 1 << 12;
+pub(super) const MAX_MESSAGE: usize = 1 << 12;
 
 /// How a conversation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +157,10 @@ impl Link {
                     // It is where it was: a stop, since gdb ends the session at an error here.
                     self.session.waiting = true;
                     match inferior.status().clone() {
-                        Status::Stopped(stop) => self.stopped(&stop, shared, inferior),
+                        Status::Stopped(stop) => {
+                            let stop = refused(&resume, *stop, shared, inferior);
+                            self.stopped(&stop, shared, inferior);
+                        }
                         Status::Ended(outcome, _) => self.ended(&stop::exit_reply(&outcome)),
                         Status::Running => {}
                     }
@@ -177,9 +195,11 @@ impl Link {
     pub(super) fn further(&self, stop: &Stop) -> Option<&Resume> {
         let stopped = stop.context.as_ref().map(|context| context.runner);
         // The instruction that touched what is watched was the step.
-        let stepped = self.resume.step.as_ref().is_some_and(|step| {
-            step.kind == StepKind::Instruction && stopped == Some(step.runner)
-        });
+        let stepped = self
+            .resume
+            .step
+            .as_ref()
+            .is_some_and(|step| step.kind == StepKind::Instruction && stopped == Some(step.runner));
         (self.session.waiting && !self.attaching && !stepped).then_some(&self.resume)
     }
 

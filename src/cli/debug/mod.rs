@@ -45,16 +45,14 @@ pub(super) struct Args {
     /// Look for source files in this directory. Repeatable.
     #[arg(long = "directory", value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Take symbols of modules that have none from files in this directory with the same code. Repeatable.
-    #[arg(long = "symbols", value_name = "DIR")]
-    symbols: Vec<PathBuf>,
     #[command(flatten)]
     options: RunOptions,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let Args { kernel, name, initrd, era, files, commands, interactive, directories, symbols, mut options } = args;
+    let Args { kernel, name, initrd, era, files, commands, interactive, directories, mut options } = args;
+    let symbols = std::mem::take(&mut options.symbols);
     let mut lines = Vec::new();
     for path in &files {
         let text = std::fs::read(path).with_context(|| format!("cannot read the commands in {}", path.display()))?;
