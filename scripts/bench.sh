@@ -15,3 +15,7 @@ echo
 echo "## Debugger"
 echo
 cargo bench --quiet --bench debugger "$@"
+echo
+echo "## Going back in time"
+echo
+cargo bench --quiet --bench travel "$@"

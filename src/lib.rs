@@ -5,6 +5,7 @@ pub mod code_cache;
 pub mod condition;
 pub mod contract;
 pub mod demo;
+pub mod hunt;
 pub mod instrument;
 pub mod machine;
 pub mod process;

@@ -12,7 +12,7 @@ pub const USAGE: u8 = 2;
 pub enum Exit {
     /// As it was asked to: a condition came true, the script came to its end, the person left.
     Ok,
-    /// A command of a debugging session failed.
+    /// A command of a debugging session failed, or a seed of a hunt could not be run.
     Failed,
     /// The command line makes no sense.
     Usage,
@@ -20,6 +20,10 @@ pub enum Exit {
     Guest(u8),
     /// A replay is not the run that was recorded.
     Diverged,
+    /// A hunt found seeds that go wrong.
+    Found,
+    /// A hunt was stopped before it found any.
+    Interrupted,
 }
 
 impl Exit {
@@ -44,6 +48,9 @@ impl Exit {
             Exit::Usage => USAGE,
             Exit::Guest(code) => code,
             Exit::Diverged => 9,
+            Exit::Found => 10,
+            // As shells say of a program that Ctrl-C ended.
+            Exit::Interrupted => 130,
         }
     }
 }

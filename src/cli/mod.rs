@@ -10,12 +10,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::process;
 
 mod bisect;
+mod branch;
 mod console;
 mod debug;
 mod demo;
 mod exit;
 mod gdb;
+mod hunt;
 mod info;
+mod inspect;
 mod prepare;
 mod progress;
 mod record;
@@ -23,6 +26,7 @@ mod recording_info;
 mod replay;
 mod run;
 mod session;
+mod tui;
 
 pub use exit::{Exit, USAGE};
 
@@ -49,6 +53,12 @@ enum Command {
     Debug(Box<debug::Args>),
     /// Run a recording again, exactly, and check that it is the same run.
     Replay(Box<replay::Args>),
+    /// Say what the kernel of a recorded guest says of itself at some moment: tasks, CPUs, timers, workqueues, log …
+    Inspect(inspect::Args),
+    /// Run a guest on many seeds: how many go wrong, how, and the shortest recording of each way.
+    Hunt(Box<hunt::Args>),
+    /// Run a recording again up to a moment, and go on from there in another way.
+    Branch(Box<branch::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
     /// Print a script for gdb: Wasm in `x/i` and `disassemble`, and `info wkdb`.
@@ -87,6 +97,9 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(*args),
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Hunt(args) => hunt::run(*args),
+        Command::Branch(args) => branch::run(*args),
         Command::Info(args) => info::run(&args),
         Command::GdbScript => print(wkdb_debugger::gdb::GDB_SCRIPT).map(|()| Exit::Ok),
         Command::Completions { shell } => {

@@ -28,20 +28,44 @@ impl CodeDir {
         options: EngineOptions,
     ) -> anyhow::Result<Self> {
         let dir = Self::open()?;
-        let engine = engine::compiling(options).map_err(|e| anyhow::anyhow!("Wasmtime cannot be set up: {e:#}"))?;
-        if compile::find(&engine, kernel, Role::Kernel, variant, Some(&dir.store)).is_some() {
-            return Ok(dir);
-        }
-        let bar = progress::start(functions);
-        let compiled = compile::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&dir.store));
-        progress::stop(bar);
-        let mut code = compiled?;
-        if code.is_kept() {
-            return Ok(dir);
-        }
+        let Some(mut code) = dir.compiled(kernel, functions, variant, options)? else { return Ok(dir) };
         let dir = Self::temporary()?;
         code.keep_in(&dir.store).context("there is no room for compiled code")?;
         Ok(dir)
+    }
+
+    /// Compiles `kernel` for another variant too. Where its code cannot be kept, the machine will compile it.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel cannot be compiled.
+    pub(super) fn add(
+        &self,
+        kernel: &[u8],
+        functions: u32,
+        variant: Variant,
+        options: EngineOptions,
+    ) -> anyhow::Result<()> {
+        self.compiled(kernel, functions, variant, options).map(|_| ())
+    }
+
+    /// Compiles `kernel` unless that was done before. Gives the code if it could not be kept.
+    fn compiled(
+        &self,
+        kernel: &[u8],
+        functions: u32,
+        variant: Variant,
+        options: EngineOptions,
+    ) -> anyhow::Result<Option<compile::Code>> {
+        let engine = engine::compiling(options).map_err(|e| anyhow::anyhow!("Wasmtime cannot be set up: {e:#}"))?;
+        if compile::find(&engine, kernel, Role::Kernel, variant, Some(&self.store)).is_some() {
+            return Ok(None);
+        }
+        let bar = progress::start(functions);
+        let compiled = compile::find_or_compile(&engine, kernel, Role::Kernel, variant, Some(&self.store));
+        progress::stop(bar);
+        let code = compiled?;
+        Ok((!code.is_kept()).then_some(code))
     }
 
     fn open() -> anyhow::Result<Self> {

@@ -1,10 +1,9 @@
 //! Recording a run that the command line asks for: `--record`, or what a run that ends badly leaves.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wkdb_tracer::recording::{Entry, FileRole};
+use wkdb_tracer::recording::FileRole;
 use wkdb_tracer::{Outcome, Totals};
 
 use super::run::Guest;
@@ -14,7 +13,7 @@ use crate::process::MachineProcess;
 use crate::process::protocol::FromMachine;
 use crate::recording::recorder::{SaveError, Source, SourceFile, is_bad};
 use crate::recording::{RunRecorder, Target};
-use crate::session::{Live, Tapped};
+use crate::session::Tapped;
 
 /// The environment variable that names the directory in which runs that end badly leave their recordings.
 pub(super) const DIR_VARIABLE: &str = "WKDB_RECORD_DIR";
@@ -66,7 +65,7 @@ impl RecordOptions {
             Some(path) => Target::File(path.clone()),
             None => match self.directory() {
                 Some(directory) => Target::IfBad(directory),
-                None => return Ok(Recording { recorder: None, asked_for: false, gone: false, never_ran: false }),
+                None => return Ok(Recording::none()),
             },
         };
         config.journal = Some(JournalConfig::record());
@@ -88,21 +87,16 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// Nothing is recorded.
+    pub(super) fn none() -> Self {
+        Recording { recorder: None, asked_for: false, gone: false, never_ran: false }
+    }
+
     /// The machine said this.
     fn hear(&mut self, message: &FromMachine) {
         self.never_ran |= matches!(message, FromMachine::Failed(_));
-        let Some(recorder) = &mut self.recorder else { return };
-        match message {
-            FromMachine::At(position) => recorder.at(*position),
-            FromMachine::Took(entry) => recorder.entry(entry.clone()),
-            FromMachine::Console(bytes) => recorder.entry(Entry::Console(bytes.clone())),
-            FromMachine::Event(event) => recorder.event(event),
-            FromMachine::Failed(_)
-            | FromMachine::Module(..)
-            | FromMachine::Ended(..)
-            | FromMachine::Stopped(_)
-            | FromMachine::Answer(..)
-            | FromMachine::Forked { .. } => {}
+        if let Some(recorder) = &mut self.recorder {
+            recorder.hear(message);
         }
     }
 
@@ -148,11 +142,10 @@ impl SharedRecording {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A machine whose every word is recorded.
-    pub(super) fn live(&self, config: MachineConfig) -> io::Result<Live<Tapped>> {
+    /// A way to a machine whose every word is recorded.
+    pub(super) fn listen(&self, process: MachineProcess) -> Tapped {
         let tap = self.clone();
-        let tapped = Tapped::new(MachineProcess::start(config)?, move |message| tap.lock().hear(message));
-        Ok(Live::over(tapped))
+        Tapped::new(process, move |message| tap.lock().hear(message))
     }
 
     /// See [`Recording::machine_is_gone`].
@@ -172,7 +165,7 @@ impl SharedRecording {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let path = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(plain) && !path.starts_with('-') {

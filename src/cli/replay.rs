@@ -1,5 +1,7 @@
 //! `wkdb replay`: runs a recording again and checks that it is the same run.
 
+mod debugged;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +10,9 @@ use wkdb_tracer::recording::{Divergence, Ending, Entries, Entry, Position, ReadE
 use wkdb_tracer::{Outcome, Totals};
 
 use super::bisect;
+use super::gdb::GdbAddress;
 use super::prepare::CodeDir;
+use super::run::{HistoryOptions, for_debugging};
 use super::{Exit, print};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
@@ -57,6 +61,15 @@ pub(super) struct Args {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     json: bool,
+    /// Do not run it: wait at its beginning for gdb or lldb on this port, on this computer only unless an address is
+    /// given. It can be run forwards and backwards, and not be changed.
+    #[arg(long, value_name = "[ADDR:]PORT", conflicts_with_all = ["verify", "bisect", "json", "opt_level"])]
+    gdb: Option<GdbAddress>,
+    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    #[arg(long, value_name = "FILE", requires = "gdb")]
+    gdb_symbols: Option<PathBuf>,
+    #[command(flatten)]
+    history: HistoryOptions,
 }
 
 /// How a replay went.
@@ -82,6 +95,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut reporter = Reporter::new(kernel);
     for watch in &args.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
+    }
+    if let Some(address) = args.gdb {
+        return debugged::run(args, &recording, for_debugging(&config), reporter, address);
     }
     let code = compile(&mut config, reporter.kernel_bytes())?;
 

@@ -4,24 +4,28 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use wkdb_debugger::commands::BundledFile;
+use wkdb_debugger::gdb::Server;
+use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
 use super::gdb::{self, GdbAddress};
 use super::prepare::CodeDir;
-use super::record::{RecordOptions, SharedRecording};
-use super::session::Session;
+use super::record::{RecordOptions, Recording, SharedRecording};
+use super::session::{Session, failed};
+use super::tui;
 use super::{Exit, UsageError, print};
 use crate::code_cache::CodeStore;
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
-use crate::demo::{Files, sources};
+use crate::demo::{Files, KERNEL_6_4, KERNEL_7_0, sources};
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
-use crate::machine::{COMMAND_LINE_SIZE, MachineConfig, Pace, Policy};
+use crate::machine::{COMMAND_LINE_SIZE, JournalConfig, MachineConfig, Pace, Policy};
 use crate::report::Reporter;
 use crate::script::Script;
-use crate::units::parse_guest_span;
+use crate::session::{Relay, Rewindable, Variants};
+use crate::units::{parse_guest_span, parse_size};
 use crate::watch_arg::WatchArg;
 
 /// Options of a run that do not name the guest; `wkdb demo` has them too.
@@ -71,19 +75,27 @@ pub(super) struct RunOptions {
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
     pub watch: Vec<WatchArg>,
-    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. The guest's code is then
-    /// compiled for debugging, and two to three times slower.
+    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. While one is attached, the
+    /// guest runs in code for debugging, two to three times slower.
     #[arg(long, value_name = "[ADDR:]PORT")]
     pub gdb: Option<GdbAddress>,
     /// Do not start the guest before a debugger lets it go on.
     #[arg(long, requires = "gdb")]
     pub gdb_wait: bool,
+    #[command(flatten)]
+    pub history: HistoryOptions,
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     pub gdb_symbols: Option<PathBuf>,
     /// With a debugger: take symbols of modules that have none from files in this directory with the same code. Repeatable.
     #[arg(long = "symbols", value_name = "DIR")]
     pub symbols: Vec<PathBuf>,
+    /// Show the whole machine on one screen, and stop it, look anywhere, and go back in time there.
+    #[arg(long, conflicts_with_all = ["gdb", "json"])]
+    pub tui: bool,
+    /// Do not start the guest before F5 is pressed.
+    #[arg(long, requires = "tui")]
+    pub tui_wait: bool,
     /// Compile store checks in even if nothing is watched: for measurements.
     #[arg(long, hide = true)]
     pub store_checks: bool,
@@ -95,6 +107,21 @@ pub(super) struct RunOptions {
     pub json: bool,
     #[command(flatten)]
     pub record: RecordOptions,
+}
+
+/// Options of a run that a debugger can go back in.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct HistoryOptions {
+    /// How much memory the copies of the machine may take from which a debugger goes back in time (512M, 2G).
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size, hide_short_help = true)]
+    pub history_memory: u64,
+}
+
+impl HistoryOptions {
+    /// What bounds the checkpoints.
+    pub(super) fn limits(self) -> Limits {
+        Limits { memory: self.history_memory, ..Limits::default() }
+    }
 }
 
 /// Arguments of `wkdb run`.
@@ -133,12 +160,29 @@ impl Guest {
         Guest { kernel, initrd, bundled: None }
     }
 
+    /// What it is called.
+    pub(super) fn name(&self) -> String {
+        match self.bundled {
+            Some(Bundled::Minik { .. }) => "minik".into(),
+            Some(Bundled::Linux { .. }) => "linux".into(),
+            None => self.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
     /// Its sources, where they come with this program.
     pub(super) fn sources(&self) -> &'static [BundledFile] {
         match self.bundled {
             Some(Bundled::Minik { .. }) => sources::MINIK,
             Some(Bundled::Linux { .. }) | None => &[],
         }
+    }
+}
+
+/// The sources of a guest that comes with this program.
+pub(super) fn bundled_sources(kernel: &[u8]) -> &'static [BundledFile] {
+    match kernel == KERNEL_7_0 || kernel == KERNEL_6_4 {
+        true => sources::MINIK,
+        false => &[],
     }
 }
 
@@ -190,6 +234,8 @@ fn read(what: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
 pub(super) struct Prepared {
     /// The machine.
     pub config: MachineConfig,
+    /// The same run in code for debugging, where a debugger may come later.
+    pub debug: Option<MachineConfig>,
     /// What tells of it; it has the kernel.
     pub reporter: Reporter,
     /// Its compiled code.
@@ -209,7 +255,6 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
         // Said now, not by the machine process later.
         initrd = Some(read("the initramfs", path)?);
     }
-    let debugged = attached || options.gdb.is_some();
     let mut config = MachineConfig::new(&guest.kernel);
     config.initrd.clone_from(&guest.initrd);
     config.command_line = command_line(&options)?;
@@ -221,11 +266,8 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.max_time = options.max_time;
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
-    // A debugger may watch memory, for writes and for reads.
-    config.store_checks = options.store_checks || debugged;
-    config.load_checks = debugged;
-    config.engine = EngineOptions { opt_level: options.opt_level, debug: debugged };
-    config.attach = attached || options.gdb_wait;
+    config.store_checks = options.store_checks;
+    config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {
         Some(path) => {
             let text = String::from_utf8_lossy(&read("the input script", path)?).into_owned();
@@ -249,21 +291,46 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     for watch in &options.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    let variant = config.variant();
-    let code = CodeDir::with_code(reporter.kernel_bytes(), module.outline.defined_functions, variant, config.engine)?;
+    let (bytes, functions) = (reporter.kernel_bytes(), module.outline.defined_functions);
+    let debug = (attached || options.gdb.is_some()).then(|| for_debugging(&config));
+    // A debugger that is there from the start may leave, and then the guest runs fast.
+    let code = match &debug {
+        Some(debug) => CodeDir::with_code(bytes, functions, debug.variant(), debug.engine)?,
+        None => CodeDir::with_code(bytes, functions, config.variant(), config.engine)?,
+    };
+    if debug.is_some() && !attached {
+        code.add(bytes, functions, config.variant(), config.engine)?;
+    }
     config.cache = Some(code.cache());
-    Ok(Prepared { config, reporter, code, initrd })
+    let debug = debug.map(|debug| MachineConfig { cache: Some(code.cache()), ..debug });
+    match debug {
+        Some(debug) if attached => Ok(Prepared { config: debug, debug: None, reporter, code, initrd }),
+        debug => Ok(Prepared { config, debug, reporter, code, initrd }),
+    }
+}
+
+/// The same run in code for debugging: a debugger may watch memory, for writes and for reads.
+pub(super) fn for_debugging(config: &MachineConfig) -> MachineConfig {
+    let mut config = config.clone();
+    config.store_checks = true;
+    config.load_checks = true;
+    config.engine.debug = true;
+    config.attach = true;
+    config
 }
 
 /// Boots a guest and stays with it to its end.
 pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
+    if options.tui {
+        return tui::boot(guest, options);
+    }
     let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
-    let record = options.record.clone();
     let symbols = options.symbols.clone();
     if gdb.is_none() && !symbols.is_empty() {
         return Err(UsageError("--symbols is for debuggers: give --gdb PORT too, or use `wkdb debug`".into()).into());
     }
-    let Prepared { mut config, reporter, code, initrd } = prepare(&guest, options, false)?;
+    let (record, gdb_wait, limits) = (options.record.clone(), options.gdb_wait, options.history.limits());
+    let Prepared { mut config, debug, reporter, code, initrd } = prepare(&guest, options, false)?;
     if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
@@ -272,8 +339,21 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
 
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = record.start(files, &mut config, code.store())?;
-    let started = std::time::Instant::now();
     let interactive = config.script.is_none();
+    let begin = |recording: &SharedRecording| start(config, debug, gdb_wait, limits, recording);
+    stay(begin, recording, reporter, server, interactive, json)
+}
+
+/// Begins a run and stays with it to its end. With `interactive`, standard input is the guest's.
+pub(super) fn stay(
+    begin: impl FnOnce(&SharedRecording) -> Result<Relay, InferiorError>,
+    recording: Recording,
+    reporter: Reporter,
+    server: Option<Server>,
+    interactive: bool,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let started = std::time::Instant::now();
     let terminal = Terminal::open(interactive)?;
     if terminal.is_raw() {
         terminal.say("wkdb: Ctrl-A x leaves");
@@ -282,7 +362,8 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         terminal.say(&gdb::invitation(server)?);
     }
     let recording = SharedRecording::new(recording);
-    let mut session = Session::new(recording.live(config)?, terminal, reporter, recording, interactive);
+    let machine = begin(&recording).map_err(failed)?;
+    let mut session = Session::new(machine, terminal, reporter, recording, interactive);
     session.gdb = server;
     let (outcome, totals) = match session.run() {
         Ok(end) => end,
@@ -297,6 +378,31 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         print(format!("{}\n", closing_line(&outcome, &totals, exit, started.elapsed())))?;
     }
     Ok(exit)
+}
+
+/// Starts the run: in fast code, with another machine for debuggers if one may come; or that one, if one is waited for.
+fn start(
+    mut config: MachineConfig,
+    debug: Option<MachineConfig>,
+    gdb_wait: bool,
+    limits: Limits,
+    recording: &SharedRecording,
+) -> Result<Relay, InferiorError> {
+    let Some(mut debug) = debug else {
+        return Relay::start(config, Variants::default(), |process| recording.listen(process));
+    };
+    // One machine is given what came from outside to the other, whether or not the run is recorded.
+    let journal = config.journal.get_or_insert_with(JournalConfig::record).clone();
+    debug.journal = Some(journal);
+    let pace = config.pace;
+    let variants = Variants { fast: Some(config.clone()), debug: Some(debug.clone()), limits, ..Variants::default() };
+    match gdb_wait {
+        true => {
+            let machine = Rewindable::start_with(debug, limits, |process| recording.listen(process))?;
+            Relay::stopped(machine, variants, pace)
+        }
+        false => Relay::start(config, variants, |process| recording.listen(process)),
+    }
 }
 
 /// What `--json` prints.

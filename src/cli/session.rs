@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wkdb_debugger::gdb::{Server, ServerEvent};
 use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, Status, StopReason};
 use wkdb_tracer::{Outcome, Totals};
@@ -15,11 +15,11 @@ use super::console::Terminal;
 use super::print;
 use super::record::SharedRecording;
 use crate::report::Reporter;
-use crate::session::{Live, Tapped};
+use crate::session::Relay;
 
 /// See the module.
 pub(super) struct Session {
-    pub(super) machine: Live<Tapped>,
+    pub(super) machine: Relay,
     pub(super) terminal: Terminal,
     pub(super) reporter: Reporter,
     recording: SharedRecording,
@@ -34,7 +34,12 @@ pub(super) struct Session {
     open_line: bool,
     /// How the run ended.
     end: Option<(Outcome, Totals)>,
+    /// Since when a debugger waits for the machine, and when somebody was last told of it.
+    waited_for: Option<(Instant, Instant)>,
 }
+
+/// How often somebody is told that a debugger has to wait; and the debugger.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the supervisor waits for.
 #[derive(Default)]
@@ -49,7 +54,7 @@ struct Ready {
 
 impl Session {
     pub(super) fn new(
-        machine: Live<Tapped>,
+        machine: Relay,
         terminal: Terminal,
         reporter: Reporter,
         recording: SharedRecording,
@@ -65,6 +70,7 @@ impl Session {
             typed: Vec::new(),
             open_line: false,
             end: None,
+            waited_for: None,
         }
     }
 
@@ -95,6 +101,7 @@ impl Session {
             if ready.gdb {
                 self.serve()?;
             }
+            self.have_patience()?;
             // A debugger may still look at the last state.
             let looked_at = self.gdb.as_ref().is_some_and(Server::is_attached);
             if let Some(end) = self.end.take_if(|_| !looked_at) {
@@ -105,30 +112,57 @@ impl Session {
 
     fn wait(&self, input: bool, signals: &UnixStream) -> anyhow::Result<Ready> {
         let stdin = io::stdin();
-        let machine = if self.typed.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut fds = vec![PollFd::new(&self.machine, machine), PollFd::new(signals, PollFlags::IN)];
-        let typed = (input && self.typed.is_empty()).then(|| {
-            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+        let mut fds = vec![PollFd::new(&self.machine, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut add = |fd, flags| {
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
             fds.len() - 1
-        });
+        };
+        let typed = (input && self.typed.is_empty()).then(|| add(stdin.as_fd(), PollFlags::IN));
+        // Who looks at the past, or waits for another machine, is not typed to.
+        let room = self.machine.input_fd().filter(|_| !self.typed.is_empty());
+        let room = room.map(|fd| add(fd, PollFlags::OUT));
         let gdb = fds.len();
         for (fd, writes) in self.gdb.iter().flat_map(Server::fds) {
             let flags = if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
-        let now = rustix::event::Timespec::default();
-        match poll(&mut fds, self.machine.has_notices().then_some(&now)) {
+        let wait = match self.machine.has_notices() {
+            true => Some(Duration::ZERO),
+            false => self.waited_for.map(|_| PATIENCE / 4),
+        };
+        let wait = wait.map(|wait| Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() });
+        match poll(&mut fds, wait.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for the machine process"),
         }
         let events = |n: usize| fds.get(n).map_or(PollFlags::empty(), PollFd::revents);
         Ok(Ready {
-            machine: self.machine.has_notices() || !(events(0) - PollFlags::OUT).is_empty(),
-            room: events(0).contains(PollFlags::OUT),
+            machine: self.machine.has_notices() || !events(0).is_empty(),
+            room: room.is_some_and(|n| events(n).contains(PollFlags::OUT)),
             signal: !events(1).is_empty(),
             typed: typed.is_some_and(|n| !events(n).is_empty()),
             gdb: (gdb..fds.len()).any(|n| !events(n).is_empty()),
         })
+    }
+
+    /// A debugger has come, and the machine that it debugs is on its way: tells both who is at the terminal and the
+    /// debugger that it takes a while.
+    fn have_patience(&mut self) -> anyhow::Result<()> {
+        let Some(progress) = self.machine.progress() else {
+            self.waited_for = None;
+            return Ok(());
+        };
+        let now = Instant::now();
+        let (since, told) = *self.waited_for.get_or_insert((now, now));
+        if now - told < PATIENCE {
+            return Ok(());
+        }
+        self.waited_for = Some((since, now));
+        let percent = progress.done.saturating_mul(100) / progress.of.max(1);
+        let text = format!("wkdb: the debugger waits: the guest runs again, in code for debugging: {percent} %");
+        self.terminal.say(&text);
+        let events = self.gdb.as_mut().map(|gdb| gdb.reassure(&mut self.machine)).unwrap_or_default();
+        self.tell(events)
     }
 
     /// Reads what was typed; false at the end of input.
@@ -264,7 +298,7 @@ impl Session {
 }
 
 /// A machine that is gone has said why.
-fn failed(error: InferiorError) -> anyhow::Error {
+pub(super) fn failed(error: InferiorError) -> anyhow::Error {
     match error {
         InferiorError::Gone(words) => anyhow::anyhow!(words),
         error => error.into(),

@@ -161,11 +161,16 @@ fn compile(
     Ok(code)
 }
 
+/// What the calls of a runner may take of its stack, in bytes by the rewriter's estimate: about what browsers give a
+/// worker. The engine's stacks have room for what the compiler makes of that at its worst.
+pub const CALL_STACK: u32 = 1 << 20;
+
 /// What the machine needs of a module's rewriting.
 pub fn options(role: Role, variant: Variant) -> instrument::Options {
     instrument::Options {
         ticks: true,
         tick_counter: if variant.debug { TickCounter::Global } else { TickCounter::Local },
+        call_stack: Some(CALL_STACK),
         host_waits: true,
         host_memory: match role {
             Role::Kernel => HostMemory::Define,

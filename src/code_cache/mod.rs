@@ -8,7 +8,7 @@ pub mod store;
 
 use std::fmt;
 
-pub use compile::{Code, CodeError, Loaded, Role, Variant};
+pub use compile::{CALL_STACK, Code, CodeError, Loaded, Role, Variant};
 pub use store::{CodeStore, StoreError};
 
 /// Names a compiled module: the same key means the same code.

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use wasmparser::{FunctionBody, MemArg, Operator};
+use wasm_encoder::BlockType;
+use wasmparser::{Catch, FunctionBody, MemArg, Operator, ValType};
 
 use super::error::InstrumentError;
 use super::host::{Host, HostFunction};
 use super::sections::leb_width;
 use super::share::{FLAGS, Shared, Sharing};
+use super::stack::{Frame, Wrap};
 use super::store::{Access, Operand, Store, store_of};
 use super::survey::Survey;
 use super::values::{Values, goes_on};
@@ -20,6 +22,9 @@ pub(super) enum Action {
     Index { at: usize, value: u32 },
     /// A call that comes back: the callee used up ticks. With the callee's new index, if it names one.
     Call { index: Option<(usize, u32)> },
+    /// A way out of a function that counts its stack: `return`, or a call in its place, with the callee's new index, if
+    /// it names one.
+    Leave { index: Option<(usize, u32)> },
     /// A loop's header: a tick.
     Loop,
     /// `memory.atomic.wait32`, `wait64`, `notify`: a host call.
@@ -62,6 +67,8 @@ pub(super) struct Site {
 pub(super) enum Scratch {
     /// The copy of the `ticks` global.
     Ticks,
+    /// What is left of the stack while the function runs.
+    Stack,
     /// The address of a write.
     Address,
     /// The value to write, or the old value that a compare-exchange found.
@@ -74,8 +81,9 @@ pub(super) enum Scratch {
 
 impl Scratch {
     /// All, in the order in which their locals are declared.
-    pub(super) const ALL: [Scratch; 9 + FLAGS] = [
+    pub(super) const ALL: [Scratch; 10 + FLAGS] = [
         Scratch::Ticks,
+        Scratch::Stack,
         Scratch::Address,
         Scratch::Value(Operand::I32),
         Scratch::Value(Operand::I64),
@@ -113,6 +121,17 @@ pub(super) struct Scan {
     /// Whether the function catches exceptions. A callee that throws leaves no chance to copy the `ticks` global anew
     /// on all ways into a handler.
     pub(super) catches: bool,
+    /// How it counts the stack that it takes, if it does.
+    pub(super) frame: Option<Frame>,
+}
+
+/// A function whose body is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function {
+    /// The index in the original module.
+    pub(super) index: u32,
+    /// What it counts of the stack, in bytes, if anything.
+    pub(super) frame: Option<u32>,
 }
 
 impl Scan {
@@ -122,6 +141,7 @@ impl Scan {
     /// An operator that has to be observed works on another memory than the first.
     pub(super) fn read(
         &mut self,
+        function: Function,
         body: &FunctionBody<'_>,
         survey: &Survey<'_>,
         host: &Host,
@@ -143,9 +163,11 @@ impl Scan {
         // Where the host may stop the guest anywhere, flags would go stale.
         let shares = options.checks_stores() && options.tick_counter == TickCounter::Local;
         let (mut values, mut sharing) = (Values::default(), Sharing::default());
+        let mut leaves_by_branch = false;
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset()?;
             let end = operators.original_position();
+            leaves_by_branch |= function.frame.is_some() && branches_to(&operator, depth);
             match operator {
                 Operator::Loop { .. } => {
                     depth += 1;
@@ -163,7 +185,14 @@ impl Scan {
                 }
                 _ => {}
             }
-            let action = action(&operator, start, survey, host, options)?;
+            let mut action = action(&operator, start, survey, host, options)?;
+            if function.frame.is_some() && leaves(&operator) {
+                let index = match action {
+                    Some(Action::Index { at, value }) => Some((at, value)),
+                    _ => None,
+                };
+                action = Some(Action::Leave { index });
+            }
             if shares {
                 let opcode = survey.module[start];
                 if !goes_on(&operator, opcode) {
@@ -185,6 +214,13 @@ impl Scan {
         }
         self.scratch[Scratch::Ticks.slot()] =
             options.ticks && options.tick_counter == TickCounter::Local && self.last_loop.is_some() && !self.catches;
+        self.scratch[Scratch::Stack.slot()] = function.frame.is_some() && self.catches;
+        self.frame = match function.frame {
+            Some(bytes) => {
+                Some(Frame { bytes, block: leaves_by_branch.then(|| wrap(survey, function.index)).transpose()? })
+            }
+            None => None,
+        };
         Ok(())
     }
 
@@ -205,8 +241,65 @@ impl Scan {
                 need(Scratch::Value(bulk.source));
                 need(Scratch::Expected(bulk.length));
             }
-            Action::Index { .. } | Action::Call { .. } | Action::Loop | Action::Wait { .. } | Action::MemoryGrow => {}
+            Action::Index { .. }
+            | Action::Call { .. }
+            | Action::Leave { .. }
+            | Action::Loop
+            | Action::Wait { .. }
+            | Action::MemoryGrow => {}
         }
+    }
+}
+
+/// Whether an operator leaves the function, other than by a branch or a trap.
+fn leaves(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Return
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+    )
+}
+
+/// Whether an operator can branch to this label.
+fn branches_to(operator: &Operator<'_>, label: u32) -> bool {
+    match operator {
+        Operator::Br { relative_depth }
+        | Operator::BrIf { relative_depth }
+        | Operator::BrOnNull { relative_depth }
+        | Operator::BrOnNonNull { relative_depth }
+        | Operator::BrOnCast { relative_depth, .. }
+        | Operator::BrOnCastFail { relative_depth, .. } => *relative_depth == label,
+        Operator::BrTable { targets } => {
+            targets.default() == label || targets.targets().any(|target| target.is_ok_and(|target| target == label))
+        }
+        Operator::TryTable { try_table } => try_table.catches.iter().any(|catch| match catch {
+            Catch::One { label: to, .. }
+            | Catch::OneRef { label: to, .. }
+            | Catch::All { label: to }
+            | Catch::AllRef { label: to } => *to == label,
+        }),
+        _ => false,
+    }
+}
+
+/// The block that a function's operators fit into.
+fn wrap(survey: &Survey<'_>, function: u32) -> Result<Wrap, InstrumentError> {
+    let types = survey.types.as_ref();
+    let ty = types[types.core_function_at(function)].unwrap_func();
+    let plain = match ty.results() {
+        [] => Some(BlockType::Empty),
+        [ValType::I32] => Some(BlockType::Result(wasm_encoder::ValType::I32)),
+        [ValType::I64] => Some(BlockType::Result(wasm_encoder::ValType::I64)),
+        [ValType::F32] => Some(BlockType::Result(wasm_encoder::ValType::F32)),
+        [ValType::F64] => Some(BlockType::Result(wasm_encoder::ValType::F64)),
+        [ValType::V128] => Some(BlockType::Result(wasm_encoder::ValType::V128)),
+        _ => None,
+    };
+    match plain {
+        Some(plain) => Ok(Wrap::Plain(plain)),
+        None => Ok(Wrap::Own { ty: survey.type_index(function)?, parameters: ty.params().len() as u32 }),
     }
 }
 
@@ -226,14 +319,13 @@ fn action(
         Ok::<_, InstrumentError>(Some(Action::Wait { function, offset: memarg.offset }))
     };
     let index = |old: u32, new: u32| (old != new).then_some((start + 1, new));
+    let counts = options.ticks || options.call_stack.is_some();
     Ok(match *operator {
         Operator::Call { function_index: old } => {
             let index = index(old, host.function_shift.apply(old));
-            (options.ticks || index.is_some()).then_some(Action::Call { index })
+            (counts || index.is_some()).then_some(Action::Call { index })
         }
-        Operator::CallIndirect { .. } | Operator::CallRef { .. } => {
-            options.ticks.then_some(Action::Call { index: None })
-        }
+        Operator::CallIndirect { .. } | Operator::CallRef { .. } => counts.then_some(Action::Call { index: None }),
         Operator::ReturnCall { function_index: old } | Operator::RefFunc { function_index: old } => {
             index(old, host.function_shift.apply(old)).map(|(at, value)| Action::Index { at, value })
         }

@@ -6,13 +6,14 @@ use wasm_encoder::Encode;
 use wasmparser::{BranchHint, FunctionBody};
 
 use super::Options;
-use super::body::Scan;
+use super::body::{Function, Scan};
 use super::emit::{Emitted, Emitter};
 use super::error::InstrumentError;
 use super::hints::FunctionHints;
 use super::host::Host;
 use super::lookup::lookup;
 use super::map::{FunctionPlace, MAX_FILE, MapBuilder, RunKind};
+use super::recursion::Recursion;
 use super::sections::{Section, leb_width};
 use super::splice::write_u32_at_least;
 use super::survey::Survey;
@@ -51,12 +52,14 @@ pub(super) fn rewrite_code(
     let mut code = Code { contents, map: MapBuilder::default(), hints: Vec::new() };
     let (mut scan, mut emitted) = (Scan::default(), Emitted::default());
     let mut behind_last = base + count_width;
+    let recursion = options.call_stack.map(|_| Recursion::find(survey)).transpose()?;
     for (index, body) in survey.entries::<FunctionBody>(&section.contents)?.into_iter().enumerate() {
         let body = body?;
         let range = body.range();
         // The validator has counted them: there are fewer than 2³² functions.
         let function = survey.imported_functions + index as u32;
-        scan.read(&body, survey, host, options)?;
+        let frame = recursion.as_ref().and_then(|recursion| recursion.frame(index));
+        scan.read(Function { index: function, frame }, &body, survey, host, options)?;
         let emitter = Emitter {
             module,
             code_section: base,

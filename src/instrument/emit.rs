@@ -63,14 +63,29 @@ impl Emitter<'_> {
         emitted.hints.clear();
         let scratch = self.declare_locals(&mut emitted.bytes)?;
         let mut code = Code { emitter: self, scratch, out: emitted };
-        if self.ticks {
-            code.insert(self.scan.code.start, |code| code.entry_tick());
-        }
+        code.insert(self.scan.code.start, |code| {
+            if let Some(frame) = self.scan.frame {
+                code.enter(frame);
+            }
+            if self.ticks {
+                code.entry_tick();
+            }
+            if let Some(frame) = self.scan.frame {
+                code.open(frame);
+            }
+        });
         let mut at = self.scan.code.start;
         for site in &self.scan.sites {
             code.verbatim(at..site.start);
             code.site(site);
             at = site.end;
+        }
+        if let Some(frame) = self.scan.frame {
+            // A body ends with `end`, of one byte, at which nothing else is done.
+            let end = self.scan.code.end - 1;
+            code.verbatim(at..end);
+            code.insert(end, |code| code.close(frame));
+            at = end;
         }
         code.verbatim(at..self.scan.code.end);
         Ok(())
@@ -91,7 +106,7 @@ impl Emitter<'_> {
         for (index, scratch) in (first as u32..).zip(added) {
             1u32.encode(out);
             match scratch {
-                Scratch::Ticks => ValType::I32,
+                Scratch::Ticks | Scratch::Stack => ValType::I32,
                 Scratch::Flag(_) => ValType::I64,
                 Scratch::Address => self.host.address,
                 Scratch::Value(operand) | Scratch::Expected(operand) => operand.value_type(),
@@ -168,14 +183,26 @@ impl Code<'_, '_> {
         self.out.bytes.extend_from_slice(&encoded);
     }
 
+    /// Copies an operator, with another index in it if there is one.
+    fn with_new_index(&mut self, site: &Site, index: Option<(usize, u32)>) {
+        match index {
+            Some((at, value)) => self.with_index(site, at, value),
+            None => self.verbatim(site.start..site.end),
+        }
+    }
+
     fn site(&mut self, site: &Site) {
         match site.action {
             Action::Index { at, value } => self.with_index(site, at, value),
-            Action::Call { index } => {
-                match index {
-                    Some((at, value)) => self.with_index(site, at, value),
-                    None => self.verbatim(site.start..site.end),
+            Action::Leave { index } => {
+                if let Some(frame) = self.emitter.scan.frame {
+                    self.insert(site.start, |code| code.leave(frame));
                 }
+                self.with_new_index(site, index);
+            }
+            Action::Call { index } => {
+                self.insert(site.start, |code| code.renew_stack());
+                self.with_new_index(site, index);
                 self.insert(site.start, |code| code.reload_ticks(site));
             }
             Action::Loop => {

@@ -32,6 +32,7 @@ const MAX_FUNCTIONS: usize = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostFunction {
     Tick,
+    Overflow,
     Wait32,
     Wait64,
     Notify,
@@ -47,12 +48,14 @@ pub(super) enum HostFunction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostGlobal {
     Ticks,
+    Stack,
 }
 
 impl HostFunction {
     pub(super) fn name(self) -> &'static str {
         match self {
             HostFunction::Tick => "tick",
+            HostFunction::Overflow => "overflow",
             HostFunction::Wait32 => "wait32",
             HostFunction::Wait64 => "wait64",
             HostFunction::Notify => "notify",
@@ -69,7 +72,7 @@ impl HostFunction {
     pub(super) fn signature(self, address: ValType) -> (Vec<ValType>, Vec<ValType>) {
         let (i32, i64) = (ValType::I32, ValType::I64);
         match self {
-            HostFunction::Tick => (vec![], vec![]),
+            HostFunction::Tick | HostFunction::Overflow => (vec![], vec![]),
             HostFunction::Wait32 => (vec![address, i32, i64, address], vec![i32]),
             HostFunction::Wait64 => (vec![address, i64, i64, address], vec![i32]),
             HostFunction::Notify => (vec![address, i32, address], vec![i32]),
@@ -85,12 +88,13 @@ impl HostGlobal {
     pub(super) fn name(self) -> &'static str {
         match self {
             HostGlobal::Ticks => "ticks",
+            HostGlobal::Stack => "stack",
         }
     }
 
     pub(super) fn value_type(self) -> ValType {
         match self {
-            HostGlobal::Ticks => ValType::I32,
+            HostGlobal::Ticks | HostGlobal::Stack => ValType::I32,
         }
     }
 }
@@ -132,6 +136,10 @@ impl Host {
         if options.ticks {
             functions.push(HostFunction::Tick);
             globals.push(HostGlobal::Ticks);
+        }
+        if options.call_stack.is_some() {
+            functions.push(HostFunction::Overflow);
+            globals.push(HostGlobal::Stack);
         }
         if survey.memory.is_some() {
             if options.host_waits {

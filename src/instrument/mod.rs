@@ -45,6 +45,40 @@
 //!   end)                                    end)
 //! ```
 //!
+//! # The stack of calls
+//!
+//! After how many calls a guest that recurses without end overflows the engine's stack depends on what the compiler made
+//! of its functions. So the code counts for itself: the global `stack` holds what is left of a fixed size, and functions
+//! that can come to call themselves take an estimate of their frames from it and give it back where they return. Below 0
+//! the host function `overflow` is called, which traps. The host puts the global back where it unwinds the guest. A
+//! function that catches exceptions keeps what is left in a local, and puts the global back before each call.
+//!
+//! ```wat
+//! (func $f (result i32)                   (func $f (result i32)
+//!                                           global.get $stack
+//!                                           i32.const 88         ;; the estimate
+//!                                           i32.sub
+//!                                           global.set $stack
+//!                                           global.get $stack
+//!                                           i32.const 0
+//!                                           i32.lt_s
+//!                                           if                   ;; hinted: hardly ever
+//!                                             call $overflow
+//!                                           end
+//!                                           …a tick…
+//!                                           block (result i32)   ;; if something branches to the function's end
+//!   …                                         …
+//!                                             global.get $stack
+//!                                             i32.const 88
+//!                                             i32.add
+//!                                             global.set $stack
+//!   return                                    return
+//!   …                                         …
+//!                                           end
+//!                                           …as in front of return…
+//!   end)                                    end)
+//! ```
+//!
 //! # Waits and memory
 //!
 //! `memory.atomic.wait32`, `wait64` and `notify` become calls with the operator's offset as one more argument; the
@@ -132,6 +166,7 @@
 //! | import | type | option |
 //! | --- | --- | --- |
 //! | `tick` | `[] → []` | `ticks` |
+//! | `overflow` | `[] → []`, has to trap | `call_stack` |
 //! | `wait32` | `[address A, expected i32, timeout i64, offset A] → [i32]` | `host_waits` |
 //! | `wait64` | `[address A, expected i64, timeout i64, offset A] → [i32]` | `host_waits` |
 //! | `notify` | `[address A, count i32, offset A] → [i32]` | `host_waits` |
@@ -141,10 +176,11 @@
 //! | `loaded`, `exchanged` | `[address A, size i32] → []` | `loads` |
 //! | `bulk_copied` | `[to A, from A, length A] → []` | `loads` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
+//! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
-//! Globals that a module defines are 0 at first: its start function counts ticks into the negative, without a call of
-//! the host. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, or with `loads` reads,
+//! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
+//! call of the host. A global `stack` begins with all there is. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, or with `loads` reads,
 //! another one is refused.
 //!
 //! # What it knows
@@ -166,9 +202,11 @@ mod lookup;
 mod map;
 mod module;
 mod names;
+mod recursion;
 mod sections;
 mod share;
 mod splice;
+mod stack;
 mod store;
 mod survey;
 mod ticks;
@@ -178,10 +216,11 @@ pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 pub use map::{BadOffsetMap, OffsetMap};
+pub use recursion::UNCOUNTED_STACK;
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 4;
+pub const REWRITER_VERSION: u32 = 5;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,6 +229,9 @@ pub struct Options {
     pub ticks: bool,
     /// How ticks are counted. All ways count the same ticks at the same places.
     pub tick_counter: TickCounter,
+    /// Count the stack that calls take, and trap where they take more than this many bytes, by an estimate that does not
+    /// depend on how the code is compiled.
+    pub call_stack: Option<u32>,
     /// Make `memory.atomic.wait32`, `wait64` and `notify` calls of the host.
     pub host_waits: bool,
     /// Who provides memory 0.
@@ -215,6 +257,7 @@ impl Options {
         Options {
             ticks: false,
             tick_counter: TickCounter::Local,
+            call_stack: None,
             host_waits: false,
             host_memory: HostMemory::Keep,
             host_start: false,
@@ -260,9 +303,10 @@ pub enum HostMemory {
 /// Where the globals shared with the host, and the map of what is watched, come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuntimeGlobals {
-    /// The module defines and exports them: `wkdb:ticks`, and `wkdb:watch_map`. For the kernel, whose `__stack_pointer` is exported as well, as `wkdb:stack_pointer`, if the name section knows it.
+    /// The module defines and exports them: `wkdb:ticks`, `wkdb:stack`, and `wkdb:watch_map`. For the kernel, whose
+    /// `__stack_pointer` is exported as well, as `wkdb:stack_pointer`, if the name section knows it.
     Define,
-    /// The module imports them: `wkdb.ticks`, and `wkdb.watch_map`. For user modules, which share those of their kernel
+    /// The module imports them: `wkdb.ticks`, `wkdb.stack`, and `wkdb.watch_map`. For user modules, which share those of their kernel
     /// instance.
     Import,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use wasm_encoder::{Encode, EntityType, GlobalType, ValType};
+use wasm_encoder::{Encode, EntityType, GlobalType};
 use wasmparser::{BinaryReader, ConstExpr, ElementItems, ElementKind, Operator, TableInit, TypeRef};
 
 use super::code::{Code, rewrite_code};
@@ -258,11 +258,11 @@ impl<'m> Rewriter<'m, '_> {
         for &global in &self.host.globals {
             let ty = self.global_type(global);
             ty.encode(&mut entries);
-            match ty.val_type {
-                ValType::I64 => wasm_encoder::ConstExpr::i64_const(0),
-                _ => wasm_encoder::ConstExpr::i32_const(0),
-            }
-            .encode(&mut entries);
+            let value = match global {
+                HostGlobal::Ticks => 0,
+                HostGlobal::Stack => self.options.call_stack.unwrap_or(0),
+            };
+            wasm_encoder::ConstExpr::i32_const(value.cast_signed()).encode(&mut entries);
         }
         (id::GLOBAL, self.host.globals.len() as u32, entries)
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use wasmparser::types::Types;
 use wasmparser::{
-    BinaryReader, FuncValidatorAllocations, MemoryType, Parser, SectionLimited, TypeRef, ValidPayload, Validator,
-    WasmFeatures,
+    BinaryReader, FuncValidator, FuncValidatorAllocations, FunctionBody, MemoryType, Parser, SectionLimited, TypeRef,
+    ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::error::InstrumentError;
@@ -30,6 +30,8 @@ pub(super) struct Survey<'m> {
     pub(super) memory_imported: bool,
     /// How many memories it defines itself.
     pub(super) defined_memories: u32,
+    /// The highest that the operand stack becomes in each function with a body.
+    operands: Vec<u32>,
 }
 
 /// The Wasm features that a module may use: every finished proposal, and what engines run besides.
@@ -50,7 +52,7 @@ impl<'m> Survey<'m> {
             return Err(InstrumentError::TooLarge { what: "the module".to_owned(), limit: MAX_FILE });
         }
         let sections = sections(module)?;
-        let types = validate(module)?;
+        let (types, operands) = validate(module)?;
         let mut survey = Survey {
             module,
             sections,
@@ -60,6 +62,7 @@ impl<'m> Survey<'m> {
             memory: None,
             memory_imported: false,
             defined_memories: 0,
+            operands,
         };
         let imported_memories = survey.count_imports()?;
         let types = survey.types.as_ref();
@@ -112,6 +115,26 @@ impl<'m> Survey<'m> {
         types[types.core_function_at(function)].unwrap_func().params().len()
     }
 
+    /// The highest that the operand stack becomes in a function with a body.
+    pub(super) fn operands(&self, function: u32) -> u32 {
+        let defined = function.checked_sub(self.imported_functions);
+        defined.and_then(|defined| self.operands.get(defined as usize)).copied().unwrap_or(0)
+    }
+
+    /// The index of the type of a function with a body.
+    ///
+    /// # Errors
+    /// The module cannot be read.
+    pub(super) fn type_index(&self, function: u32) -> Result<u32, InstrumentError> {
+        let defined = function.saturating_sub(self.imported_functions) as usize;
+        let section = self.section(id::FUNCTION);
+        let index = match section {
+            Some(section) => self.entries::<u32>(&section.contents)?.into_iter().nth(defined).transpose()?,
+            None => None,
+        };
+        Ok(index.unwrap_or(0))
+    }
+
     /// Counts functions and globals; gives how many memories are imported.
     fn count_imports(&mut self) -> Result<u32, InstrumentError> {
         let mut memories = 0;
@@ -130,21 +153,40 @@ impl<'m> Survey<'m> {
     }
 }
 
-fn validate(module: &[u8]) -> Result<Types, InstrumentError> {
+/// The module's types, and the highest that the operand stack becomes in each function with a body.
+fn validate(module: &[u8]) -> Result<(Types, Vec<u32>), InstrumentError> {
     let mut validator = Validator::new_with_features(features());
     let mut parser = Parser::new(0);
     parser.set_features(features());
     let mut allocations = FuncValidatorAllocations::default();
+    let mut operands = Vec::new();
     for payload in parser.parse_all(module) {
         match validator.payload(&payload?)? {
             ValidPayload::Func(function, body) => {
                 let mut function = function.into_validator(allocations);
-                function.validate(&body)?;
+                operands.push(validate_body(&mut function, &body)?);
                 allocations = function.into_allocations();
             }
-            ValidPayload::End(types) => return Ok(types),
+            ValidPayload::End(types) => return Ok((types, operands)),
             ValidPayload::Ok | ValidPayload::Parser(_) => {}
         }
     }
     Err(InstrumentError::Truncated { end: module.len(), part: "the module" })
+}
+
+/// Validates a function's body; gives the highest that its operand stack becomes.
+fn validate_body(
+    function: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<u32, InstrumentError> {
+    function.read_locals(&mut body.get_binary_reader())?;
+    let mut operators = body.get_operators_reader()?;
+    let mut highest = 0;
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset()?;
+        function.op(offset, &operator)?;
+        highest = highest.max(function.operand_stack_height());
+    }
+    operators.finish()?;
+    Ok(highest)
 }

@@ -98,7 +98,7 @@ impl Machine {
 
     fn obey(&mut self, command: Command, port: &mut dyn Port) {
         match command {
-            Command::Input(bytes) => self.typed.push(bytes),
+            Command::Input(bytes) => self.coming.push(Entry::Input(bytes)),
             Command::Quit => {
                 self.quitting = true;
                 let quit = if self.in_slice { Intervention::QuitInSlice } else { Intervention::Quit };
@@ -129,7 +129,7 @@ impl Machine {
         core.debug.attached = true;
         if let Some(journal) = &mut self.journal {
             // The original takes it and tells where; then the copy is given it.
-            self.typed.clear();
+            self.coming.clear();
             journal.is_copied();
         }
     }
@@ -143,6 +143,8 @@ impl Machine {
     fn lead(&mut self, pace: Pace) -> Answered {
         self.must_be_stopped()?;
         self.journal()?.lead();
+        // Who listens from now on may not have been shown any.
+        self.shown.clear();
         let mut core = self.shared.core.borrow_mut();
         core.config.pace = pace;
         // Whatever time it took to come here: the guest's clock goes on from where it is.
@@ -151,10 +153,10 @@ impl Machine {
         Ok(Answer::Done)
     }
 
-    /// Gives the guest what was typed: between slices, so that a replay can do it at the same place.
-    pub(super) fn take_typed(&mut self, port: &mut dyn Port) {
-        for bytes in std::mem::take(&mut self.typed) {
-            self.take_over(Entry::Input(bytes), port);
+    /// Gives the guest what has come: between slices, so that a replay can do it at the same place.
+    pub(super) fn take_coming(&mut self, port: &mut dyn Port) {
+        for entry in std::mem::take(&mut self.coming) {
+            self.take_over(entry, port);
         }
     }
 
@@ -267,14 +269,21 @@ impl Machine {
             }
             Request::Resume(resume) => self.go_on(resume),
             Request::Follow { entries, pause } => {
-                self.typed.clear();
                 self.journal()?.follow(entries, pause)?;
+                self.coming.clear();
+                // It runs after another one: nobody waits for its clock.
+                self.shared.core.borrow_mut().config.pace = Pace::Warp;
                 Ok(Answer::Done)
             }
             Request::Lead(pace) => self.lead(pace),
             Request::Place => {
                 let position = self.shared.core.borrow().position();
-                Ok(Answer::Place { place: Place { position, in_slice: self.in_slice }, typed: self.typed.concat() })
+                let place = Place { position, in_slice: self.in_slice };
+                Ok(Answer::Place { place, coming: self.coming.clone() })
+            }
+            Request::Take(entries) => {
+                self.coming.extend(entries);
+                Ok(Answer::Done)
             }
             Request::Check => Ok(Answer::Check(self.shared.core.borrow().check(true))),
             Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),

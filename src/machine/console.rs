@@ -54,6 +54,11 @@ impl Console {
         self.input.extend(bytes);
     }
 
+    /// Another script is at the console from now on.
+    pub(super) fn set_script(&mut self, script: ScriptRun) {
+        self.script = Some(script);
+    }
+
     /// What the guest reads, `count` bytes at most.
     pub(super) fn get(&mut self, count: usize, now: GuestTime) -> Vec<u8> {
         self.advance(now);

@@ -21,6 +21,7 @@ use super::runners::Runners;
 use super::schedule::Scheduler;
 use super::watch::{Access, WatchSet, Who};
 use crate::condition::Condition;
+use crate::script::{Script, ScriptRun};
 
 /// Lines of the console shown with an `expect` that failed.
 const TAIL_LINES: usize = 12;
@@ -240,6 +241,20 @@ impl Core {
         }
         if line.is_some() && self.now >= self.script_since.after_ns(self.config.expect_timeout_ns) {
             self.stop_script("was not printed in time");
+        }
+    }
+
+    /// Another script is at the console from now on.
+    pub(super) fn set_script(&mut self, text: &str) {
+        match Script::parse(text) {
+            Ok(script) => {
+                self.console.set_script(ScriptRun::at(script, self.now));
+                self.script_line = None;
+                self.check_script();
+            }
+            Err(error) => {
+                self.stop(Outcome::Broken(format!("an input script of the recording makes no sense: {error}")))
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
-use wkdb_tracer::recording::OpenError;
+use wkdb_tracer::recording::{self, OpenError};
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::attended::State;
@@ -148,8 +148,8 @@ pub struct Machine {
     pub(super) state: State,
     /// Commands that came and have to wait for their turn.
     pub(super) queue: VecDeque<Command>,
-    /// What was typed: its turn is between slices.
-    pub(super) typed: Vec<Vec<u8>>,
+    /// What came from outside, as what was typed: its turn is between slices.
+    pub(super) coming: Vec<recording::Entry>,
     /// A runner is in the middle of its slice.
     pub(super) in_slice: bool,
     /// It was told to end.
@@ -237,7 +237,7 @@ impl Machine {
             stopped: Instant::now(),
             state: State::default(),
             queue: VecDeque::new(),
-            typed: Vec::new(),
+            coming: Vec::new(),
             in_slice: false,
             quitting: false,
             end_told: false,
@@ -308,7 +308,7 @@ impl Machine {
             }
             self.keep_journal(port);
             self.attend(None, port);
-            self.take_typed(port);
+            self.take_coming(port);
             if let Some(reason) = self.wants_stop() {
                 self.stop(reason, self.last, port);
                 continue;
@@ -329,11 +329,13 @@ impl Machine {
     /// Whether the debugger wants the machine to stop where it is.
     fn wants_stop(&self) -> Option<StopReason> {
         let core = self.shared.core.borrow();
-        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
-        if by_time || core.debug.until.is_some_and(|until| core.ticks >= until) {
-            return Some(StopReason::Tick);
+        // It goes first: who is told of a moment that was to be come to may let the machine go on at once.
+        if core.debug.interrupted {
+            return Some(StopReason::Interrupt);
         }
-        core.debug.interrupted.then_some(StopReason::Interrupt)
+        let by_time = core.debug.until_time.is_some_and(|until| core.now >= until);
+        let by_tick = core.debug.until.is_some_and(|until| core.ticks >= until);
+        (by_time || by_tick).then_some(StopReason::Tick)
     }
 
     /// Who runs next, for how many ticks.

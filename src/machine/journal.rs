@@ -372,6 +372,7 @@ impl Core {
                     self.watches.refresh(&(*address..address.saturating_add(bytes.len() as u64)));
                 }
             }
+            Entry::Intervention(Intervention::Script(text)) => self.set_script(text),
             Entry::Intervention(Intervention::Only(_)) => {
                 let reason = "the recording has a schedule forced by a debugger, which this version cannot replay";
                 self.stop(Outcome::Broken(reason.into()));

@@ -19,10 +19,18 @@ pub enum Policy {
     /// Drawn priorities that change at drawn moments (probabilistic concurrency testing): finds orderings that need
     /// one task to be starved. A runner that spins is put last, as guests spin on each other.
     Pct,
+    /// In rounds, but at drawn moments one runner is left out for up to a thousand slices, as if its CPU had been taken
+    /// away: finds what goes wrong if one task is late. It runs where nobody else can.
+    Starve,
 }
 
 /// Slices in a row after which a runner under [`Policy::Pct`] goes to the end of the line.
 const PCT_STREAK: u32 = 8;
+
+/// Under [`Policy::Starve`], one in so many slices begins an interval in which a runner is left out.
+const STARVE_ONE_IN: u64 = 16;
+/// The longest such interval is two to this power of slices: with the default slice about half a second.
+const STARVE_POWERS: u64 = 10;
 
 /// Draws the schedule and keeps its hash.
 pub(super) struct Scheduler {
@@ -40,6 +48,8 @@ pub(super) struct Scheduler {
     /// Pct: the next priority lower than all others.
     lowest: u64,
     last: Option<(RunnerId, u32)>,
+    /// Starve: who is left out, and up to which slice.
+    starved: Option<(RunnerId, u64)>,
     hash: Xxh3,
     slices: u64,
 }
@@ -57,6 +67,7 @@ impl Scheduler {
             priority: BTreeMap::new(),
             lowest: u64::MAX / 2,
             last: None,
+            starved: None,
             hash: Xxh3::new(),
             slices: 0,
         }
@@ -75,13 +86,14 @@ impl Scheduler {
     /// The next runner and its slice in ticks. `runnable` is not empty.
     pub(super) fn pick(&mut self, runnable: &BTreeSet<RunnerId>, now: Tick) -> (RunnerId, u32) {
         let runner = match self.policy {
-            Policy::Fair => self.pick_fair(runnable),
+            Policy::Fair => self.pick_fair(runnable, None),
             Policy::Random => self.draw(runnable),
             Policy::Pct => self.pick_pct(runnable),
+            Policy::Starve => self.pick_starve(runnable),
         };
         let base = u64::from(self.base);
         // Now and then a slice so short that it ends in the middle of what usually runs through.
-        let short = self.policy == Policy::Random && self.below(4) == 0;
+        let short = matches!(self.policy, Policy::Random | Policy::Starve) && self.below(4) == 0;
         let slice = if short { 1 + self.below(base.min(64)) } else { base + self.below(base) } as u32;
         self.hash.update(&now.0.to_le_bytes());
         self.hash.update(&runner.0.to_le_bytes());
@@ -90,13 +102,15 @@ impl Scheduler {
         (runner, slice)
     }
 
-    fn pick_fair(&mut self, runnable: &BTreeSet<RunnerId>) -> RunnerId {
+    /// In rounds, without `left_out`, who is not the only one.
+    fn pick_fair(&mut self, runnable: &BTreeSet<RunnerId>, left_out: Option<RunnerId>) -> RunnerId {
         self.waiting.clear();
+        let others = runnable.iter().filter(|&&r| Some(r) != left_out);
         let has_yet_to = |r: &&RunnerId| self.ran_in.get(r.0 as usize) != Some(&self.round);
-        self.waiting.extend(runnable.iter().filter(has_yet_to));
+        self.waiting.extend(others.clone().filter(has_yet_to));
         if self.waiting.is_empty() {
             self.round += 1;
-            self.waiting.extend(runnable);
+            self.waiting.extend(others);
         }
         let drawn = self.below(self.waiting.len() as u64) as usize;
         let runner = self.waiting[drawn];
@@ -128,9 +142,23 @@ impl Scheduler {
         runner
     }
 
+    fn pick_starve(&mut self, runnable: &BTreeSet<RunnerId>) -> RunnerId {
+        self.starved = self.starved.filter(|&(_, until)| self.slices < until);
+        if self.starved.is_none() && self.below(STARVE_ONE_IN) == 0 {
+            let victim = self.draw(runnable);
+            // As many short intervals as long ones.
+            let power = self.below(STARVE_POWERS);
+            let length = (1 << power) + self.below(1 << power);
+            self.starved = Some((victim, self.slices + length));
+        }
+        let left_out = self.starved.map(|(victim, _)| victim).filter(|_| runnable.len() > 1);
+        self.pick_fair(runnable, left_out)
+    }
+
     /// Forgets a runner that is gone.
     pub(super) fn forget(&mut self, runner: RunnerId) {
         self.priority.remove(&runner);
+        self.starved = self.starved.filter(|&(victim, _)| victim != runner);
     }
 
     /// Hash of all slices so far.
@@ -157,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_seed_decides() {
-        for policy in [Policy::Fair, Policy::Random, Policy::Pct] {
+        for policy in [Policy::Fair, Policy::Random, Policy::Pct, Policy::Starve] {
             assert_eq!(picks(policy, 1), picks(policy, 1));
             assert_ne!(picks(policy, 1).1, picks(policy, 2).1);
         }
@@ -178,5 +206,36 @@ mod tests {
                 assert!(picks.iter().all(|p| (1..200).contains(&p.1)));
             }
         }
+    }
+
+    /// How many slices each of five runners waited for its longest turn, of 20 000.
+    fn longest_waits(policy: Policy, seed: u64) -> [usize; 5] {
+        let runnable: BTreeSet<_> = (0..5).map(RunnerId).collect();
+        let mut scheduler = Scheduler::new(policy, seed, 100);
+        let (mut last, mut longest) = ([0; 5], [0; 5]);
+        for slice in 1..=20_000 {
+            let runner = scheduler.pick(&runnable, Tick(slice as u64)).0.0 as usize;
+            longest[runner] = longest[runner].max(slice - last[runner]);
+            last[runner] = slice;
+        }
+        std::array::from_fn(|runner| longest[runner].max(20_000 - last[runner]))
+    }
+
+    #[test]
+    fn each_runner_is_starved_for_long_and_comes_back() {
+        for seed in 0..10 {
+            let starved = longest_waits(Policy::Starve, seed);
+            // An interval of 2^9 slices at least, two in a row of at most 2^10 each, and the rounds around them.
+            assert!(starved.iter().all(|&wait| (256..4096).contains(&wait)), "seed {seed}: {starved:?}");
+            let fair = longest_waits(Policy::Fair, seed);
+            assert!(fair.iter().all(|&wait| wait < 10), "seed {seed}: {fair:?}");
+        }
+    }
+
+    #[test]
+    fn a_starved_runner_runs_where_nobody_else_can() {
+        let only: BTreeSet<_> = [RunnerId(3)].into();
+        let mut scheduler = Scheduler::new(Policy::Starve, 1, 100);
+        assert!((0..1000).all(|tick| scheduler.pick(&only, Tick(tick)).0 == RunnerId(3)));
     }
 }

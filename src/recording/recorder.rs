@@ -18,6 +18,7 @@ use wkdb_tracer::{Event, Outcome, Totals};
 use super::{MachineRecord, file_hash, role_name, stamp::stamp};
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
 use crate::machine::{MachineConfig, SEMANTICS};
+use crate::process::protocol::FromMachine;
 
 /// What a recording takes of the memory until it is known whether it will be kept, in bytes.
 const IN_MEMORY: usize = 4 << 20;
@@ -186,6 +187,22 @@ impl RunRecorder {
     pub fn event(&mut self, event: &Event) {
         if !matches!(event, Event::Watch(_)) {
             self.entry(Entry::Event(Box::new(event.clone())));
+        }
+    }
+
+    /// The machine said this. What is no part of a run is passed over.
+    pub fn hear(&mut self, message: &FromMachine) {
+        match message {
+            FromMachine::At(position) => self.at(*position),
+            FromMachine::Took(entry) => self.entry(entry.clone()),
+            FromMachine::Console(bytes) => self.entry(Entry::Console(bytes.clone())),
+            FromMachine::Event(event) => self.event(event),
+            FromMachine::Failed(_)
+            | FromMachine::Module(..)
+            | FromMachine::Ended(..)
+            | FromMachine::Stopped(_)
+            | FromMachine::Answer(..)
+            | FromMachine::Forked { .. } => {}
         }
     }
 

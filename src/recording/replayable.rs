@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use wkdb_debugger::inferior::{Milestone, Moment, RecordedRun};
 use wkdb_tracer::recording::{Ending, Entry, FileRole, GuestFile, Header, OpenError, Position, ReadError, Recording};
 
+use super::recorder::SourceFile;
 use super::{MachineRecord, role_name};
 use crate::demo::{self, linux::LinuxFiles};
 use crate::machine::{JournalConfig, MachineConfig, SEMANTICS};
@@ -148,6 +149,26 @@ impl Replayable {
         let mut config = config.map_err(ReplayError::Config)?;
         config.journal = Some(JournalConfig::replay(&self.path));
         Ok(config)
+    }
+
+    /// The guest's files, for another recording of it.
+    ///
+    /// # Errors
+    ///
+    /// Where one cannot be read any more.
+    pub fn source_files(&self) -> io::Result<Vec<SourceFile>> {
+        let file = |file: &GuestFile| {
+            let path = match file.role {
+                FileRole::Kernel => Some(&self.kernel),
+                FileRole::Initramfs => self.initrd.as_ref(),
+            };
+            let read = |path| {
+                let bytes = std::fs::read(path)?.into();
+                Ok(SourceFile { role: file.role, name: file.name.clone(), bytes })
+            };
+            path.map(read)
+        };
+        self.header.files.iter().filter_map(file).collect()
     }
 
     /// What a debugger is told of it beforehand. Reads all of it.

@@ -45,6 +45,17 @@ impl ScriptRun {
         run
     }
 
+    /// The same, at another moment: what was printed before is not seen, and times of lines that are over have come.
+    pub fn at(script: Script, now: GuestTime) -> Self {
+        let mut run = ScriptRun { since: now, ..ScriptRun::new(script.clone()) };
+        // What was due at the beginning of time is due now.
+        (run.step, run.timed) = (0, 0);
+        run.input.clear();
+        run.seek_from(0);
+        run.advance(now);
+        run
+    }
+
     /// The guest printed something at this time, which must not be before any time given earlier.
     pub fn console_output(&mut self, mut bytes: &[u8], now: GuestTime) {
         // What fell due before these bytes were printed comes first.

@@ -351,15 +351,32 @@ impl<L: Link> Live<L> {
         self.at
     }
 
-    /// Where the machine is, and what was typed that it has not taken yet.
+    /// Where the machine is, and what came from outside that it has not taken yet.
     ///
     /// # Errors
     /// The machine is gone.
-    pub fn place(&mut self) -> Result<(Place, Vec<u8>)> {
+    pub fn place(&mut self) -> Result<(Place, Vec<Entry>)> {
         match self.ask(Request::Place)? {
-            Answer::Place { place, typed } => Ok((place, typed)),
+            Answer::Place { place, coming } => Ok((place, coming)),
             other => Err(confused(&other)),
         }
+    }
+
+    /// These come from outside: the machine takes them at its next place between two slices.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn take(&mut self, entries: Vec<Entry>) -> Result<()> {
+        self.order(Request::Take(entries))
+    }
+
+    /// Has the machine take what came from outside to a run that was recorded, to be that run again up to where
+    /// [`Live::lead`] ends that.
+    ///
+    /// # Errors
+    /// The machine is gone, or keeps no journal.
+    pub fn run_again(&mut self, entries: Vec<(Position, Entry)>) -> Result<()> {
+        self.order(Request::Follow { entries, pause: None })
     }
 
     fn ask(&mut self, request: Request) -> Result<Answer> {

@@ -13,10 +13,12 @@ mod alarm;
 mod branch;
 mod foresight;
 mod live;
+mod relay;
 mod rewindable;
 mod tapped;
 
 pub use branch::Fork;
 pub use live::{Link, Live};
+pub use relay::{Relay, Variants};
 pub use rewindable::Rewindable;
 pub use tapped::{Tap, Tapped};

@@ -19,7 +19,7 @@ use crate::machine::{JournalConfig, MachineConfig};
 use crate::process::MachineProcess;
 
 /// How long a machine may take to come to its start.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A machine process with a past, for a poll loop.
 ///

@@ -10,6 +10,7 @@ use wasmtime::{
     Caller, Config, Engine, Extern, Global, GlobalType, Linker, Module, Mutability, OptLevel, Store, TypedFunc, Val,
     ValType,
 };
+use wkdb::code_cache::CALL_STACK;
 use wkdb::instrument::{Options, RuntimeGlobals, TickCounter, WATCH_MAP_EXPORT, rewrite};
 
 /// A guest: its name, its code, the function to call, and the rounds it works for in one measurement: about 50 ms.
@@ -53,13 +54,15 @@ fn watched(ranges: usize, memory: usize) -> impl Iterator<Item = usize> {
 }
 
 fn variants() -> Vec<Variant> {
-    let ticks = Options { ticks: true, host_waits: true, ..Options::identity() };
+    let alone = Options { ticks: true, host_waits: true, ..Options::identity() };
+    let ticks = Options { call_stack: Some(CALL_STACK), ..alone };
     let variant = |name, options| Variant { name, options, ranges: 0 };
     let stores = Options { stores: true, ..ticks };
     let loads = Options { loads: true, ..ticks };
     vec![
         variant("plain", None),
-        variant("ticks", Some(ticks)),
+        variant("ticks alone", Some(alone)),
+        variant("ticks and stack", Some(ticks)),
         variant("ticks (global only)", Some(Options { tick_counter: TickCounter::Global, ..ticks })),
         variant("ticks (user module)", Some(Options { runtime_globals: RuntimeGlobals::Import, ..ticks })),
         variant("ticks + stores", Some(stores)),
@@ -93,6 +96,9 @@ fn load(engine: &Engine, wasm: &[u8], export: &str, variant: &Variant) -> Result
     // What a user module shares with its kernel.
     let shared = Global::new(&mut store, GlobalType::new(ValType::I32, Mutability::Var), Val::I32(SLICE))?;
     linker.define(&store, "wkdb", "ticks", shared)?;
+    let left = Val::I32(CALL_STACK.cast_signed());
+    let stack = Global::new(&mut store, GlobalType::new(ValType::I32, Mutability::Var), left)?;
+    linker.define(&store, "wkdb", "stack", stack)?;
     linker.func_wrap("wkdb", "tick", move |mut caller: Caller<'_, u64>| {
         *caller.data_mut() += 1;
         let ticks = caller.get_export("wkdb:ticks").and_then(Extern::into_global).unwrap_or(shared);

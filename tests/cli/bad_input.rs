@@ -122,7 +122,7 @@ fn command_lines_that_make_no_sense() {
         (&["--cpus", "0"], "0 is not in 1..=1024"),
         (&["--slice", "0"], "0 is not in"),
         (&["--seed", "-1"], "-1"),
-        (&["--sched", "unfair"], "[possible values: fair, random, pct]"),
+        (&["--sched", "unfair"], "[possible values: fair, random, pct, starve]"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
     ] {
         run(&kernel, arguments).refused(2, &[words]);

@@ -8,7 +8,7 @@ use wasm_encoder::{
 use wkdb::instrument::{Options, TickCounter, rewrite};
 
 use crate::generated::{entropy, runnable_module};
-use crate::machine::{CallResult, Host, Outcome, View, engine, run};
+use crate::machine::{CallResult, Host, Outcome, STACK, View, engine, run};
 
 /// The naive count: an exported 64-bit global, incremented by plain code at each function's entry and each loop's
 /// header, put in by wasm-encoder's own rewriting.
@@ -132,7 +132,7 @@ fn check_variants(module: &[u8]) -> Option<u32> {
     assert_eq!(visible(&plain), visible(&oracle));
 
     let mut slices = 0;
-    let plain_ticks = Options { ticks: true, ..Options::identity() };
+    let plain_ticks = Options { ticks: true, call_stack: Some(STACK), ..Options::identity() };
     for (tick_counter, stores, loads) in [
         (TickCounter::Local, false, false),
         (TickCounter::Global, false, false),

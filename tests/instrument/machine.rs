@@ -7,6 +7,9 @@ use wasmtime::{
 };
 use wkdb::instrument::{WATCH_MAP_EXPORT, WATCH_MAP_REACH, WATCH_SLOT};
 
+/// What calls may take of the stack: enough for all that ends.
+pub(crate) const STACK: u32 = 1 << 24;
+
 /// What the host functions keep.
 #[derive(Default)]
 pub(crate) struct Host {
@@ -279,12 +282,20 @@ pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> 
         let arguments: Option<Vec<_>> = ty.params().map(|ty| Val::default_for_ty(&ty)).collect();
         let Some(arguments) = arguments else { continue };
         let mut results = vec![Val::I32(0); ty.results().len()];
+        let stack = instance.get_global(&mut store, "wkdb:stack");
         match function.call(&mut store, &arguments, &mut results) {
-            Ok(()) => outcome.results.push(Ok(results.iter().map(show).collect())),
+            Ok(()) => {
+                outcome.results.push(Ok(results.iter().map(show).collect()));
+                let left = stack.map(|stack| stack.get(&mut store).unwrap_i32().cast_unsigned());
+                assert!(left.is_none_or(|left| left == STACK), "{name} gave back what it took: {left:?}");
+            }
             Err(error) => {
                 let (trap, frames) = trap(&error, view);
                 outcome.results.push(Err(trap));
                 outcome.frames.push(frames);
+                if let Some(stack) = stack {
+                    stack.set(&mut store, Val::I32(STACK.cast_signed())).expect("it is mutable");
+                }
             }
         }
         if let Some(counter) = instance.get_global(&mut store, counter) {

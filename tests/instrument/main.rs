@@ -10,4 +10,5 @@ mod programs;
 mod refusals;
 mod sections;
 mod snapshots;
+mod stack;
 mod stores;

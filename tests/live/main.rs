@@ -1,6 +1,8 @@
 //! A debugger and the program's own machine process, as `wkdb` runs it: minik, live.
 
 mod copies;
+mod past;
+mod relay;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

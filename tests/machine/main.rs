@@ -7,6 +7,7 @@ mod guest;
 mod imports;
 mod life;
 mod reads;
+mod recursion;
 mod refused;
 mod signals;
 mod stacktrace;

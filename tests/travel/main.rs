@@ -1,5 +1,7 @@
 //! Going back in time in a real machine process: minik, with a script in place of a person.
 
+mod steps;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -26,6 +26,7 @@ mod notice;
 pub(crate) mod output;
 mod past;
 mod plan;
+mod plan_back;
 mod points;
 mod resolving;
 mod selection;

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write};
 use std::ops::Range;
 
+use wkdb_tracer::Outcome;
+
 /// What a piece of text is; a terminal decides what that looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -33,6 +35,11 @@ impl Output {
     /// Nothing yet.
     pub fn new() -> Self {
         Output::default()
+    }
+
+    /// How a run ended, in a line.
+    pub fn of_outcome(outcome: &Outcome) -> Self {
+        format!("{}\n", super::notice::outcome_text(outcome)).into()
     }
 
     /// The text without its marks.

@@ -149,8 +149,8 @@ impl Debugger {
         let mut out = table.into_output();
         let cost = checkpoints.iter().map(|checkpoint| checkpoint.cost).sum();
         out.line(format!(
-            "{} checkpoints, {} of at most {}; one every {} ticks, at most {}",
-            checkpoints.len(),
+            "{}, {} of at most {}; one every {} ticks, at most {}",
+            count(checkpoints.len()),
             size(cost),
             size(limits.memory),
             limits.spacing,
@@ -179,7 +179,7 @@ impl Debugger {
         }
         let checkpoints = history.checkpoints();
         let cost = checkpoints.iter().map(|checkpoint| checkpoint.cost).sum();
-        out.line(format!("{} checkpoints, {} (`checkpoints` lists them)", checkpoints.len(), size(cost)));
+        out.line(format!("{}, {} (`checkpoints` lists them)", count(checkpoints.len()), size(cost)));
         Ok(out)
     }
 
@@ -384,6 +384,10 @@ impl Asked {
 
 fn milestone_has_no_context(event: &Event) -> bool {
     matches!(event, Event::Complaint { context: None, .. })
+}
+
+fn count(checkpoints: usize) -> String {
+    format!("{checkpoints} checkpoint{}", if checkpoints == 1 { "" } else { "s" })
 }
 
 /// An amount of memory, for people.

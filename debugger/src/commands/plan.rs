@@ -19,6 +19,7 @@ use super::command::{RunTo, Step as StepCommand, StepUnit};
 use super::error::{CommandError, Result};
 use super::location::LocationSpec;
 use super::output::Output;
+use super::plan_back::LineBack;
 use crate::inferior::{
     BreakpointId, BreakpointSpec, Direction, Inferior, Resume, Status, StepKind, Stop, StopReason, Who,
 };
@@ -35,6 +36,8 @@ pub(super) enum Plan {
     To(RunTo),
     /// Another source line.
     Line(LinePlan),
+    /// The beginning of a source line that was before.
+    LineBack(LineBack),
     /// Some instructions.
     Instructions(InstructionPlan),
     /// The end of a frame.
@@ -50,7 +53,6 @@ pub(super) struct LinePlan {
     over: bool,
     /// Lines to go.
     left: u64,
-    direction: Direction,
     /// How many frames the Wasm stack had.
     frames: usize,
     /// Only code behind this counts: `until` does not go back to the top of a loop.
@@ -72,15 +74,15 @@ enum Goal {
 
 /// A source line that is left, with its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    module: ModuleId,
-    function: u32,
+pub(super) struct Line {
+    pub(super) module: ModuleId,
+    pub(super) function: u32,
     /// The innermost function's file and line; none for code without lines.
-    source: Option<(String, u32)>,
+    pub(super) source: Option<(String, u32)>,
     /// How many functions are active at this instruction of the Wasm function.
-    inlined: usize,
+    pub(super) inlined: usize,
     /// The code that is run through.
-    code: Range<CodeOffset>,
+    pub(super) code: Range<CodeOffset>,
 }
 
 /// Some instructions.
@@ -146,7 +148,8 @@ impl Plan {
         match self {
             Plan::None | Plan::To(_) | Plan::Advance(_) => Direction::Forward,
             Plan::Go(direction) => *direction,
-            Plan::Line(plan) => plan.direction,
+            Plan::Line(_) => Direction::Forward,
+            Plan::LineBack(plan) => plan.direction(),
             Plan::Instructions(plan) => plan.direction,
             Plan::Finish(plan) => plan.direction,
         }
@@ -156,9 +159,21 @@ impl Plan {
 impl Debugger {
     /// Lets the machine run for a plan.
     pub(super) fn resume(&mut self, inferior: &mut dyn Inferior, plan: Plan) -> Result<()> {
+        let extent = inferior.history().map(|history| history.extent());
+        let live_present = extent.is_some_and(|extent| extent.recording.is_none() && !extent.in_the_past);
         let refused = match inferior.status() {
             Status::Running => Some("the machine is running: `interrupt` it first"),
             Status::Ended(..) => Some("the run is over: start it again to run it again"),
+            Status::Stopped(stop)
+                if live_present
+                    && plan.direction() == Direction::Forward
+                    && matches!(stop.reason, StopReason::End(_) | StopReason::Panic { .. }) =>
+            {
+                Some(
+                    "the run ends here, and what was before could not be gone back to any more: look at it, go back \
+                     (`goto`, `reverse-continue`), or leave (`detach`, `kill`)",
+                )
+            }
             Status::Stopped(_) => None,
         };
         let started = match refused {
@@ -194,6 +209,7 @@ impl Debugger {
                     false => step(plan.runner, StepKind::Into(code)),
                 }
             }
+            Plan::LineBack(plan) => step(plan.runner, plan.kind()),
             Plan::Instructions(plan) if !plan.over => step(plan.runner, StepKind::Instruction),
             Plan::Instructions(plan) => match depth(inferior, plan.runner) > plan.frames {
                 true => step(plan.runner, StepKind::Out),
@@ -217,6 +233,7 @@ impl Debugger {
             Plan::Go(_) => None,
             Plan::To(_) => None,
             Plan::Line(LinePlan { runner, .. })
+            | Plan::LineBack(LineBack { runner, .. })
             | Plan::Instructions(InstructionPlan { runner, .. })
             | Plan::Finish(FinishPlan { runner, .. })
             | Plan::Advance(AdvancePlan { runner, .. }) => Some(*runner),
@@ -228,6 +245,7 @@ impl Debugger {
         }
         match plan {
             Plan::Line(plan) => self.line_progress(inferior, plan),
+            Plan::LineBack(plan) => self.line_back_progress(inferior, plan),
             Plan::Instructions(mut plan) => {
                 let frames = depth(inferior, plan.runner);
                 let moved = frames != plan.frames || stop.frame.is_none_or(|frame| frame.address.offset != plan.at);
@@ -244,9 +262,12 @@ impl Debugger {
                 Ok(Progress::GoOn)
             }
             Plan::Finish(plan) => {
-                if plan.direction == Direction::Forward && depth(inferior, plan.runner) > plan.frames {
+                if depth(inferior, plan.runner) > plan.frames {
                     self.plan = Plan::Finish(plan);
                     return Ok(Progress::GoOn);
+                }
+                if plan.direction == Direction::Backward {
+                    return done();
                 }
                 Ok(Progress::Done(self.returned(inferior, plan.runner, plan.returning)))
             }
@@ -270,9 +291,6 @@ impl Debugger {
 
     fn line_progress(&mut self, inferior: &mut dyn Inferior, mut plan: LinePlan) -> Result<Progress> {
         let done = || Ok(Progress::Done(Output::new()));
-        if plan.direction == Direction::Backward {
-            plan.left -= 1;
-        }
         let frames = depth(inferior, plan.runner);
         let Some(now) = self.line_now(inferior, plan.runner) else { return done() };
         let (line, at, at_start) = now;
@@ -316,7 +334,7 @@ impl Debugger {
             Goal::Body => !plan.from.code.contains(&at),
             Goal::LessInlined(inlined) => line.inlined < inlined,
         };
-        if there || plan.direction == Direction::Backward {
+        if there {
             return self.line_done(plan, frames, line);
         }
         // In the middle of a line: run through it too, still coming from the one that was left.
@@ -327,9 +345,7 @@ impl Debugger {
 
     /// A line has been come to: the last one, or the one that the next step leaves.
     fn line_done(&mut self, mut plan: LinePlan, frames: usize, line: Line) -> Result<Progress> {
-        if plan.direction == Direction::Forward {
-            plan.left -= 1;
-        }
+        plan.left -= 1;
         if plan.left == 0 {
             return Ok(Progress::Done(Output::new()));
         }
@@ -341,7 +357,11 @@ impl Debugger {
     }
 
     /// The line that a task is at, where exactly, and whether that is where the line's code begins.
-    fn line_now(&mut self, inferior: &mut dyn Inferior, runner: RunnerId) -> Option<(Line, CodeOffset, bool)> {
+    pub(super) fn line_now(
+        &mut self,
+        inferior: &mut dyn Inferior,
+        runner: RunnerId,
+    ) -> Option<(Line, CodeOffset, bool)> {
         let frame = *inferior.frames(runner).ok()?.first()?;
         let CodeAddress { module, offset } = frame.address;
         let symbols = self.modules.symbols(inferior, module)?;
@@ -376,10 +396,13 @@ impl Debugger {
         let StepCommand { over, count: left, direction, unit } = *step;
         match unit {
             StepUnit::Line => {
-                let (from, ..) = self.line_now(inferior, runner).ok_or_else(no_frame)?;
+                let (from, at, at_start) = self.line_now(inferior, runner).ok_or_else(no_frame)?;
+                if direction == Direction::Backward {
+                    return Ok(Plan::LineBack(LineBack::new(runner, over, left, frames, from, (at, at_start))));
+                }
                 let over = over || from.source.is_none();
                 let goal = Goal::AnotherLine;
-                Ok(Plan::Line(LinePlan { runner, over, left, direction, frames, behind: None, goal, from }))
+                Ok(Plan::Line(LinePlan { runner, over, left, frames, behind: None, goal, from }))
             }
             StepUnit::Instruction => {
                 let frame = *inferior.frames(runner)?.first().ok_or_else(no_frame)?;
@@ -398,7 +421,6 @@ impl Debugger {
             runner,
             over: true,
             left: 1,
-            direction: Direction::Forward,
             frames,
             behind: Some(at),
             goal: Goal::AnotherLine,
@@ -409,13 +431,16 @@ impl Debugger {
     /// The plan of `finish`, and what is said about it.
     pub(super) fn finish_plan(&mut self, inferior: &mut dyn Inferior, direction: Direction) -> Result<(Plan, String)> {
         let (runner, view) = self.selected_frame(inferior)?;
-        let text = format!("Run till exit from #{} {}\n", view.number, view.place());
+        let text = match direction {
+            Direction::Forward => format!("Run till exit from #{} {}\n", view.number, view.place()),
+            Direction::Backward => format!("Run back to call of #{} {}\n", view.number, view.place()),
+        };
         let stack = inferior.frames(runner)?;
         if view.inlined && view.depth == 0 && direction == Direction::Forward {
             let (from, ..) = self.line_now(inferior, runner).ok_or_else(no_frame)?;
             let goal = Goal::LessInlined(from.inlined - view.inline);
             let frames = stack.len();
-            let line = LinePlan { runner, over: true, left: 1, direction, frames, behind: None, goal, from };
+            let line = LinePlan { runner, over: true, left: 1, frames, behind: None, goal, from };
             return Ok((Plan::Line(line), text));
         }
         let frames = stack.len().saturating_sub(view.depth as usize + 1);
@@ -464,7 +489,7 @@ impl Debugger {
 }
 
 /// How many frames a task's Wasm stack has.
-fn depth(inferior: &mut dyn Inferior, runner: RunnerId) -> usize {
+pub(super) fn depth(inferior: &mut dyn Inferior, runner: RunnerId) -> usize {
     inferior.frames(runner).map_or(0, |frames| frames.len())
 }
 

@@ -260,6 +260,15 @@ impl Link {
         }
     }
 
+    /// The machine takes long to stop: has a client that attaches wait on. gdb throws away what stands before a packet,
+    /// and begins to wait anew; others might take it for an answer.
+    pub(super) fn reassure(&mut self) {
+        let gdb = self.queue.front().is_some_and(|first| first.starts_with(b"qSupported"));
+        if self.attaching && gdb {
+            self.out.push(b'+');
+        }
+    }
+
     /// Answers what came while the client was attaching, if the machine runs no more.
     pub(super) fn attached(&mut self, shared: &mut Shared, inferior: &mut dyn Inferior) -> Option<Farewell> {
         if !self.attaching || *inferior.status() == Status::Running {

@@ -136,6 +136,17 @@ impl Server {
         events
     }
 
+    /// To be called every second or so while the inferior takes long to stop for a client that attaches: the client would
+    /// give up else.
+    pub fn reassure(&mut self, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
+        let mut events = Vec::new();
+        if let Some(client) = &mut self.connection {
+            client.link.reassure();
+        }
+        self.flush(inferior, &mut events);
+        events
+    }
+
     /// Passes on what the inferior tells.
     pub fn on_notice(&mut self, notice: &Notice, inferior: &mut dyn Inferior) -> Vec<ServerEvent> {
         let mut events = Vec::new();

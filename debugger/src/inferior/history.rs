@@ -150,9 +150,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A checkpoint every 20 million ticks (some 0.2 s of work), 100 of them, 1 GiB.
+    /// A checkpoint every 8 million ticks (some 0.2 s of work in code for debugging), 100 of them, 1 GiB.
     fn default() -> Self {
-        Limits { spacing: 20_000_000, count: 100, memory: 1 << 30 }
+        Limits { spacing: 8_000_000, count: 100, memory: 1 << 30 }
     }
 }
 

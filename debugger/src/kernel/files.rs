@@ -161,6 +161,11 @@ impl<'i> Kernel<'i> {
 }
 
 impl FdsView {
+    /// Whether there are open files, or problems.
+    pub fn says_something(&self) -> bool {
+        !self.fds.is_empty() || !self.problems.is_empty()
+    }
+
     /// As a table.
     pub fn text(&self) -> Output {
         let mut out = Output::from("files of ");

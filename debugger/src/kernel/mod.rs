@@ -23,6 +23,7 @@ mod memory;
 mod object;
 mod printk;
 mod rcu;
+mod resched;
 mod slab;
 mod stacks;
 mod tasks;
@@ -154,11 +155,6 @@ impl<'i> Kernel<'i> {
     /// Whether the machine runs: what is counted in two places need not agree then.
     fn is_running(&self) -> bool {
         matches!(self.memory.inferior().status(), Status::Running)
-    }
-
-    /// The number of the bit of `thread_info.flags` that tells a task to give way.
-    fn need_resched_bit(&self) -> Option<u32> {
-        self.enumerator("TIF_NEED_RESCHED").and_then(|bit| u32::try_from(bit).ok()).filter(|&bit| bit < 32)
     }
 
     /// When it is.
@@ -340,17 +336,20 @@ impl<'i> Kernel<'i> {
         self.symbols.enumerator_named(name, None).map(|(value, _)| value)
     }
 
-    /// The names of the bits that are set, by enumerators that each name one bit; in hexadecimal what has no name.
-    fn flags(&self, value: u64, names: &[&'static str]) -> String {
+    /// The names of the bits that are set, by enumerators that each name one bit; in hexadecimal what has no name. A
+    /// kernel that has macros in place of all these enumerators is taken to mean the bits given here.
+    fn flags(&self, value: u64, names: &[(&str, u64)]) -> String {
+        let known = names.iter().map(|(name, _)| self.enumerator(name).and_then(|bit| u64::try_from(bit).ok()));
+        let known: Vec<Option<u64>> = known.collect();
+        let usual = known.iter().all(Option::is_none);
         let mut left = value;
         let mut words = Vec::new();
-        for name in names {
-            if let Some(bit) = self.enumerator(name).and_then(|bit| u64::try_from(bit).ok())
-                && bit.is_power_of_two()
-                && left & bit != 0
-            {
+        for ((name, bit), known) in names.iter().zip(known) {
+            let bit = if usual { Some(*bit) } else { known };
+            if let Some(bit) = bit.filter(|bit| bit.is_power_of_two() && left & bit != 0) {
                 left &= !bit;
-                words.push(name.split_once('_').map_or(*name, |(_, name)| name).to_lowercase());
+                let word = name.trim_start_matches('_');
+                words.push(word.split_once('_').map_or(word, |(_, word)| word).to_lowercase());
             }
         }
         if left != 0 {
@@ -359,3 +358,6 @@ impl<'i> Kernel<'i> {
         words.join(" ")
     }
 }
+
+#[cfg(test)]
+mod tests;

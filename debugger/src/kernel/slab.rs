@@ -69,15 +69,15 @@ impl<'i> Kernel<'i> {
     pub(super) fn page_info(&self, address: u64) -> Option<PageInfo> {
         let pfn = address >> PAGE_SHIFT;
         let page = self.page(pfn)?;
+        if page.member("order").is_some() {
+            return Some(self.minik_page(pfn, &page, address));
+        }
         // A page behind the first of a block has a pointer to that, marked by its lowest bit.
         let head = page.u("compound_head").filter(|head| head & 1 == 1);
         let head = head.and_then(|head| self.object("struct page", head & !1)).unwrap_or(page);
         let head_pfn = self.page_number(&head, (pfn, page.address()));
         let start = head_pfn << PAGE_SHIFT;
-        let object = match page.member("slab") {
-            Some(_) => self.minik_object(&page, address),
-            None => self.slab_object(&head, start, address),
-        };
+        let object = self.slab_object(&head, start, address);
         Some(PageInfo {
             pfn,
             page: page.address(),
@@ -85,6 +85,25 @@ impl<'i> Kernel<'i> {
             count: head.member("_refcount").and_then(|count| count.signed()),
             object,
         })
+    }
+
+    /// minik's page: only the first of a block of pages knows of it, and blocks are aligned to their size. What has never
+    /// been handed out is in none, nor is the kernel itself.
+    fn minik_page(&self, pfn: u64, page: &Object<'_, 'i>, address: u64) -> PageInfo {
+        const MAX_ORDER: u64 = 12;
+        let block = (0..MAX_ORDER).find_map(|order| {
+            let first = pfn >> order << order;
+            let head = self.page(first)?;
+            let is_one = head.u("order")? >= order && (head.u("flags")? != 0 || head.u("_refcount")? != 0);
+            is_one.then_some((first, head))
+        });
+        PageInfo {
+            pfn,
+            page: page.address(),
+            head: block.as_ref().map(|(first, _)| *first).filter(|&first| first != pfn),
+            count: block.and_then(|(_, head)| head.i("_refcount")),
+            object: self.minik_object(page, address),
+        }
     }
 
     /// The caches that the kernel has.

@@ -67,7 +67,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            match c.is_control() {
+            match c.is_control() && c != '\t' {
                 true => text.extend(c.escape_default()),
                 false => text.push(c),
             }

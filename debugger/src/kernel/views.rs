@@ -1,5 +1,6 @@
 //! The views by name, for whoever types them.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -48,8 +49,8 @@ impl ViewKind {
         (ViewKind::Workqueues, "workqueues", "pools, workers, what they do and what waits"),
         (ViewKind::Rcu, "rcu", "grace periods and callbacks"),
         (ViewKind::Dmesg, "dmesg", "the kernel's log, out of its memory"),
-        (ViewKind::Fds, "fds", "[PID]  open files of a task, or of all that have some"),
-        (ViewKind::Maps, "maps", "[PID]  memory of a task, or of all that have some"),
+        (ViewKind::Fds, "fds", "[PID]  open files of a task; without one, all tables of them"),
+        (ViewKind::Maps, "maps", "[PID]  memory of a task; without one, of all processes"),
         (ViewKind::Address, "addr", "0xADDRESS  whose memory an address is"),
     ];
 
@@ -81,10 +82,10 @@ pub enum ViewError {
     #[error("the kernel's module has no debug information (DWARF): build it with CONFIG_DEBUG_INFO to have its views")]
     NoDebugInfo,
     /// No task is the one that was meant.
-    #[error("there is no task with the pid or address {0:#x} ({0}): `kernel tasks` lists them")]
+    #[error("there is no task with the pid or address {0:#x} ({0}): the view `tasks` lists them")]
     NoTask(u64),
     /// An address is missing.
-    #[error("of which address? `kernel addr 0x1234`")]
+    #[error("of which address? it follows the word `addr`")]
     NoAddress,
 }
 
@@ -125,7 +126,8 @@ impl ViewRequest {
             ViewKind::Dmesg => View::Dmesg(kernel.dmesg()),
             ViewKind::Fds => {
                 let tasks = self.tasks(&kernel, "files")?;
-                View::Fds { tasks: tasks.iter().map(|task| kernel.fds(task)).collect() }
+                let views = tasks.iter().map(|task| kernel.fds(task));
+                View::Fds { tasks: views.filter(|view| self.of.is_some() || view.says_something()).collect() }
             }
             ViewKind::Maps => {
                 let tasks = self.tasks(&kernel, "mm")?;
@@ -139,7 +141,9 @@ impl ViewRequest {
     fn tasks<'k, 'i>(self, kernel: &'k Kernel<'i>, member: &'static str) -> Result<Vec<Object<'k, 'i>>, ViewError> {
         let tasks = kernel.all_tasks().into_iter().map(|(task, _)| task);
         let Some(wanted) = self.of else {
-            return Ok(tasks.filter(|task| task.u(member).is_some_and(|pointer| pointer != 0)).collect());
+            // What several share is told of the first one.
+            let mut seen = HashSet::from([0]);
+            return Ok(tasks.filter(|task| task.u(member).is_some_and(|pointer| seen.insert(pointer))).collect());
         };
         let is_wanted = |task: &Object| task.address() == wanted || task.u("pid") == Some(wanted);
         let found: Vec<Object> = tasks.filter(is_wanted).collect();

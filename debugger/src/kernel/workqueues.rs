@@ -11,30 +11,31 @@ use crate::commands::{Output, Style};
 const MAX_POOLS: u64 = 1024;
 
 /// Enumerators of `worker_pool.flags`, `worker.flags` and `workqueue_struct.flags`, of all versions.
-const POOL_FLAGS: &[&str] = &["POOL_BH", "POOL_MANAGER_ACTIVE", "POOL_DISASSOCIATED", "POOL_BH_DRAINING"];
-const WORKER_FLAGS: &[&str] = &[
-    "WORKER_STARTED",
-    "WORKER_DIE",
-    "WORKER_IDLE",
-    "WORKER_PREP",
-    "WORKER_CPU_INTENSIVE",
-    "WORKER_UNBOUND",
-    "WORKER_REBOUND",
+const POOL_FLAGS: &[(&str, u64)] =
+    &[("POOL_BH", 0), ("POOL_MANAGER_ACTIVE", 1), ("POOL_DISASSOCIATED", 4), ("POOL_BH_DRAINING", 0)];
+const WORKER_FLAGS: &[(&str, u64)] = &[
+    ("WORKER_STARTED", 1),
+    ("WORKER_DIE", 2),
+    ("WORKER_IDLE", 4),
+    ("WORKER_PREP", 8),
+    ("WORKER_CPU_INTENSIVE", 0x40),
+    ("WORKER_UNBOUND", 0x80),
+    ("WORKER_REBOUND", 0x100),
 ];
-const QUEUE_FLAGS: &[&str] = &[
-    "WQ_BH",
-    "WQ_UNBOUND",
-    "WQ_FREEZABLE",
-    "WQ_MEM_RECLAIM",
-    "WQ_HIGHPRI",
-    "WQ_CPU_INTENSIVE",
-    "WQ_SYSFS",
-    "WQ_POWER_EFFICIENT",
-    "WQ_PERCPU",
-    "__WQ_DESTROYING",
-    "__WQ_DRAINING",
-    "__WQ_ORDERED",
-    "__WQ_LEGACY",
+const QUEUE_FLAGS: &[(&str, u64)] = &[
+    ("WQ_BH", 1),
+    ("WQ_UNBOUND", 2),
+    ("WQ_FREEZABLE", 4),
+    ("WQ_MEM_RECLAIM", 8),
+    ("WQ_HIGHPRI", 0x10),
+    ("WQ_CPU_INTENSIVE", 0x20),
+    ("WQ_SYSFS", 0x40),
+    ("WQ_POWER_EFFICIENT", 0x80),
+    ("WQ_PERCPU", 0x100),
+    ("__WQ_DESTROYING", 0x8000),
+    ("__WQ_DRAINING", 0x1_0000),
+    ("__WQ_ORDERED", 0x2_0000),
+    ("__WQ_LEGACY", 0x4_0000),
 ];
 
 /// A piece of work.
@@ -362,7 +363,8 @@ impl WorkqueuesView {
                 table.row([
                     cell(pool.id),
                     styled(format!("{:#x}", worker.address), Style::Address),
-                    (worker.task.as_ref().map_or_else(|| "?".to_owned(), TaskRef::to_string), Some(Style::Task)),
+                    // Work in soft interrupts is done by whatever task they find.
+                    styled(worker.task.as_ref().map_or_else(|| "none".to_owned(), TaskRef::to_string), Style::Task),
                     cell(worker.flags.clone()),
                     styled(does, Style::Function),
                     plain(worker.busy_for.or(worker.idle_for).map(|age| age.to_string()).unwrap_or_default()),

@@ -182,6 +182,11 @@ impl Symbols {
         self.names.function(index)
     }
 
+    /// Where the body of a function is in the module's file: the declaration of its locals, then its instructions.
+    pub fn file_range(&self, function: &FunctionSymbol) -> Option<std::ops::Range<usize>> {
+        self.names.file_range(function)
+    }
+
     /// The name of a function by its index, also of an imported one.
     pub fn function_name(&self, index: u32) -> String {
         self.names.function_name(index)

@@ -97,11 +97,17 @@ impl ModuleNames {
         found.min()
     }
 
+    /// Where a body is in the file.
+    pub(super) fn file_range(&self, function: &FunctionSymbol) -> Option<Range<usize>> {
+        let at = |offset: CodeOffset| usize::try_from(offset.0).ok()?.checked_add(self.code_start);
+        Some(at(function.start)?..at(function.end)?)
+    }
+
     /// The first instruction of a body: behind the declaration of its locals.
     pub(super) fn first_instruction(&self, module: &[u8], function: &FunctionSymbol) -> Option<CodeOffset> {
-        let at = |offset: CodeOffset| usize::try_from(offset.0).ok()?.checked_add(self.code_start);
-        let (start, end) = at(function.start).zip(at(function.end))?;
-        let body = FunctionBody::new(BinaryReader::new(module.get(start..end)?, start));
+        let range = self.file_range(function)?;
+        let start = range.start;
+        let body = FunctionBody::new(BinaryReader::new(module.get(range)?, start));
         let instructions = body.get_binary_reader_for_operators().ok()?;
         u32::try_from(instructions.original_position() - self.code_start).ok().map(CodeOffset)
     }

@@ -11,12 +11,14 @@ pub(super) struct Checkpoint<B> {
     pub(super) tick: Tick,
     pub(super) time: GuestTime,
     pub(super) car: Car<B>,
+    /// Bytes that it takes, when that was last looked at.
+    cost: u64,
 }
 
 impl<B> Checkpoint<B> {
     /// A copy of a run that has stopped.
     pub(super) fn new(stop: &Stop, car: Car<B>) -> Self {
-        Checkpoint { tick: stop.tick, time: stop.time, car }
+        Checkpoint { tick: stop.tick, time: stop.time, car, cost: 0 }
     }
 }
 
@@ -32,12 +34,23 @@ impl<B: Branch> Checkpoints<B> {
     }
 
     /// Adds one where it belongs, then gives up those that are least missed until the limits are kept.
+    ///
+    /// What one costs is what was written until the next one was made. So it is settled then, and grows only when that
+    /// next one goes: nobody has to be asked but those two.
     pub(super) fn add(&mut self, checkpoint: Checkpoint<B>) {
         let place = self.all.partition_point(|c| c.tick <= checkpoint.tick);
         self.all.insert(place, checkpoint);
+        self.look_at(place.saturating_sub(1));
+        self.look_at(place);
         while self.all.len() > 2 && (self.all.len() > self.limits.count + 1 || self.cost() > self.limits.memory) {
             let Some(place) = self.least_missed() else { break };
-            self.all.remove(place);
+            self.remove(place);
+        }
+    }
+
+    fn look_at(&mut self, place: usize) {
+        if let Some(checkpoint) = self.all.get_mut(place) {
+            checkpoint.cost = checkpoint.car.branch.cost();
         }
     }
 
@@ -54,14 +67,14 @@ impl<B: Branch> Checkpoints<B> {
     }
 
     fn cost(&self) -> u64 {
-        self.all.iter().map(|c| c.car.branch.cost()).sum()
+        self.all.iter().map(|c| c.cost).sum()
     }
 
     /// Gives up one to make room: false if there is none to spare.
     pub(super) fn spare(&mut self) -> bool {
         match self.least_missed() {
             Some(place) => {
-                self.all.remove(place);
+                self.remove(place);
                 true
             }
             None => false,
@@ -73,10 +86,11 @@ impl<B: Branch> Checkpoints<B> {
         self.all = vec![origin];
     }
 
-    /// Gives up one that does not answer any more.
+    /// Gives up one: it is not missed, or does not answer any more. The one before it has then to keep more.
     pub(super) fn remove(&mut self, place: usize) {
-        if place > 0 {
+        if place > 0 && place < self.all.len() {
             self.all.remove(place);
+            self.look_at(place - 1);
         }
     }
 

@@ -10,8 +10,10 @@ use wkdb_tracer::Frame;
 use super::backward::{Arrived, Past};
 use super::checkpoints::Checkpoints;
 use super::job::{Car, Halt, Wanted};
+use super::near::Near;
+use super::trail::Trail;
 use super::{Branch, Position};
-use crate::inferior::{Found, Goal, InferiorError, Progress, Search, SearchEnd, Step, Stop, Writes};
+use crate::inferior::{Found, Goal, Progress, Search, SearchEnd, Step, Stop, StopReason, Writes};
 
 /// All that a job needs, and gives back.
 pub(super) struct Engine<B> {
@@ -20,7 +22,10 @@ pub(super) struct Engine<B> {
     pub(super) present: Car<B>,
     /// A copy of it somewhere before, while one looks at the past.
     pub(super) past: Option<Car<B>>,
-    pub(super) near: Option<Car<B>>,
+    /// Copies near to what was gone to last.
+    pub(super) near: Near<B>,
+    /// The steps that led to what was gone to last.
+    pub(super) trail: Option<Trail<B>>,
 }
 
 /// What a job was told to do.
@@ -105,8 +110,8 @@ impl<B: Branch> Engine<B> {
     }
 
     fn past<'a>(&'a mut self, wanted: &'a Wanted, signals: &'a Signals) -> Past<'a, B> {
-        let Engine { checkpoints, present, near, .. } = self;
-        Past { checkpoints, present: Some(&mut present.branch), wanted, signals, near }
+        let Engine { checkpoints, present, near, trail, .. } = self;
+        Past { checkpoints, present: Some(&mut present.branch), wanted, signals, near, trail }
     }
 
     /// Does a job.
@@ -133,21 +138,18 @@ impl<B: Branch> Engine<B> {
         if at_present {
             self.past = None;
             self.present.sync(wanted)?;
-            return Ok(self.present.stop()?.clone());
+            let stop = self.present.stop()?.clone();
+            // How the run ended is worth telling again; a breakpoint's hit was counted.
+            let end = matches!(stop.reason, StopReason::End(_) | StopReason::Panic { .. } | StopReason::Trap { .. });
+            let reason = if end { stop.reason } else { StopReason::HistoryEnd };
+            return Ok(Stop { reason, ..stop });
         }
         let mut past = self.past(wanted, signals);
-        let not_yet = |what: String| {
-            let text = format!("{what} has not come yet: the present is tick {}, time {}", end.tick, end.time);
-            Err(Halt::Failed(InferiorError::Refused(text)))
-        };
         let Arrived { car, stop } = match task {
             Task::Continue => past.continue_back(from, wanted),
             Task::Step { step, stack } => past.step_back(from, step.runner, &stack, &step.kind),
-            Task::Go(Goal::Tick(tick)) if tick > end.tick => not_yet(format!("tick {tick}")),
             Task::Go(Goal::Tick(tick)) => past.go_to(tick),
-            Task::Go(Goal::Time(time)) if time > end.time => not_yet(format!("time {time}")),
             Task::Go(Goal::Time(time)) => past.go_to_time(time),
-            Task::Go(Goal::Position(position)) if position.is_past(&end) => not_yet(format!("tick {}", position.tick)),
             Task::Go(Goal::Position(position)) => past.go_to_position(&position),
             Task::Go(Goal::LastWrite { address, len }) => past.go_to_last_write(from, address, len),
             Task::Go(Goal::Start | Goal::Present | Goal::End) | Task::Search(_) => past.origin(),

@@ -39,6 +39,7 @@ impl<B: Branch> TimeTravel<B> {
 
     fn set_going(&mut self, going: Going) -> Result<()> {
         self.going = Some(going);
+        self.interrupted = false;
         let gone_on = self.go_on();
         if gone_on.is_err() {
             self.going = None;
@@ -50,7 +51,7 @@ impl<B: Branch> TimeTravel<B> {
     fn go_on(&mut self) -> Result<()> {
         let Some(Going { mut resume, past_all }) = self.going.clone() else { return Ok(()) };
         let Some(engine) = self.engine.as_mut() else { return Err(InferiorError::Running) };
-        let newest = engine.checkpoints.newest();
+        let newest = engine.checkpoints.newest().max(self.tried);
         let due = Tick(newest.0.saturating_add(engine.checkpoints.spacing()));
         let end = engine.past.as_ref().and_then(|_| engine.present.position().ok());
         let car = engine.past.as_mut().unwrap_or(&mut engine.present);
@@ -110,6 +111,9 @@ impl<B: Branch> TimeTravel<B> {
             if ours {
                 self.checkpoint(&stop);
             }
+            if self.interrupted {
+                return Ok(Some(Stop { reason: StopReason::Interrupt, ..stop }));
+            }
             // Within the last tick of history one step after the other leads to its end.
             self.go_on()?;
             return Ok(None);
@@ -130,6 +134,7 @@ impl<B: Branch> TimeTravel<B> {
         if engine.past.is_some() || stop.tick.0 < engine.checkpoints.newest().0 + engine.checkpoints.spacing() {
             return;
         }
+        self.tried = stop.tick;
         let car = match engine.present.fork() {
             Ok(car) => Some(car),
             Err(_) if engine.checkpoints.spare() => engine.present.fork().ok(),
@@ -171,7 +176,8 @@ impl<B: Branch> TimeTravel<B> {
     fn begin_anew(&mut self, stop: &Stop) -> Result<()> {
         let engine = self.engine.as_mut().ok_or(InferiorError::Running)?;
         let car = engine.present.fork()?;
-        engine.near = None;
+        engine.near.clear();
+        engine.trail = None;
         engine.checkpoints.restart(Checkpoint::new(stop, car));
         self.start_moment = Moment::from(stop);
         self.milestones.retain(|milestone| milestone.at.tick >= stop.tick);

@@ -5,8 +5,8 @@ use wkdb_tracer::Tick;
 use super::engine::Task;
 use super::{Branch, TimeTravel};
 use crate::inferior::{
-    CheckpointInfo, Extent, Goal, History, Limits, Milestone, Moment, Position, Progress, Result, Resume, Search,
-    Status, StopReason,
+    CheckpointInfo, Extent, Goal, History, InferiorError, Limits, Milestone, Moment, Position, Progress, Result,
+    Resume, Search, Status, StopReason,
 };
 
 impl<B: Branch> TimeTravel<B> {
@@ -21,6 +21,28 @@ impl<B: Branch> TimeTravel<B> {
             Goal::End => !self.at_its_end(),
             Goal::LastWrite { .. } | Goal::Start | Goal::Present => false,
         }
+    }
+
+    /// Refuses what lies after all that can be gone to.
+    fn must_have_come(&self, goal: &Goal) -> Result<()> {
+        let present = self.present_moment;
+        let what = match goal {
+            Goal::Tick(tick) if *tick > present.tick => format!("tick {tick}"),
+            Goal::Time(time) if *time > present.time => format!("time {time}"),
+            Goal::Position(position) if position.tick > present.tick => format!("tick {}", position.tick),
+            _ => return Ok(()),
+        };
+        let text = match &self.recording {
+            Some(recording) => {
+                let end = recording.end;
+                format!("{what} is not in the recording: it ends at tick {}, time {} (`goto end`)", end.tick, end.time)
+            }
+            None => format!(
+                "{what} has not come yet: the present is tick {}, time {} (`run-to` runs on)",
+                present.tick, present.time
+            ),
+        };
+        Err(InferiorError::Refused(text))
     }
 
     /// Whether the present is where nothing comes after.
@@ -47,6 +69,7 @@ impl<B: Branch> History for TimeTravel<B> {
     fn go_to(&mut self, goal: Goal) -> Result<()> {
         self.here()?;
         if !self.lies_ahead(&goal) {
+            self.must_have_come(&goal)?;
             return self.start_job(Task::Go(goal));
         }
         let resume = match goal {

@@ -177,6 +177,8 @@ impl<B: Branch> Inferior for TimeTravel<B> {
             self.signals.stop();
             return Ok(());
         }
+        // It may just be stopped for a checkpoint, and would not hear of it.
+        self.interrupted = true;
         self.branch()?.interrupt()
     }
 

@@ -116,6 +116,19 @@ impl<B: Branch> Car<B> {
         Some(Stop { reason, ..stop.clone() })
     }
 
+    /// The debugger's name of a watch.
+    pub(super) fn watch_named(&self, ours: u32) -> Option<WatchId> {
+        self.watches.iter().find(|(_, known)| known.0 == ours).map(|(user, _)| *user)
+    }
+
+    /// Has it stop at a point, whatever is told to it afterwards.
+    pub(super) fn stop_at(&mut self, point: &Position) -> Result<()> {
+        if let Some(address) = point.address {
+            self.branch.insert_breakpoint(&BreakpointSpec { address, only: point.runner, temporary: false })?;
+        }
+        Ok(())
+    }
+
     /// Where it is stopped.
     pub(super) fn stop(&self) -> std::result::Result<&Stop, Halt> {
         match self.branch.status() {
@@ -135,7 +148,7 @@ impl<B: Branch> Car<B> {
     }
 
     /// The same; `heard` is told of the accesses that watches only log.
-    fn go_hearing(
+    pub(super) fn go_hearing(
         &mut self,
         resume: &Resume,
         signals: &Signals,

@@ -20,6 +20,10 @@ mod going;
 mod history;
 mod inferior;
 mod job;
+mod near;
+mod search;
+mod steps;
+mod trail;
 mod travel;
 
 use crate::inferior::{Inferior, Result};

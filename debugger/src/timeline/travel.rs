@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use wkdb_tracer::Tick;
+
 use super::checkpoints::{Checkpoint, Checkpoints};
 use super::engine::{Came, Engine, Finished, Job, Signals, Task};
 use super::going::Going;
 use super::job::{Car, Halt, Wanted};
+use super::near::Near;
 use super::{Branch, Limits, Position};
 use crate::inferior::{
     History, InferiorError, Milestone, Moment, Notice, RecordedRun, Result, Status, Stop, StopReason,
@@ -24,6 +27,10 @@ pub struct TimeTravel<B: Branch> {
     pub(super) next_id: u32,
     pub(super) status: Status,
     pub(super) going: Option<Going>,
+    /// Where a checkpoint was last to be taken: where there was no room for it, the next one is due later.
+    pub(super) tried: Tick,
+    /// It was told to stop since it was last told to go.
+    pub(super) interrupted: bool,
     /// Stopped before a job began: where it stays if the job comes to nothing.
     before: Option<Stop>,
     pub(super) limits: Limits,
@@ -49,7 +56,7 @@ impl<B: Branch> TimeTravel<B> {
         let checkpoints = Checkpoints::new(Checkpoint::new(&stop, present.fork()?), limits);
         let moment = Moment::from(&*stop);
         Ok(TimeTravel {
-            engine: Some(Engine { checkpoints, present, past: None, near: None }),
+            engine: Some(Engine { checkpoints, present, past: None, near: Near::new(), trail: None }),
             job: None,
             signals: Signals::default(),
             wake: Arc::new(wake),
@@ -57,6 +64,8 @@ impl<B: Branch> TimeTravel<B> {
             next_id: 1,
             status: Status::Stopped(stop),
             going: None,
+            tried: Tick(0),
+            interrupted: false,
             before: None,
             limits,
             start_moment: moment,

@@ -36,18 +36,18 @@ pub struct Data {
     /// The window into memory as it was before: address and bytes.
     pub memory_before: Option<(u64, Arc<Vec<u8>>)>,
     /// The last stop.
-    last: Option<Stopped>,
+    pub(super) last: Option<Stopped>,
     /// A stop was told, and the sample of it has not come.
-    awaited: bool,
+    pub(super) awaited: bool,
     /// Bytes of the console, events: since the last stop.
-    events_since: u64,
+    pub(super) events_since: u64,
     /// Console bytes since the last stop.
-    printed_since: u64,
+    pub(super) printed_since: u64,
 }
 
 /// What is kept of a stop, to be compared with the next one.
 #[derive(Debug, Clone)]
-struct Stopped {
+pub(super) struct Stopped {
     tick: Tick,
     time: GuestTime,
     tasks: Vec<RunnerId>,

@@ -1,7 +1,9 @@
 //! `wkdb debug`: a guest under the debugger, with a prompt, or with commands from the command line or a pipe.
 
+mod machine;
 mod paint;
 mod prompt;
+mod recording;
 mod session;
 
 use std::cell::RefCell;
@@ -10,26 +12,33 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
-use wkdb_debugger::commands::{Config, Debugger, Leave, script_lines};
+use wkdb_debugger::commands::{Config, Debugger, Leave, Output, script_lines};
+use wkdb_debugger::inferior::Limits;
 
+use self::machine::Machine;
 use self::prompt::{Prompt, Typed};
 use self::session::{Next, Session};
 use super::demo::{EraChoice, demo_guest};
 use super::run::{Guest, Prepared, RunOptions, linux_guest, prepare};
-use super::{Exit, UsageError};
+use super::{Exit, UsageError, replay};
 use crate::machine::Pace;
-use crate::session::Live;
+use crate::recording::replayable::Named;
+use crate::session::{Live, Rewindable};
+use crate::units::parse_size;
 
 /// Arguments of `wkdb debug`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The kernel: vmlinux as a Wasm module; or `linux` or `demo`, the bundled guests.
+    /// The kernel: vmlinux as a Wasm module; or `linux` or `demo`, the bundled guests; or a recording (FILE.wkr).
     kernel: PathBuf,
     /// With `demo`: the bug to plant (`wkdb demo list`).
     name: Option<String>,
     /// The initramfs (cpio, as the kernel wants it).
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
+    /// Of a recording that does not have it: its kernel.
+    #[arg(long = "kernel", value_name = "FILE")]
+    named_kernel: Option<PathBuf>,
     /// With `demo`: the generation of the host contract that the guest follows.
     #[arg(long, value_enum, default_value_t)]
     era: EraChoice,
@@ -45,13 +54,21 @@ pub(super) struct Args {
     /// Look for source files in this directory. Repeatable.
     #[arg(long = "directory", value_name = "DIR")]
     directories: Vec<PathBuf>,
+    /// Keep no history: the guest cannot be gone back in, and takes less memory.
+    #[arg(long)]
+    no_history: bool,
+    /// How much memory the history may take (512M, 2G), in copies of the guest that going back begins at.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "no_history",
+          default_value = "1G")]
+    history_memory: u64,
     #[command(flatten)]
     options: RunOptions,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let Args { kernel, name, initrd, era, files, commands, interactive, directories, mut options } = args;
+    let Args { kernel, name, initrd, era, files, commands, interactive, directories, mut options, .. } = args;
+    let limits = Limits { memory: args.history_memory, ..Limits::default() };
     let symbols = std::mem::take(&mut options.symbols);
     let mut lines = Vec::new();
     for path in &files {
@@ -65,10 +82,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     if options.json {
         return Err(UsageError("--json is for `wkdb run`: a debugging session has no closing line".into()).into());
     }
+    if options.tui {
+        return Err(UsageError("--tui is for `wkdb run`, `wkdb demo` and `wkdb replay`".into()).into());
+    }
     let bundled = initrd.is_none() && !kernel.exists();
     let demo = bundled && kernel.as_os_str() == "demo";
     if name.is_some() && !demo {
         return Err(UsageError("only `wkdb debug demo` takes the name of a bug".into()).into());
+    }
+    let config =
+        |bundled_sources| Config { source_directories: directories, symbol_directories: symbols, bundled_sources };
+    let person = lines.is_empty() && io::stdin().is_terminal();
+    if replay::is_recording(&kernel) {
+        if args.no_history {
+            return Err(UsageError("a recording is a history: --no-history is for a live guest".into()).into());
+        }
+        let named = Named { kernel: args.named_kernel, initramfs: initrd };
+        let opened = recording::open(&kernel, &named, limits)?;
+        let debugger = Debugger::new(config(opened.sources));
+        let session = Session::new(opened.machine, debugger, &opened.about)?;
+        return finish(session, lines, interactive, person);
+    }
+    if args.named_kernel.is_some() {
+        return Err(
+            UsageError("--kernel names the kernel of a recording: for a live guest, it comes first".into()).into()
+        );
     }
     let guest = if demo {
         demo_guest(name.as_deref(), era, &mut options)?
@@ -81,26 +119,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     options.watch.clear();
     // A session is not a run that ends with its script.
     let to_its_script = options.until.is_empty();
-    let person = lines.is_empty() && io::stdin().is_terminal();
     let pace = options.pace.unwrap_or(if person { Pace::Real } else { Pace::Warp });
     options.pace = Some(pace);
+    let debugger = Debugger::new(config(guest.sources()));
     let Prepared { mut config, code, .. } = prepare(&guest, options, true)?;
     if to_its_script {
         config.until.clear();
     }
-    let debugger = Debugger::new(Config {
-        source_directories: directories,
-        symbol_directories: symbols,
-        bundled_sources: guest.sources(),
-    });
-    let machine = Live::start(config)?;
-    let session = Rc::new(RefCell::new(Session::new(machine, debugger)?));
+    let machine = match args.no_history {
+        true => Machine::Plain(Box::new(Live::start(config)?)),
+        false => Machine::WithPast(Box::new(Rewindable::start(config, limits)?)),
+    };
+    let session = Session::new(machine, debugger, &Output::new())?;
+    let exit = finish(session, lines, interactive, person);
+    drop(code);
+    exit
+}
+
+/// Goes through the session, and says with what exit code it ends.
+fn finish(session: Session, lines: Vec<String>, interactive: bool, person: bool) -> anyhow::Result<Exit> {
+    let session = Rc::new(RefCell::new(session));
     let ended = converse(&session, lines, interactive || person)?;
     if ended == Next::Leave(Leave::Detach) {
         session.borrow_mut().run_to_its_end()?;
     }
     let session = session.borrow();
-    drop(code);
     Ok(match session.ended() {
         _ if session.has_failed() && !person => Exit::Failed,
         Some((outcome, _)) if ended == Next::Leave(Leave::Detach) => Exit::of(outcome),

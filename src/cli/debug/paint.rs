@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use wkdb_debugger::commands::{Output, Style};
+use wkdb_debugger::inferior::Progress;
 
 /// Standard output, shared by the debugger and the guest's console.
 pub(super) struct Screen {
@@ -43,6 +44,21 @@ impl Screen {
         self.end_line()?;
         let text = if self.colours { painted(output) } else { output.plain().to_owned() };
         write(text.as_bytes())
+    }
+
+    /// Says how far it is with what takes long, where a person looks on; whether it did.
+    pub(super) fn progress(&self, progress: Progress) -> bool {
+        if !io::stderr().is_terminal() || progress.of == 0 {
+            return false;
+        }
+        let percent = progress.done.min(progress.of) * 100 / progress.of;
+        eprint!("\r\x1b[K{percent} % of the history (Ctrl-C ends it)");
+        true
+    }
+
+    /// Takes back what [`Screen::progress`] has said.
+    pub(super) fn no_progress(&self) {
+        eprint!("\r\x1b[K");
     }
 
     /// Ends a line that the guest has left open.

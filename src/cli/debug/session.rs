@@ -7,17 +7,17 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wkdb_debugger::commands::{CommandError, Completion, Debugger, Leave, Now, Output, Reply, Style};
-use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, Status};
+use wkdb_debugger::inferior::{InferiorError, Notice, Resume, Status};
 use wkdb_tracer::{Outcome, Totals};
 
+use super::machine::Machine;
 use super::paint::Screen;
-use crate::session::Live;
 
 /// See the module.
 pub(super) struct Session {
-    machine: Live,
+    machine: Machine,
     debugger: Debugger,
     screen: Screen,
     /// Where Ctrl-C is heard.
@@ -25,6 +25,9 @@ pub(super) struct Session {
     /// A command has failed.
     failed: bool,
 }
+
+/// How often is said how far it is with what takes long.
+const PROGRESS: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Whether a session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +39,21 @@ pub(super) enum Next {
 }
 
 impl Session {
-    /// A session with a machine that has just been started; waits for its first stop.
+    /// A session with a machine that has just been started; waits for its first stop. `about` is said first.
     ///
     /// # Errors
     ///
     /// The machine cannot be made.
-    pub(super) fn new(machine: Live, debugger: Debugger) -> anyhow::Result<Self> {
+    pub(super) fn new(machine: Machine, debugger: Debugger, about: &Output) -> anyhow::Result<Self> {
         let (interrupts, on_interrupt) = UnixStream::pair()?;
         interrupts.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, on_interrupt)?;
         let mut session = Session { machine, debugger, screen: Screen::new(), interrupts, failed: false };
-        session.wait()?;
+        session.screen.say(about)?;
+        match session.machine.shown().status().clone() {
+            Status::Stopped(stop) => session.take(&Notice::Stopped(stop)).map(|_| ())?,
+            Status::Running | Status::Ended(..) => session.wait()?,
+        }
         Ok(session)
     }
 
@@ -57,7 +64,7 @@ impl Session {
 
     /// How the run ended, if it has.
     pub(super) fn ended(&self) -> Option<(&Outcome, &Totals)> {
-        match self.machine.status() {
+        match self.machine.shown().status() {
             Status::Ended(outcome, totals) => Some((outcome, totals)),
             _ => None,
         }
@@ -65,7 +72,7 @@ impl Session {
 
     /// What a line could go on with.
     pub(super) fn complete(&mut self, line: &str, position: usize) -> Completion {
-        self.debugger.complete(&mut self.machine, line, position)
+        self.debugger.complete(self.machine.inferior(), line, position)
     }
 
     /// Shows a line as if it had been typed.
@@ -90,7 +97,7 @@ impl Session {
             if brought {
                 self.echo(&line)?;
             }
-            match self.debugger.run(&mut self.machine, &line) {
+            match self.debugger.run(self.machine.inferior(), &line) {
                 Ok(Reply { output, resumed, queued, leave }) => {
                     self.screen.say(&output)?;
                     if resumed {
@@ -119,7 +126,7 @@ impl Session {
         Ok(Next::Command)
     }
 
-    /// Shows what the machine tells, until it stops or ends. Ctrl-C stops it.
+    /// Shows what the machine tells, until it stops or ends. Ctrl-C stops it, and what is looked for in its past.
     fn wait(&mut self) -> anyhow::Result<()> {
         self.forget_interrupts();
         loop {
@@ -127,29 +134,45 @@ impl Session {
                 self.sleep()?;
             }
             if self.forget_interrupts() {
-                self.machine.interrupt()?;
+                self.machine.inferior().interrupt()?;
             }
-            for notice in self.machine.notices(Duration::ZERO)? {
-                if let Notice::Console(bytes) = &notice {
-                    self.screen.console(bytes)?;
-                    continue;
-                }
-                let reaction = self.debugger.on_notice(&mut self.machine, &notice)?;
-                self.screen.say(&reaction.output)?;
-                if matches!(reaction.now, Now::Stopped | Now::Ended) {
+            for notice in self.machine.inferior().notices(Duration::ZERO)? {
+                if self.take(&notice)? {
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Waits until the machine says something, or Ctrl-C is typed.
-    fn sleep(&self) -> anyhow::Result<()> {
-        let mut fds = [PollFd::new(&self.machine, PollFlags::IN), PollFd::new(&self.interrupts, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for the machine process"),
+    /// Shows what the machine tells; whether it is stopped now.
+    fn take(&mut self, notice: &Notice) -> anyhow::Result<bool> {
+        if let Notice::Console(bytes) = notice {
+            self.screen.console(bytes)?;
+            return Ok(false);
         }
+        let reaction = self.debugger.on_notice(self.machine.inferior(), notice)?;
+        self.screen.say(&reaction.output)?;
+        Ok(matches!(reaction.now, Now::Stopped | Now::Ended))
+    }
+
+    /// Waits until the machine says something, or Ctrl-C is typed. Says how far it is with what takes long.
+    fn sleep(&mut self) -> anyhow::Result<()> {
+        let mut shown = false;
+        let slept = loop {
+            let mut fds = [PollFd::new(&self.machine, PollFlags::IN), PollFd::new(&self.interrupts, PollFlags::IN)];
+            match poll(&mut fds, Some(&PROGRESS)) {
+                Ok(0) => {}
+                Ok(_) | Err(rustix::io::Errno::INTR) => break Ok(()),
+                Err(error) => break Err(error).context("cannot wait for the machine process"),
+            }
+            if let Some(progress) = self.machine.inferior().history().and_then(|history| history.progress()) {
+                shown |= self.screen.progress(progress);
+            }
+        };
+        if shown {
+            self.screen.no_progress();
+        }
+        slept
     }
 
     /// Whether Ctrl-C was typed since the last call.
@@ -171,10 +194,14 @@ impl Session {
         if self.ended().is_some() {
             return Ok(());
         }
+        // There is nothing in a recording that could go on.
+        if self.machine.is_recording() {
+            return Ok(());
+        }
         // Without breakpoints and watches: they would stop it with nobody there.
-        self.debugger.run(&mut self.machine, "delete")?;
+        self.debugger.run(self.machine.inferior(), "delete")?;
         self.machine.set_attached(false)?;
-        self.machine.resume(&Resume::go())?;
+        self.machine.inferior().resume(&Resume::go())?;
         while self.ended().is_none() {
             if !self.machine.has_notices() {
                 self.sleep()?;
@@ -182,14 +209,8 @@ impl Session {
             if self.forget_interrupts() {
                 self.machine.quit()?;
             }
-            for notice in self.machine.notices(Duration::ZERO)? {
-                match &notice {
-                    Notice::Console(bytes) => self.screen.console(bytes)?,
-                    notice => {
-                        let reaction = self.debugger.on_notice(&mut self.machine, notice)?;
-                        self.screen.say(&reaction.output)?;
-                    }
-                }
+            for notice in self.machine.inferior().notices(Duration::ZERO)? {
+                self.take(&notice)?;
             }
         }
         self.screen.end_line()

@@ -89,8 +89,10 @@ pub enum Request {
     },
     /// The end of following: what comes from outside comes from the port again. The machine must be stopped.
     Lead(Pace),
-    /// Where the machine is, and what was typed that it has not taken yet.
+    /// Where the machine is, and what came from outside that it has not taken yet.
     Place,
+    /// These come from outside: the machine takes them at its next place between two slices.
+    Take(Vec<Entry>),
     /// What the machine is, as hashes.
     Check,
 }
@@ -120,8 +122,8 @@ pub enum Answer {
     Place {
         /// Where.
         place: Place,
-        /// Typed, and not taken.
-        typed: Vec<u8>,
+        /// Not taken yet.
+        coming: Vec<Entry>,
     },
     /// To [`Request::Check`].
     Check(Check),

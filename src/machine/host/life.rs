@@ -19,7 +19,10 @@ use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::breaks::{self, Handler};
 use super::user::{self, StartError};
-use super::{RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, wake, word_val};
+use super::{
+    CallStackExhausted, RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, wake,
+    word_val,
+};
 use crate::condition::Condition;
 use crate::contract::KernelModule;
 use crate::instrument::{MEMORY_EXPORT, WATCH_MAP_EXPORT};
@@ -76,7 +79,14 @@ pub(super) async fn call(
     let ty = func.ty(&mut *store);
     let params: Vec<Val> = ty.params().zip(args).map(|(ty, &arg)| word_val(&ty, arg)).collect();
     let mut results: Vec<Val> = ty.results().map(|ty| word_val(&ty, 0)).collect();
-    func.call_async(&mut *store, &params, &mut results).await?;
+    let stack = store.as_context().data().globals.map(|globals| globals.stack);
+    let left = stack.map(|stack| (stack, stack.get(&mut *store)));
+    let ended = func.call_async(&mut *store, &params, &mut results).await;
+    if let (Err(_), Some((stack, left))) = (&ended, left) {
+        // The frames that were unwound have not given back what they took.
+        stack.set(&mut *store, left)?;
+    }
+    ended?;
     Ok(super::int(results.first()))
 }
 
@@ -129,6 +139,7 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
     let mut global = |name: &str| instance.get_global(&mut *store, name);
     let globals = RuntimeGlobals {
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
+        stack: global("wkdb:stack").ok_or_else(|| wasmtime::Error::msg("the kernel does not count its stack"))?,
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
     };
     let data = store.data_mut();
@@ -225,6 +236,9 @@ pub(super) fn guest_fault(error: &wasmtime::Error) -> Option<String> {
     if let Some(out) = error.downcast_ref::<OutOfBounds>() {
         return Some(format!("host call with a bad pointer: {out}"));
     }
+    if let Some(exhausted) = error.downcast_ref::<CallStackExhausted>() {
+        return Some(exhausted.to_string());
+    }
     if let Some(start) = error.downcast_ref::<StartError>() {
         return Some(start.to_string());
     }
@@ -264,6 +278,11 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
     };
     {
         let mut core = shared.core.borrow_mut();
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            let text = "its compiled frames overflowed the host's stack before its calls were too many: code that is \
+                        compiled in another way may go on from here, and make another run";
+            core.complain(Some(me), text);
+        }
         let context = core.context(me);
         core.tell(Event::Trap { context, reason: reason.clone(), stack: stack.clone() });
     }

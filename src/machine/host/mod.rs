@@ -66,6 +66,11 @@ pub(super) enum Unwind {
     SignalReturn,
 }
 
+/// The guest's calls go deeper than they may: by the count of the rewritten code, which all variants share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("call stack exhausted")]
+pub(super) struct CallStackExhausted;
+
 /// A runner's own state, in its store.
 pub(super) struct RunnerData {
     me: RunnerId,
@@ -98,6 +103,8 @@ const MAX_TABLE: usize = 1 << 20;
 #[derive(Clone, Copy)]
 struct RuntimeGlobals {
     ticks: Global,
+    /// What is left of the stack for calls, by the rewriter's estimate.
+    stack: Global,
     /// The kernel's stack pointer, where it is exported.
     stack_pointer: Option<Global>,
 }

@@ -123,7 +123,7 @@ async fn deliver_signal(caller: &mut Caller<'_, RunnerData>) -> wasmtime::Result
         instantiate(caller, clone).await?;
     }
     if caller.data().user.as_ref().is_some_and(|user| user.handlers >= MAX_HANDLERS) {
-        return Err(Trap::StackOverflow.into());
+        return Err(super::trap(super::CallStackExhausted));
     }
     restore_user_stack(caller).await?;
     let kernel_stack = kernel_stack_pointer(caller);
@@ -283,6 +283,7 @@ fn extern_for(
             _ => None,
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
+        ("wkdb", "stack", _) => globals.map(|g| g.stack.into()),
         ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
         _ => None,

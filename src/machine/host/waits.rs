@@ -6,7 +6,7 @@ use wkdb_tracer::Writer;
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
-use super::{RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend};
+use super::{CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trap};
 
 /// Import module of everything here.
 const MODULE: &str = "wkdb";
@@ -40,6 +40,10 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
+            ("overflow", _) => {
+                let overflow = || wasmtime::Result::<()>::Err(trap(CallStackExhausted));
+                _ = linker.func_wrap(MODULE, "overflow", overflow)?;
+            }
             (name, Some(address)) if address.is_i64() => define_at::<u64>(linker, name)?,
             (name, _) => define_at::<u32>(linker, name)?,
         }

@@ -57,6 +57,9 @@ pub enum Intervention {
     },
     /// The run was ended in the middle of a slice, at the position's tick.
     QuitInSlice,
+    /// From here on this input script is at the console, in place of any other: the run goes on in another way than the
+    /// one that it was taken from.
+    Script(String),
 }
 
 /// Something that happened.

@@ -439,7 +439,7 @@ pub(in super::super) const TABLE: &[Entry] = &[
     entry(
         Chapter::Looking,
         "kernel",
-        &["k"],
+        &[],
         Takes::View,
         "VIEW [OF] [--json]",
         Kernel::parse,
@@ -699,6 +699,7 @@ mod tests {
             ("h", "help"),
             ("q", "quit"),
             ("k", "kill"),
+            ("ke", "kernel"),
             ("disp", "display"),
             ("cond", "condition"),
             ("ign", "ignore"),

@@ -1,32 +1,198 @@
 //! Going back, and looking at the past, on the toy machine.
 
+use proptest::prelude::*;
+use wkdb_tracer::RunnerId;
+
 use super::sessions::Session;
+use super::toy::Toy;
+use crate::commands::{Config, Monitor};
+use crate::gdb::MonitorCommands as _;
+use crate::inferior::{FrameState, Inferior, Status};
+use crate::timeline::{Limits, TimeTravel};
 
 #[test]
-fn who_wrote_finds_the_last_write_and_stays() {
-    let mut session = Session::with_history();
-    session.check(
+fn who_wrote_finds_the_last_write_and_stays_or_goes_there() {
+    Session::with_history().check(
         "> run-to 60
-         ?
+         Came to the moment that was asked for.
+         task 1 tick 60 time 0.000060 cpu0 kworker/0:0 (0x1000)
+         #0  0x27 in worker_thread (which=0) at workqueue.c:43
+         43  return state_names[which & 1][0];
          > who-wrote worker_pools[0].nr_workers
-         ?
+         Last write to worker_pools[0].nr_workers (4 bytes at 0x10024)
+         old = 0
+         new = 1
+         4 bytes at 0x10024 by touch_pool (workqueue.c:21) < process_one_work (workqueue.c:29)
+         task 1 tick 48 time 0.000048 cpu0 kworker/0:0 (0x1000)
+         #0  touch_pool at workqueue.c:21 [inlined]
+         #1  0x62 in process_one_work at workqueue.c:29
+         21  pool->nr_workers++;
+         (`who-wrote --go worker_pools[0].nr_workers` goes there)
+         > tick
+         tick 60
          > who-wrote --go worker_pools[0].nr_workers
-         ?
+         Last write to worker_pools[0].nr_workers (4 bytes at 0x10024)
+         old = 0
+         new = 1
+         4 bytes at 0x10024 by touch_pool (workqueue.c:21) < process_one_work (workqueue.c:29)
+         task 1 tick 48 time 0.000048 cpu0 kworker/0:0 (0x1000)
+         #0  0x65 in process_one_work (pool=0x10020 <worker_pools>) at workqueue.c:30
+         30  }
          > history worker_pools[0].nr_workers
-         ?
+         1 write to worker_pools[0].nr_workers (4 bytes at 0x10024)
+         Tick  Time      Task         CPU   Old  New  By
+         48    0.000048  kworker/0:0  cpu0  0    1    touch_pool (workqueue.c:21) < process_one_work (workqueue.c:29)
+         > set var nr_lost = 7
+         error: what was cannot be changed: `goto end` leads to the present; or record the run (`wkdb run --record FILE`) \
+         and go on from here in another way with `wkdb branch FILE --at TICK`
+         > who-wrote worker_pools[2].id
+         Nothing has written to worker_pools[2].id (4 bytes at 0x10040) since the start of history at tick 0: what is \
+         there was there then.
          > goto end
-         ?
-         > info history
-         ?
-         > reverse-stepi
-         ?
-         > reverse-step
-         ?
-         > reverse-next
-         ?
-         > reverse-finish
-         ?
-         > checkpoints
-         ",
+         The end of the recorded history.
+         task 1 tick 60 time 0.000060 cpu0 kworker/0:0 (0x1000)
+         #0  0x27 in worker_thread (which=0) at workqueue.c:43
+         43  return state_names[which & 1][0];",
     );
+}
+
+#[test]
+fn memory_is_named_by_expressions_addresses_and_lengths() {
+    let mut session = Session::with_history();
+    session.say("run-to 200");
+    for (what, title) in [
+        ("worker_pools[0]", "worker_pools[0] (16 bytes at 0x10020)"),
+        ("&worker_pools[0]", "&worker_pools[0] (16 bytes at 0x10020)"),
+        ("&worker_pools[0] 2", "&worker_pools[0] 2 (2 bytes at 0x10020)"),
+        ("0x10024", "0x10024 (4 bytes at 0x10024)"),
+        ("0x10024 1", "0x10024 1 (1 byte at 0x10024)"),
+        ("0x10024 + 4", "0x10024 + 4 (4 bytes at 0x10028)"),
+    ] {
+        let said = session.say(&format!("who-wrote {what}"));
+        assert!(said.contains(title), "{what}: {said}");
+    }
+    for (wrong, part) in [
+        ("who-wrote", "who wrote what?"),
+        ("who-wrote nosuch", "nosuch"),
+        ("who-wrote worker_pools 0", "a length of 0"),
+        ("who-wrote 0xffff0000", "guest memory has no 4 bytes at 0xffff0000"),
+        ("who-wrote worker_pools --went", "there is no option --went"),
+        ("history worker_pools --max", "a number must follow --max"),
+        ("goto", "where to?"),
+        ("goto nosuch", "there is no bookmark nosuch"),
+        ("goto event 1", "there is no event 1: `info events` lists 0"),
+        ("goto event", "which event?"),
+        ("bookmark end", "means something else"),
+        ("bookmark --delete nosuch", "there is no bookmark nosuch"),
+    ] {
+        let said = session.say(wrong);
+        assert!(said.starts_with("error: ") && said.contains(part), "{wrong}: {said}");
+    }
+    assert!(Session::new().say("who-wrote worker_pools").contains("keeps no history"));
+}
+
+#[test]
+fn bookmarks_lead_back_to_their_instruction() {
+    let mut session = Session::with_history();
+    session.say("tbreak process_one_work");
+    session.say("continue");
+    session.say("stepi");
+    let there = session.say("frame");
+    assert!(session.say("bookmark here").contains("Bookmark here at tick"));
+    session.say("run-to 300");
+    assert_ne!(session.say("frame"), there);
+    session.say("goto here");
+    assert_eq!(session.say("frame"), there);
+    let list = session.say("info bookmarks");
+    assert!(list.contains("here") && list.contains("process_one_work"), "{list}");
+    session.say("bookmark --delete here");
+    assert!(session.say("goto here").starts_with("error: "));
+}
+
+#[test]
+fn the_list_of_checkpoints_says_what_they_cost_and_what_bounds_them() {
+    let mut session = Session::with_history();
+    session.say("run-to 2000");
+    let list = session.say("checkpoints");
+    assert!(list.contains("6 checkpoints, 768 KiB of at most 1024.0 MiB; one every 100 ticks, at most 6"), "{list}");
+    // The older they are, the sparser.
+    let ticks: Vec<u64> = list.lines().filter_map(|line| line.split_whitespace().nth(1)?.parse().ok()).collect();
+    let gaps: Vec<u64> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.first() > gaps.last(), "{gaps:?}");
+    assert!(session.say("info history").contains("now  tick 2000 time 0.002000, the present"));
+}
+
+#[test]
+fn lines_backwards_are_come_to_at_their_beginning() {
+    let mut session = Session::with_history();
+    session.say("break process_one_work");
+    session.say("continue");
+    session.say("delete");
+    let forward: Vec<String> = (0..6)
+        .map(|_| {
+            session.say("next");
+            session.say("frame")
+        })
+        .collect();
+    let line = |said: &str| said.lines().nth(1).unwrap_or_default().to_owned();
+    for there in forward.iter().rev().skip(1) {
+        // Forward it came from the line before; backwards there may be others on the way, of inlined calls.
+        let mut came = String::new();
+        for _ in 0..4 {
+            session.say("reverse-next");
+            came = session.say("frame");
+            if line(&came) == line(there) {
+                break;
+            }
+        }
+        assert_eq!(line(&came), line(there));
+    }
+    session.say("reverse-finish");
+    assert!(session.say("bt").lines().count() == 1, "{}", session.say("bt"));
+}
+
+#[test]
+fn monitor_can_ask_who_wrote() {
+    let mut run = TimeTravel::new(Toy::new(), Limits::default(), || {}).unwrap();
+    run.resume(&crate::inferior::Resume { until_tick: Some(wkdb_tracer::Tick(60)), ..crate::inferior::Resume::go() })
+        .unwrap();
+    while !matches!(run.status(), Status::Stopped(_)) {
+        run.notices(std::time::Duration::from_millis(10)).unwrap();
+    }
+    let mut monitor = Monitor::new(Config::default());
+    let said = monitor.run(&mut run, "who-wrote worker_pools[0].nr_workers");
+    assert!(said.contains("new = 1") && said.contains("by touch_pool"), "{said}");
+    assert!(monitor.run(&mut run, "goto start").contains("gdb's own commands"));
+}
+
+type State = (u64, Vec<u8>, Vec<Vec<FrameState>>);
+
+fn state(session: &mut Session<TimeTravel<Toy>>) -> State {
+    let Status::Stopped(stop) = session.toy.status().clone() else { panic!("it runs") };
+    let memory = session.toy.read_memory(0, 2 << 16).unwrap();
+    (stop.tick.0, memory, (0..2).map(|task| session.toy.frame_states(RunnerId(task)).unwrap()).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn steps_forward_and_as_many_back_are_the_same_state(start in 1u64..3000, task in 1u32..3, steps in 1usize..60) {
+        let mut session = Session::with_history();
+        session.say(&format!("run-to {start}"));
+        session.say(&format!("task {task}"));
+        let mut states = Vec::new();
+        for _ in 0..steps {
+            session.say("stepi");
+            states.push(state(&mut session));
+        }
+        for expected in states.iter().rev().skip(1) {
+            let said = session.say("reverse-stepi");
+            prop_assert!(state(&mut session) == *expected, "{}", said);
+        }
+        for expected in states.iter().skip(1) {
+            let said = session.say("stepi");
+            prop_assert!(state(&mut session) == *expected, "{}", said);
+        }
+    }
 }

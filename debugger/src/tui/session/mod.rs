@@ -413,14 +413,21 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Status::Ended(outcome, totals) => Some((outcome.as_ref().clone(), totals.as_ref().clone())),
             _ => None,
         };
-        if self.gone.is_none() && outcome(&self.machine).is_none() && self.machine.quit().is_ok() {
-            /// How long a machine may take to come to its end.
-            const PATIENCE: Duration = Duration::from_secs(10);
-            let until = Instant::now() + PATIENCE;
-            while outcome(&self.machine).is_none() && Instant::now() < until {
-                if self.machine.notices(LISTEN).is_err() {
-                    break;
-                }
+        /// How long a machine may take to come to its end.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let until = Instant::now() + PATIENCE;
+        let mut asked = false;
+        while self.gone.is_none() && outcome(&self.machine).is_none() && Instant::now() < until {
+            if !asked {
+                // While a way back is being looked for, the machine cannot be asked.
+                asked = match self.machine.quit() {
+                    Ok(()) => true,
+                    Err(InferiorError::Running) => self.machine.interrupt().is_err(),
+                    Err(_) => break,
+                };
+            }
+            if self.machine.notices(LISTEN).is_err() {
+                break;
             }
         }
         Ended { outcome: outcome(&self.machine), gone: self.gone }

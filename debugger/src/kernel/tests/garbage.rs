@@ -1,0 +1,107 @@
+//! Structures made of garbage: every view ends, soon, with a report.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use wkdb_tracer::{GuestTime, RunnerState};
+
+use super::super::{View, ViewKind, ViewRequest};
+use super::fake::{Fake, Memory, linux, minik};
+use crate::symbols::Symbols;
+
+/// How long a view of anything may take, in a development build on a busy machine. They take a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Memory in which words are often pointers, so that walks get somewhere, often in circles.
+fn garbage(seed: u64, window: u32, pointers: u32) -> Memory {
+    let mix = move |address: u64| {
+        let mut x = address.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x ^= x >> 29;
+        x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x ^ x >> 32
+    };
+    let word = move |address: u64| {
+        let random = mix(address);
+        let kind = (random >> 32) as u32 % 100;
+        let low = random as u32;
+        match kind {
+            _ if kind < pointers => 0x1_0000 + low % window / 16 * 16,
+            // To the neighbourhood, as a list that was just made has them.
+            _ if kind < pointers + 10 => address as u32 & !7,
+            _ if kind < pointers + 20 => low % 64,
+            _ if kind < pointers + 35 => 0,
+            _ => low,
+        }
+    };
+    Memory::Words { size: 1 << 26, word: Box::new(word) }
+}
+
+fn look_at_everything(symbols: &Rc<Symbols>, memory: impl Fn() -> Memory, of: u64) {
+    for (kind, name, _) in ViewKind::ALL {
+        let mut fake = Fake::new(memory());
+        fake.add_runner(0x2_0000, RunnerState::Runnable);
+        fake.add_runner(0x2_0001, RunnerState::Waiting { address: 16, deadline: GuestTime::NEVER });
+        fake.add_runner(0x3_0000, RunnerState::SwitchedOut);
+        let since = Instant::now();
+        let request = ViewRequest { kind: *kind, of: (*kind == ViewKind::Address).then_some(of) };
+        let view: View = request.view(&mut fake, Rc::clone(symbols)).unwrap();
+        let text = view.text();
+        assert!(since.elapsed() < PATIENCE, "{name} took {:?}", since.elapsed());
+        assert!(text.plain().len() < 1 << 28, "{name}: {} bytes", text.plain().len());
+        let json = serde_json::to_value(&view).unwrap();
+        assert_eq!(json["view"], *name);
+    }
+}
+
+fn check(symbols: &Rc<Symbols>, cases: u32) {
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let inputs = (any::<u64>(), 0x400_u32..0x100_0000, 0_u32..60, any::<u32>());
+    let result = runner.run(&inputs, |(seed, window, pointers, of)| {
+        look_at_everything(symbols, || garbage(seed, window, pointers), u64::from(of));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn every_view_of_garbage_ends_with_a_report_in_minik() {
+    check(&minik(), 24);
+}
+
+#[test]
+fn every_view_of_garbage_ends_with_a_report_in_linux() {
+    check(&linux(), 8);
+}
+
+#[test]
+fn every_view_of_memory_that_is_all_the_same_ends_with_a_report() {
+    for symbols in [minik(), linux()] {
+        for word in [0, 1, 0xffff_ffff, 0x1_0000, 0x2_0000, 0x6b6b_6b6b, 0x5a5a_5a5a] {
+            let memory = || Memory::Words { size: 1 << 26, word: Box::new(move |_| word) };
+            look_at_everything(&symbols, memory, u64::from(word));
+        }
+    }
+}
+
+#[test]
+fn every_view_of_memory_that_points_to_itself_ends_with_a_report() {
+    for symbols in [minik(), linux()] {
+        look_at_everything(
+            &symbols,
+            || Memory::Words { size: 1 << 26, word: Box::new(|address| address as u32) },
+            0x1_0000,
+        );
+    }
+}
+
+#[test]
+fn views_without_memory_say_so() {
+    for symbols in [minik(), linux()] {
+        let mut fake = Fake::new(Memory::Words { size: 0, word: Box::new(|_| 0) });
+        let request = ViewRequest { kind: ViewKind::Cpus, of: None };
+        let view = request.view(&mut fake, symbols).unwrap();
+        assert!(view.problems().iter().any(|problem| problem.contains("there is no memory")), "{:?}", view.problems());
+    }
+}

@@ -1,0 +1,5 @@
+//! Views of memory that a test made up.
+
+mod fake;
+mod garbage;
+mod walks;

@@ -1,0 +1,343 @@
+//! `--tui`: the terminal, given to the screen and always taken back; and the threads around it.
+//!
+//! ```text
+//! input thread ──┐                        ┌── session thread: machine, debugger
+//! signal thread ─┴─▶ events ─▶ screen ─▶ effects
+//! ```
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as TerminalEvent,
+};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use etcetera::BaseStrategy;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use wkdb_debugger::commands::Config;
+use wkdb_debugger::inferior::{Inferior, InferiorError, Limits};
+use wkdb_debugger::tui::app::{self, Timed};
+use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
+use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
+use wkdb_tracer::Outcome;
+
+use super::record::SharedRecording;
+use super::run::{Guest, Prepared, RunOptions, prepare};
+use super::{Exit, UsageError};
+use crate::machine::Pace;
+use crate::session::Rewindable;
+use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};
+
+/// How often the input thread looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Machine for Rewindable {
+    fn quit(&mut self) -> Result<(), InferiorError> {
+        Rewindable::quit(self)
+    }
+}
+
+/// Boots a guest, and shows it.
+pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit> {
+    check_terminal()?;
+    let settings = settings()?;
+    let record = options.record.clone();
+    let wait = options.tui_wait;
+    // A session is not a run that ends with its script, and a person is there.
+    let to_its_script = options.until.is_empty();
+    options.pace = options.pace.or(Some(Pace::Real));
+    let mut first: Vec<String> = Vec::new();
+    for watch in std::mem::take(&mut options.watch) {
+        first.push(watch_command(&watch));
+    }
+    if !wait {
+        first.push("continue".into());
+    }
+    let symbol_directories = std::mem::take(&mut options.symbols);
+    let Prepared { mut config, mut reporter, code, initrd, .. } = prepare(&guest, options, true)?;
+    if to_its_script {
+        config.until.clear();
+    }
+    let files = record.files(&guest, reporter.kernel_bytes(), initrd);
+    let recording = SharedRecording::new(record.start(files, &mut config, code.store())?);
+    let machine = Rewindable::start_with(config, Limits::default(), |process| recording.listen(process))?;
+    let commands = Config { bundled_sources: guest.sources(), symbol_directories, ..Config::default() };
+    let ended = show(machine, commands, &guest.name(), settings, first);
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            recording.finish(None);
+            return Err(error);
+        }
+    };
+    if ended.gone.is_some() {
+        recording.machine_is_gone();
+    }
+    let problem = recording.problem();
+    let outcome = ended.outcome.as_ref().map(|(outcome, totals)| (outcome, totals));
+    let recorded = recording.finish(outcome);
+    if let Some((outcome, totals)) = outcome.filter(|(outcome, _)| !matches!(outcome, Outcome::Quit)) {
+        eprintln!("{}", reporter.outcome(outcome, totals).trim_end());
+    }
+    for text in problem.into_iter().chain(recorded) {
+        eprintln!("{text}");
+    }
+    drop(code);
+    match (ended.gone, ended.outcome) {
+        (Some(words), _) => anyhow::bail!("the machine process is gone: {words}"),
+        (None, Some((outcome, _))) => Ok(Exit::of(&outcome)),
+        (None, None) => Ok(Exit::Ok),
+    }
+}
+
+/// `--watch` as a command.
+fn watch_command(watch: &WatchArg) -> String {
+    let place = match (&watch.place, watch.len) {
+        // A symbol has a size of its own.
+        (Place::Symbol(name), None) => return format!("watch {name} --log"),
+        (Place::Symbol(name), Some(_)) => format!("&{name}"),
+        (Place::Address(address), _) => format!("{address:#x}"),
+    };
+    let len = watch.len.unwrap_or(DEFAULT_LEN);
+    format!("watch ((unsigned char *){place})[0..{len}] --log")
+}
+
+/// Shows a machine until the person leaves.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub(super) fn show(
+    machine: impl Machine + Inferior + Send + 'static,
+    config: Config,
+    target: &str,
+    settings: Settings,
+    first: Vec<String>,
+) -> anyhow::Result<Ended> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let theme = ThemeName::fitting(settings.theme, no_color, has_many_colours());
+    let (tell, events) = channel::<Timed>();
+    let (ask, effects) = channel();
+    let gate = Gate::default();
+    let (to_screen, session_gate) = (tell.clone(), gate.clone());
+    // Before the terminal is taken: what happens from now on is undone.
+    let screen = Screen::open().context("the terminal cannot be used")?;
+    let setting = Setting {
+        config,
+        effects,
+        tell: move |told| to_screen.send((Instant::now(), Event::Session(told))).is_ok(),
+        gate: session_gate,
+        save: Box::new(save_settings),
+        first,
+    };
+    let builder = std::thread::Builder::new().name("session".into());
+    let session = builder.spawn(move || session::serve(machine, setting)).context("a thread cannot be started")?;
+    let signals = Watcher::start(tell.clone())?;
+    let input = Input::start(tell)?;
+    let shown = interact(target, settings, theme, &events, &ask, &gate);
+    // Without the screen's end of these the session ends, and the threads do.
+    drop((ask, events));
+    input.stop();
+    signals.stop();
+    let restored = screen.close();
+    let ended = match session.join() {
+        Ok(ended) => ended,
+        // It has said why, once the terminal was given back.
+        Err(_) => anyhow::bail!("the session came to a bad end"),
+    };
+    shown?;
+    restored.context("the terminal cannot be given back")?;
+    Ok(ended)
+}
+
+fn interact(
+    target: &str,
+    settings: Settings,
+    theme: ThemeName,
+    events: &Receiver<Timed>,
+    effects: &Sender<wkdb_debugger::tui::Effect>,
+    gate: &Gate,
+) -> anyhow::Result<()> {
+    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("the terminal cannot be used")?;
+    let size = terminal.size().context("the terminal does not tell its size")?;
+    let mut state = State::new(target, (size.width, size.height), settings, theme);
+    app::run(&mut terminal, &mut state, events, effects, gate, false).context("the terminal cannot be written to")?;
+    Ok(())
+}
+
+/// A person has to be there.
+fn check_terminal() -> anyhow::Result<()> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(UsageError("--tui needs a terminal; without one, `wkdb debug` takes commands from a file or a pipe".into())
+        .into())
+}
+
+/// Whether the terminal says that it has more than sixteen colours.
+fn has_many_colours() -> bool {
+    let set = |name: &str| std::env::var(name).unwrap_or_default();
+    let term = set("TERM");
+    !set("COLORTERM").is_empty()
+        || ["256color", "direct", "kitty", "alacritty", "ghostty"].iter().any(|word| term.contains(word))
+}
+
+/// The file with the user's settings.
+fn settings_file() -> Option<PathBuf> {
+    Some(etcetera::choose_base_strategy().ok()?.config_dir().join("wkdb").join("tui.toml"))
+}
+
+/// The user's settings.
+fn settings() -> anyhow::Result<Settings> {
+    let Some(path) = settings_file() else { return Ok(Settings::default()) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the settings in {}", path.display())),
+    };
+    Settings::parse(&text).map_err(|error| {
+        anyhow::anyhow!("the settings in {} cannot be used; mend the file, or delete it: {error}", path.display())
+    })
+}
+
+/// Keeps settings for the next time.
+fn save_settings(text: &str) -> Result<String, String> {
+    let path = settings_file().ok_or("there is no home directory to keep settings in")?;
+    let words = |error: io::Error| format!("cannot write {}: {error}", path.display());
+    let directory = path.parent().ok_or("there is no directory for settings")?;
+    std::fs::create_dir_all(directory).map_err(words)?;
+    // All of it or nothing.
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(words)?;
+    file.write_all(text.as_bytes()).map_err(words)?;
+    file.persist(&path).map_err(|error| words(error.error))?;
+    Ok(format!("kept in {}", path.display()))
+}
+
+/// The terminal, taken over until this is dropped or somebody panics.
+struct Screen {
+    open: bool,
+}
+
+/// Whether the terminal is taken over: what gives it back does so once.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // On any thread: what it says is to be read.
+            let _ = give_back();
+            before(info);
+        }));
+        enable_raw_mode()?;
+        TAKEN.store(true, Ordering::Release);
+        let screen = Screen { open: true };
+        execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
+        Ok(screen)
+    }
+
+    fn close(mut self) -> io::Result<()> {
+        self.open = false;
+        give_back()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.open {
+            // There is nobody to tell.
+            let _ = give_back();
+        }
+    }
+}
+
+/// Gives the terminal back as it was.
+fn give_back() -> io::Result<()> {
+    if !TAKEN.swap(false, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let mut stdout: Stdout = io::stdout();
+    let written = execute!(stdout, DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
+    disable_raw_mode()?;
+    written
+}
+
+/// The thread that hears the terminal.
+struct Input {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Input {
+    fn start(tell: Sender<Timed>) -> anyhow::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = over.clone();
+        let hear = move || {
+            while !seen.load(Ordering::Acquire) {
+                let event = match crossterm::event::poll(LOOK) {
+                    Ok(false) => continue,
+                    Ok(true) => crossterm::event::read(),
+                    Err(error) => Err(error),
+                };
+                let event = match event {
+                    Ok(TerminalEvent::Key(key)) => Event::Key(key),
+                    Ok(TerminalEvent::Mouse(mouse)) => Event::Mouse(mouse),
+                    Ok(TerminalEvent::Paste(text)) => Event::Paste(text),
+                    Ok(TerminalEvent::Resize(columns, rows)) => Event::Resize(columns, rows),
+                    Ok(TerminalEvent::FocusGained | TerminalEvent::FocusLost) => continue,
+                    // The terminal is gone.
+                    Err(_) => Event::Leave,
+                };
+                let leave = event == Event::Leave;
+                if tell.send((Instant::now(), event)).is_err() || leave {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("input".into()).spawn(hear);
+        Ok(Input { over, thread: thread.context("a thread cannot be started")? })
+    }
+
+    fn stop(self) {
+        self.over.store(true, Ordering::Release);
+        // It has nothing left to tell if it panicked.
+        let _ = self.thread.join();
+    }
+}
+
+/// The thread that hears signals.
+struct Watcher {
+    handle: signal_hook::iterator::Handle,
+    thread: JoinHandle<()>,
+}
+
+impl Watcher {
+    fn start(tell: Sender<Timed>) -> anyhow::Result<Self> {
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT]).context("cannot handle signals")?;
+        let handle = signals.handle();
+        let hear = move || {
+            for _ in signals.forever() {
+                if tell.send((Instant::now(), Event::Leave)).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".into()).spawn(hear);
+        Ok(Watcher { handle, thread: thread.context("a thread cannot be started")? })
+    }
+
+    fn stop(self) {
+        self.handle.close();
+        let _ = self.thread.join();
+    }
+}

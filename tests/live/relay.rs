@@ -1,0 +1,253 @@
+//! A live run in fast code, to which debuggers come, and from which they go: it is the run that it is without them.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use wkdb::code_cache::store::DEFAULT_LIMIT;
+use wkdb::condition::Condition;
+use wkdb::demo::{Files, KERNEL_7_0};
+use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
+use wkdb::machine::{Cache, JournalConfig, MachineConfig, Pace};
+use wkdb::process::MachineProcess;
+use wkdb::process::protocol::FromMachine;
+use wkdb::session::{Relay, Tapped, Variants};
+use wkdb_debugger::inferior::{Direction, Goal, Inferior, Limits, Notice, Resume, Status, Stop, StopReason};
+use wkdb_tracer::recording::{Entry, Position};
+use wkdb_tracer::{Outcome, Tick, Totals};
+
+use super::PATIENCE;
+
+fn start(config: MachineConfig) -> io::Result<MachineProcess> {
+    MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config)
+}
+
+/// What a recording would have of a run: all that leads to it and all that it printed, with its places.
+type Heard = Arc<Mutex<Vec<(Position, Entry)>>>;
+
+struct Session {
+    run: Relay,
+    heard: Heard,
+    console: String,
+    complaints: Vec<String>,
+    end: Option<(Outcome, Totals)>,
+    _files: Files,
+}
+
+const SCRIPT: &str = "expect \"minik# \"\nsend \"stress 40\\n\"\nexpect \"minik# \"\nsend \"ps\\n\"\n\
+    expect \"minik# \"\nwait 30s\nsend \"crash div0\\n\"\nexpect \"minik# \"\nsend \"stress 40\\n\"\nexpect \"minik# \"\n";
+
+fn config(files: &Files, change: impl FnOnce(&mut MachineConfig)) -> MachineConfig {
+    let mut config = MachineConfig::new(files.kernel());
+    config.initrd = Some(files.initramfs());
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code");
+    config.cache = Some(Cache { directory, limit: DEFAULT_LIMIT });
+    config.engine = EngineOptions { opt_level: OptLevelChoice::None, debug: false };
+    config.journal = Some(JournalConfig::record());
+    change(&mut config);
+    config
+}
+
+fn debug(config: &MachineConfig) -> MachineConfig {
+    let mut config = config.clone();
+    config.engine.debug = true;
+    (config.store_checks, config.load_checks) = (true, true);
+    config
+}
+
+impl Session {
+    fn start(change: impl FnOnce(&mut MachineConfig)) -> Session {
+        let files = Files::write(KERNEL_7_0).unwrap();
+        let config = config(&files, change);
+        let limits = Limits { spacing: 500_000, ..Limits::default() };
+        let variants = Variants { fast: Some(config.clone()), debug: Some(debug(&config)), limits, start };
+        let heard = Heard::default();
+        let theirs = heard.clone();
+        let mut at = Position::default();
+        let tap = move |message: &FromMachine| match message {
+            FromMachine::At(position) => at = *position,
+            FromMachine::Took(entry) if entry.is_from_outside() => theirs.lock().unwrap().push((at, entry.clone())),
+            FromMachine::Console(bytes) => theirs.lock().unwrap().push((at, Entry::Console(bytes.clone()))),
+            _ => {}
+        };
+        let run = Relay::start(config, variants, |process| Tapped::new(process, tap)).unwrap();
+        Session { run, heard, console: String::new(), complaints: Vec::new(), end: None, _files: files }
+    }
+
+    /// Takes what is told within a while.
+    fn hear(&mut self) -> Option<Stop> {
+        let mut stopped = None;
+        for notice in self.run.notices(Duration::from_millis(50)).unwrap() {
+            match notice {
+                Notice::Console(bytes) => self.console.push_str(&String::from_utf8_lossy(&bytes)),
+                Notice::Stopped(stop) => stopped = Some(*stop),
+                Notice::Ended(outcome, totals) => self.end = Some((*outcome, *totals)),
+                Notice::Event(event) => {
+                    if let wkdb_tracer::Event::Complaint { text, .. } = *event {
+                        self.complaints.push(text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        stopped
+    }
+
+    fn until(&mut self, what: &str, mut done: impl FnMut(&mut Session) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "{what}; console: {}\n{:?}", self.console, self.complaints);
+            assert_eq!(self.hear(), None, "{what}");
+        }
+    }
+
+    fn expect(&mut self, text: &str) {
+        self.until(text, |session| session.console.contains(text));
+        self.console.clear();
+    }
+
+    fn stop(&mut self) -> Stop {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "no stop; console: {}\n{:?}", self.console, self.complaints);
+            assert_eq!(self.end, None);
+            if let Some(stop) = self.hear() {
+                return stop;
+            }
+        }
+    }
+
+    /// As the server for gdb does it, and the loop around it.
+    fn attach(&mut self) -> Stop {
+        assert_eq!(self.run.status(), &Status::Running);
+        self.run.interrupt().unwrap();
+        self.run.set_attached(true).unwrap();
+        let stop = self.stop();
+        assert_eq!(stop.reason, StopReason::Interrupt, "{:?}", self.complaints);
+        assert!(self.run.is_debug() && matches!(self.run.status(), Status::Stopped(_)), "{:?}", self.complaints);
+        stop
+    }
+
+    fn detach(&mut self) {
+        self.run.resume(&Resume::go()).unwrap();
+        self.run.set_attached(false).unwrap();
+    }
+
+    /// Lets the run go on until the fast machine leads again.
+    fn fast_again(&mut self) {
+        self.until("fast again", |session| !session.run.is_debug());
+        assert_eq!(self.complaints, Vec::<String>::new());
+    }
+
+    fn end(&mut self) -> (Outcome, Totals) {
+        self.until("the end", |session| session.end.is_some());
+        self.end.clone().unwrap()
+    }
+
+    fn heard(&self) -> Vec<(Position, Entry)> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn scripted(config: &mut MachineConfig) {
+    config.script = Some(SCRIPT.to_owned());
+    config.until.push(Condition::Script);
+    config.seed = 5;
+}
+
+#[test]
+fn a_run_to_which_debuggers_came_and_from_which_they_went_is_the_run_without_them() {
+    let mut alone = Session::start(scripted);
+    let end = alone.end();
+    let heard = alone.heard();
+    assert!(heard.len() > 20 && matches!(end.0, Outcome::Until(_)), "{end:?}");
+
+    let mut session = Session::start(scripted);
+    session.expect("minik# ");
+    let first = session.attach();
+    // It has a past, back to its start, and comes back to the present.
+    session.run.resume(&Resume { direction: Direction::Backward, ..Resume::go() }).unwrap();
+    assert_eq!(session.stop().reason, StopReason::HistoryStart);
+    session.run.history().unwrap().go_to(Goal::Tick(Tick(first.tick.0 / 2))).unwrap();
+    assert_eq!(session.stop().tick, Tick(first.tick.0 / 2));
+    session.run.history().unwrap().go_to(Goal::Present).unwrap();
+    assert_eq!(session.stop().tick, first.tick);
+    session.run.resume(&Resume { until_tick: Some(Tick(first.tick.0 + 100_000)), ..Resume::go() }).unwrap();
+    assert_eq!(session.stop().reason, StopReason::Tick);
+    session.detach();
+    session.fast_again();
+    let second = session.attach();
+    assert!(second.tick > first.tick);
+    session.detach();
+    // At once again, wherever the other machine is.
+    let third = session.attach();
+    session.detach();
+    session.fast_again();
+    assert!(third.tick >= second.tick);
+    assert_eq!(session.end(), end);
+    assert!(session.heard() == heard, "it printed something else, or elsewhere");
+}
+
+#[test]
+fn a_client_that_is_killed_while_it_waits_leaves_a_run_that_goes_on() {
+    let mut alone = Session::start(scripted);
+    let (end, heard) = (alone.end(), alone.heard());
+    let mut session = Session::start(scripted);
+    session.expect("minik# ");
+    for wait in [0, 1, 10, 40] {
+        session.run.interrupt().unwrap();
+        session.run.set_attached(true).unwrap();
+        let until = Instant::now() + Duration::from_millis(wait);
+        while Instant::now() < until && !session.run.is_debug() {
+            session.hear();
+        }
+        // As the server does it for one that is gone: only what is stopped is let go on.
+        if matches!(session.run.status(), Status::Stopped(_)) {
+            session.run.resume(&Resume::go()).unwrap();
+        }
+        session.run.set_attached(false).unwrap();
+    }
+    assert_eq!(session.end(), end);
+    assert!(session.heard() == heard);
+    assert_eq!(session.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_typed_reaches_the_run_whichever_machine_leads_and_its_past_has_it() {
+    let mut session = Session::start(|c| c.pace = Pace::Real);
+    session.expect("minik# ");
+    session.run.type_in(b"echo one\r").unwrap();
+    session.expect("\none\n");
+    let first = session.attach();
+    // To the machine that has taken over, while it stands.
+    session.run.type_in(b"echo two\r").unwrap();
+    session.run.resume(&Resume::go()).unwrap();
+    session.expect("\ntwo\n");
+    session.run.interrupt().unwrap();
+    let second = session.stop();
+    // Back before it was typed, and forwards through it.
+    session.run.history().unwrap().go_to(Goal::Tick(Tick(first.tick.0 - 1000))).unwrap();
+    session.stop();
+    session.run.resume(&Resume::go()).unwrap();
+    let end = session.stop();
+    assert_eq!((end.reason, end.tick), (StopReason::HistoryEnd, second.tick));
+    assert!(!session.console.contains("two"), "what is run again is not printed again");
+    session.detach();
+    session.run.type_in(b"echo three\r").unwrap();
+    session.expect("\nthree\n");
+    session.fast_again();
+    session.run.type_in(b"echo four\r").unwrap();
+    session.expect("\nfour\n");
+    let asked = Instant::now();
+    session.attach();
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    session.run.quit().unwrap();
+    assert_eq!(session.end().0, Outcome::Quit);
+    let heard = session.heard();
+    let typed = heard.iter().filter(|(_, entry)| matches!(entry, Entry::Input(_))).count();
+    assert_eq!(typed, 4);
+    let mut ordered = heard.clone();
+    ordered.sort_by_key(|(at, _)| *at);
+    assert!(ordered == heard, "places do not go backwards");
+}
