@@ -18,7 +18,7 @@ use super::target::Face;
 use super::threads::tid;
 use super::view::View;
 use super::wire::{Framer, Inbound, hex, packet};
-use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, StopReason, Who};
+use crate::inferior::{Direction, Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, StopReason, Who};
 
 /// What a server has for its clients, whoever they are.
 pub(super) struct Shared {
@@ -78,6 +78,8 @@ pub(super) struct Link {
     last: Vec<u8>,
     /// How the machine was made to go on.
     resume: Resume,
+    /// Going back, a store was come to that is watched: the machine is about to undo it.
+    undoing: Option<StopReason>,
     /// Messages that were not sent, for the client does not read them as fast as they come.
     unsaid: u64,
 }
@@ -101,6 +103,7 @@ impl Link {
             withheld: false,
             last: Vec::new(),
             resume: Resume::go(),
+            undoing: None,
             unsaid: 0,
         })
     }
@@ -232,8 +235,29 @@ impl Link {
         values.is_ok_and(|values| self.session.points.is_stale(values.pc))
     }
 
+    /// Going back, the machine stops behind a store that is watched, and a client wants to be before it: there the value
+    /// is another one, else it goes on. Lets the machine go back over the store; whether it does.
+    fn undoes(&mut self, stop: &Stop, inferior: &mut dyn Inferior) -> bool {
+        let (true, StopReason::Watch(_), Some(context)) =
+            (self.session.waiting && self.resume.direction == Direction::Backward, &stop.reason, &stop.context)
+        else {
+            return false;
+        };
+        let over = Resume { direction: Direction::Backward, ..Resume::step(context.runner, StepKind::Instruction) };
+        self.session.points.field(&stop.reason).is_some() && inferior.resume(&over).is_ok()
+    }
+
     /// The machine has stopped.
     pub(super) fn stopped(&mut self, stop: &Stop, shared: &mut Shared, inferior: &mut dyn Inferior) {
+        let stop = &match self.undoing.take() {
+            Some(reason) => Stop { reason, ..stop.clone() },
+            None if self.undoes(stop, inferior) => {
+                self.undoing = Some(stop.reason.clone());
+                shared.view.forget();
+                return;
+            }
+            None => stop.clone(),
+        };
         if self.session.waiting {
             self.session.waiting = false;
             if let Err(error) = shared.view.refresh(inferior) {
