@@ -2,6 +2,7 @@
 # Builds the demo guest "minik" from src/demo/minik with Debian's clang-22 and lld-22, and writes what is committed:
 #
 #   src/demo/minik-6.4.wasm, src/demo/minik-7.0.wasm   the kernel, for both eras of the host contract
+#   tests/fixtures/minik-O{0,2}.wasm.zst               the kernel without, and with more optimisation: for tests
 #   src/demo/initramfs.cpio                            its user programs, a "newc" archive
 #   src/demo/SOURCES.sha256                            what these were built from
 #
@@ -32,20 +33,22 @@ kernel_exports="_start _start_secondary ret_from_fork get_user_stack_pointer get
   boot_command_line initrd_start initrd_end __per_cpu_offset jiffies_64 runqueues timer_bases raised_irqs
   first_worker first_worker_pool timer_base_clk fb_info fb_info_fbops msg_ring minik_eth0"
 
-build_kernel() { # ERA RELEASE
+build_kernel() { # ERA OUTPUT FLAGS...
+  era=$1 output=$2
+  shift 2
   objects=
   for source in arch/*.S arch/*.c init/*.c kernel/*.c mm/*.c fs/*.c drivers/*.c lib/*.c; do
-    object=$work/$1-$(echo "$source" | tr / -).o
-    compile "$source" "$object" -DERA="$1" -O1 -fno-inline-functions
+    object=$work/$era-$(echo "$source" | tr / -).o
+    compile "$source" "$object" -DERA="$era" "$@"
     objects="$objects $object"
   done
-  if [ "$1" = 64 ]; then
+  if [ "$era" = 64 ]; then
     exports="--export-all"
   else
     exports=$(printf -- '--export=%s ' $kernel_exports)
   fi
   wasm-ld-22 --import-memory --shared-memory --max-memory=4294967296 --global-base=65536 --no-stack-first \
-    -z stack-size=4096 --export-table --no-entry --no-merge-data-segments $exports $objects -o "$demo/minik-$2.wasm"
+    -z stack-size=4096 --export-table --no-entry --no-merge-data-segments $exports $objects -o "$output"
 }
 
 build_program() { # NAME PATH SOURCES...
@@ -88,8 +91,12 @@ open(out, "wb").write(data)
 PY
 }
 
-build_kernel 64 6.4
-build_kernel 70 7.0
+build_kernel 64 "$demo/minik-6.4.wasm" -O1 -fno-inline-functions
+build_kernel 70 "$demo/minik-7.0.wasm" -O1 -fno-inline-functions
+for level in O0 O2; do
+  build_kernel 70 "$work/minik-$level.wasm" -$level
+  zstd -q -19 -f "$work/minik-$level.wasm" -o "$root/tests/fixtures/minik-$level.wasm.zst"
+done
 chmod 644 "$demo"/*.wasm
 build_program init init user/init.c
 build_program sh bin/sh user/sh.c user/sh_builtins.c

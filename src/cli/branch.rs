@@ -145,7 +145,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         debug.cache.clone_from(&config.cache);
     }
     let sources = bundled_sources(&kernel);
-    let server = args.gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), sources)).transpose()?;
+    let server =
+        args.gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), sources, Vec::new())).transpose()?;
 
     let files = recording.source_files().context("cannot read the guest's files")?;
     let recorded = args.record.start(files, &mut config, code.store())?;

@@ -12,8 +12,9 @@ use tempfile::TempDir;
 use wkdb_debugger::commands::{BundledFile, Config, Monitor};
 use wkdb_debugger::companion::layout::Layout;
 use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, build_kernel, code_len, word_size};
-use wkdb_debugger::gdb::{BuildCompanions, Companions, KernelNames, Server, ServerError, ServerParts};
+use wkdb_debugger::gdb::{BuildCompanions, Companions, KernelNames, Server, ServerParts};
 use wkdb_debugger::inferior::Inferior;
+use wkdb_debugger::symbols::SymbolFiles;
 use wkdb_tracer::ModuleId;
 
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
@@ -43,22 +44,27 @@ impl fmt::Display for GdbAddress {
     }
 }
 
-/// Listens. `sources` are those that come with this program.
+/// Listens. `sources` are those that come with this program; `symbols` are directories with modules that have the debug
+/// information which the guest's lack.
 pub(super) fn serve(
     address: GdbAddress,
     store: Option<CodeStore>,
     sources: &'static [BundledFile],
-) -> Result<Server, ServerError> {
-    let companions = KeptCompanions { store, build: BuildCompanions, temporary: None, paths: HashMap::new() };
-    let commands = Config { bundled_sources: sources, ..Config::default() };
-    Server::bind(
+    symbols: Vec<PathBuf>,
+) -> anyhow::Result<Server> {
+    let files = symbols.iter().map(|path| SymbolFiles::open(path)).collect::<Result<_, _>>()?;
+    let build = BuildCompanions { symbols: files };
+    let companions = KeptCompanions { store, build, temporary: None, paths: HashMap::new() };
+    let commands = Config { bundled_sources: sources, symbol_directories: symbols, ..Config::default() };
+    let server = Server::bind(
         address.0,
         ServerParts {
             companions: Box::new(companions),
             monitor: Box::new(Monitor::new(commands)),
             names: Some(Box::new(KernelNames::default())),
         },
-    )
+    )?;
+    Ok(server)
 }
 
 /// Writes the kernel's symbols to a file: lldb reads none over the connection.
@@ -87,7 +93,7 @@ struct KeptCompanions {
 impl KeptCompanions {
     /// The kernel's: where a user image lies depends on what was loaded before it.
     fn kernel(&mut self, inferior: &mut dyn Inferior, layout: &Layout, store: &CodeStore) -> Result<Vec<u8>, String> {
-        let wasm = inferior.module(ModuleId::KERNEL).map_err(|error| error.to_string())?;
+        let wasm = self.build.described(inferior, ModuleId::KERNEL).map_err(|error| error.to_string())?;
         let word = layout.word().bytes() as u8;
         let key = CodeKey::of(&[b"companion", &COMPANION_VERSION.to_le_bytes(), &[word], &wasm]);
         if let Some(path) = store.get(&key, Artifact::Companion)

@@ -64,6 +64,8 @@ enum Command {
     Trace(Box<trace::Args>),
     /// Say what a module is (era, imports, memory, debug info, what the host would refuse), or what a recording holds.
     Info(info::Args),
+    /// Print a script for gdb: Wasm in `x/i` and `disassemble`, and `info wkdb`.
+    GdbScript,
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -103,6 +105,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Branch(args) => branch::run(*args),
         Command::Trace(args) => trace::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::GdbScript => print(wkdb_debugger::gdb::GDB_SCRIPT).map(|()| Exit::Ok),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "wkdb", &mut script);

@@ -87,6 +87,9 @@ pub(super) struct RunOptions {
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     pub gdb_symbols: Option<PathBuf>,
+    /// With a debugger: take symbols of modules that have none from files in this directory with the same code. Repeatable.
+    #[arg(long = "symbols", value_name = "DIR")]
+    pub symbols: Vec<PathBuf>,
     /// Show the whole machine on one screen, and stop it, look anywhere, and go back in time there.
     #[arg(long, conflicts_with_all = ["gdb", "json"])]
     pub tui: bool,
@@ -322,12 +325,17 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
         return tui::boot(guest, options);
     }
     let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
+    let symbols = options.symbols.clone();
+    if gdb.is_none() && !symbols.is_empty() {
+        return Err(UsageError("--symbols is for debuggers: give --gdb PORT too, or use `wkdb debug`".into()).into());
+    }
     let (record, gdb_wait, limits) = (options.record.clone(), options.gdb_wait, options.history.limits());
     let Prepared { mut config, debug, reporter, code, initrd } = prepare(&guest, options, false)?;
     if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), guest.sources())).transpose()?;
+    let server =
+        gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), guest.sources(), symbols)).transpose()?;
 
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = record.start(files, &mut config, code.store())?;

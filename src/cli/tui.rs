@@ -68,6 +68,7 @@ pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit
     if !wait {
         first.push("continue".into());
     }
+    let symbol_directories = std::mem::take(&mut options.symbols);
     let Prepared { mut config, mut reporter, code, initrd, .. } = prepare(&guest, options, true)?;
     if to_its_script {
         config.until.clear();
@@ -75,7 +76,7 @@ pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = SharedRecording::new(record.start(files, &mut config, code.store())?);
     let machine = Rewindable::start_with(config, Limits::default(), |process| recording.listen(process))?;
-    let commands = Config { bundled_sources: guest.sources(), ..Config::default() };
+    let commands = Config { bundled_sources: guest.sources(), symbol_directories, ..Config::default() };
     let ended = show(machine, commands, &guest.name(), settings, first);
     let ended = match ended {
         Ok(ended) => ended,

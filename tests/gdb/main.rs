@@ -10,5 +10,7 @@ mod debuggers;
 mod guest;
 mod kernel_scripts;
 mod lldb;
+mod reverse;
 mod sessions;
 mod speed;
+mod symbols;

@@ -8,7 +8,9 @@
 //!
 //! A second line `# when the console shows TEXT` lets the guest run until then.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use crate::debuggers::{assert_lines, gdb, gdbs};
 use crate::guest::Guest;
@@ -19,11 +21,50 @@ struct Step<'a> {
     expected: Vec<&'a str>,
 }
 
+/// The place of a fixture; one that is kept compressed is unpacked.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    if path.exists() {
+        return path;
+    }
+    let packed = std::fs::read(path.with_extension("wasm.zst")).unwrap();
+    // Others unpack it as well: they are to see all of it or nothing.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let unpacked = directory.join(name);
+    let mut part = tempfile::NamedTempFile::new_in(directory).unwrap();
+    std::io::Write::write_all(&mut part, &zstd::decode_all(&packed[..]).unwrap()).unwrap();
+    part.persist(&unpacked).unwrap();
+    unpacked
+}
+
+/// `{NAME}` stands for a fixture, `{initramfs}` for the demo guest's programs.
+fn with_fixtures(arguments: &str) -> String {
+    let word = |word: &str| match word.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some("initramfs") => concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/initramfs.cpio").to_owned(),
+        Some(name) => fixture(name).display().to_string(),
+        None => word.to_owned(),
+    };
+    arguments.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_guest_of_64_bits_was_built_from_its_sources() {
+    let folder = fixture("wasm64");
+    let list = std::fs::read_to_string(folder.join("SOURCES.sha256")).unwrap();
+    assert_eq!(list.lines().count(), 2);
+    for line in list.lines() {
+        let (hash, name) = line.split_once("  ").unwrap();
+        let digest = Sha256::digest(std::fs::read(folder.join(name)).unwrap());
+        let now: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(now, hash, "{name} changed: run build.sh in {}", folder.display());
+    }
+}
+
 fn play(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb/sessions").join(name).with_extension("txt");
     let text = std::fs::read_to_string(&path).unwrap();
     let header = |what: &str| text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(what));
-    let arguments = header("wkdb ").expect("the first line says how the guest is started");
+    let arguments = with_fixtures(header("wkdb ").expect("the first line says how the guest is started"));
     let mut steps: Vec<Step<'_>> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with("# ") && !line.is_empty()) {
         match (line.strip_prefix("(gdb) "), steps.last_mut()) {
@@ -34,7 +75,7 @@ fn play(name: &str) {
     }
     let commands: Vec<&str> = steps.iter().map(|step| step.command).collect();
     for program in gdbs() {
-        let guest = Guest::start(arguments);
+        let guest = Guest::start(&arguments);
         if let Some(text) = header("when the console shows ") {
             guest.shows(text);
             // Behind its prompt the guest has work to do before it waits; transcripts show it waiting.
@@ -82,4 +123,11 @@ sessions! {
     linux;
     crowd;
     monitor;
+    locking;
+    /// The same looks at the demo guest without and with more optimisation.
+    level0;
+    level2;
+    /// Addresses of 64 bits: gdb's x86-64.
+    wasm64_level0;
+    wasm64_level2;
 }

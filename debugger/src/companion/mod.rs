@@ -29,7 +29,7 @@ use layout::{Layout, WordSize};
 use wasm::Wasm;
 
 /// Changes whenever the same module may give another file.
-pub const COMPANION_VERSION: u32 = 1;
+pub const COMPANION_VERSION: u32 = 2;
 
 /// A module that a debugger is to be told of.
 #[derive(Debug, Clone, Copy)]

@@ -24,6 +24,8 @@ pub(super) struct Function {
     pub(super) first: u32,
     /// The first byte after its body.
     pub(super) end: u32,
+    /// Whether it gives a result.
+    pub(super) returns: bool,
     /// Runs of locals, parameters first: the index after each run, and whether it is of i64.
     locals: Vec<(u32, bool)>,
 }
@@ -129,7 +131,8 @@ struct Reading<'m> {
     component: bool,
     wide: bool,
     /// The parameters of each type that is a function's.
-    types: Vec<Vec<ValType>>,
+    /// Parameters, and whether there is a result.
+    types: Vec<(Vec<ValType>, bool)>,
     /// The type of each function that is defined.
     defined: Vec<u32>,
     imported: u32,
@@ -158,8 +161,10 @@ impl<'m> Reading<'m> {
                 for group in groups {
                     for ty in group?.into_types() {
                         self.types.push(match ty.composite_type.inner {
-                            CompositeInnerType::Func(function) => function.params().to_vec(),
-                            _ => Vec::new(),
+                            CompositeInnerType::Func(function) => {
+                                (function.params().to_vec(), !function.results().is_empty())
+                            }
+                            _ => (Vec::new(), false),
                         });
                     }
                 }
@@ -267,15 +272,16 @@ impl<'m> Reading<'m> {
         let offset = |at: usize| u32::try_from(at - self.code_start).unwrap_or(u32::MAX);
         let defined = self.functions.len();
         let range = body.range();
+        let ty = self.defined.get(defined).and_then(|&ty| self.types.get(ty as usize));
         let mut function = Function {
             index: self.imported.saturating_add(u32::try_from(defined).unwrap_or(u32::MAX)),
             start: offset(range.start),
             first: offset(body.get_binary_reader_for_operators()?.original_position()),
             end: offset(range.end),
+            returns: ty.is_some_and(|(_, returns)| *returns),
             locals: Vec::new(),
         };
-        let params = self.defined.get(defined).and_then(|&ty| self.types.get(ty as usize));
-        for &ty in params.into_iter().flatten() {
+        for &ty in ty.iter().flat_map(|(params, _)| params) {
             function.add_locals(1, ty);
         }
         for run in body.get_locals_reader()? {

@@ -8,7 +8,8 @@ use wkdb_tracer::ModuleId;
 
 use crate::companion::layout::Layout;
 use crate::companion::{Companion, CompanionModule, build_kernel, build_user};
-use crate::inferior::Inferior;
+use crate::inferior::{Inferior, InferiorError};
+use crate::symbols::{SymbolFiles, Symbols};
 
 /// Makes the files in which a client finds a module's symbols.
 pub trait Companions {
@@ -32,8 +33,26 @@ pub trait Companions {
 }
 
 /// Makes companions from the modules, as they are asked for: a second for a kernel of 30 MB.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct BuildCompanions;
+#[derive(Debug, Default)]
+pub struct BuildCompanions {
+    /// Where modules without debug information may have some.
+    pub symbols: Vec<SymbolFiles>,
+}
+
+impl BuildCompanions {
+    /// The bytes of a module with debug information, if there is any: its own, or those of a file with the same code.
+    ///
+    /// # Errors
+    /// As the inferior's.
+    pub fn described(&self, inferior: &mut dyn Inferior, module: ModuleId) -> Result<Arc<[u8]>, InferiorError> {
+        let wasm = inferior.module(module)?;
+        if self.symbols.is_empty() || Symbols::load(Arc::clone(&wasm)).is_ok_and(|symbols| symbols.has_dwarf()) {
+            return Ok(wasm);
+        }
+        let found = self.symbols.iter().find_map(|files| files.module_for(&wasm));
+        Ok(found.map_or(wasm, |(_, described)| described))
+    }
+}
 
 impl Companions for BuildCompanions {
     fn companion(
@@ -42,7 +61,7 @@ impl Companions for BuildCompanions {
         layout: &Layout,
         module: ModuleId,
     ) -> Result<Option<Arc<[u8]>>, String> {
-        let wasm = inferior.module(module).map_err(|error| error.to_string())?;
+        let wasm = self.described(inferior, module).map_err(|error| error.to_string())?;
         let built = if module == ModuleId::KERNEL {
             build_kernel(&CompanionModule { id: module, wasm: &wasm }, layout)
         } else {

@@ -18,7 +18,7 @@ use super::target::Face;
 use super::threads::tid;
 use super::view::View;
 use super::wire::{Framer, Inbound, hex, packet};
-use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, Who};
+use crate::inferior::{Direction, Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, StopReason, Who};
 
 /// What a server has for its clients, whoever they are.
 pub(super) struct Shared {
@@ -33,11 +33,26 @@ impl Shared {
     }
 }
 
+/// The stop that a client is told of where the machine did not go on. It is that of the thread that was to run: told of
+/// another, one that it did not let run, gdb gives up with an internal error.
+fn refused(resume: &Resume, mut stop: Stop, shared: &mut Shared, inferior: &mut dyn Inferior) -> Stop {
+    let runner = match (resume.who, &resume.step) {
+        (Who::Only(runner), _) => Some(runner),
+        (Who::All, step) => step.as_ref().map(|step| step.runner),
+    };
+    let tasks = shared.view.tasks(inferior).ok();
+    let task = tasks.as_ref().and_then(|tasks| tasks.iter().find(|task| Some(task.context.runner) == runner));
+    if let Some(task) = task {
+        stop = Stop { reason: StopReason::Interrupt, context: Some(task.context.clone()), frame: None, ..stop };
+    }
+    stop
+}
+
 /// Bytes that a client may leave unread before it gets no more messages.
 const MAX_UNREAD: usize = 1 << 20;
 
 /// Bytes of text in one message.
-const MAX_MESSAGE: usize = 1 << 12;
+pub(super) const MAX_MESSAGE: usize = 1 << 12;
 
 /// How a conversation ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +78,8 @@ pub(super) struct Link {
     last: Vec<u8>,
     /// How the machine was made to go on.
     resume: Resume,
+    /// Going back, a store was come to that is watched: the machine is about to undo it.
+    undoing: Option<StopReason>,
     /// Messages that were not sent, for the client does not read them as fast as they come.
     unsaid: u64,
 }
@@ -86,6 +103,7 @@ impl Link {
             withheld: false,
             last: Vec::new(),
             resume: Resume::go(),
+            undoing: None,
             unsaid: 0,
         })
     }
@@ -142,7 +160,10 @@ impl Link {
                     // It is where it was: a stop, since gdb ends the session at an error here.
                     self.session.waiting = true;
                     match inferior.status().clone() {
-                        Status::Stopped(stop) => self.stopped(&stop, shared, inferior),
+                        Status::Stopped(stop) => {
+                            let stop = refused(&resume, *stop, shared, inferior);
+                            self.stopped(&stop, shared, inferior);
+                        }
                         Status::Ended(outcome, _) => self.ended(&stop::exit_reply(&outcome)),
                         Status::Running => {}
                     }
@@ -214,8 +235,29 @@ impl Link {
         values.is_ok_and(|values| self.session.points.is_stale(values.pc))
     }
 
+    /// Going back, the machine stops behind a store that is watched, and a client wants to be before it: there the value
+    /// is another one, else it goes on. Lets the machine go back over the store; whether it does.
+    fn undoes(&mut self, stop: &Stop, inferior: &mut dyn Inferior) -> bool {
+        let (true, StopReason::Watch(_), Some(context)) =
+            (self.session.waiting && self.resume.direction == Direction::Backward, &stop.reason, &stop.context)
+        else {
+            return false;
+        };
+        let over = Resume { direction: Direction::Backward, ..Resume::step(context.runner, StepKind::Instruction) };
+        self.session.points.field(&stop.reason).is_some() && inferior.resume(&over).is_ok()
+    }
+
     /// The machine has stopped.
     pub(super) fn stopped(&mut self, stop: &Stop, shared: &mut Shared, inferior: &mut dyn Inferior) {
+        let stop = &match self.undoing.take() {
+            Some(reason) => Stop { reason, ..stop.clone() },
+            None if self.undoes(stop, inferior) => {
+                self.undoing = Some(stop.reason.clone());
+                shared.view.forget();
+                return;
+            }
+            None => stop.clone(),
+        };
         if self.session.waiting {
             self.session.waiting = false;
             if let Err(error) = shared.view.refresh(inferior) {

@@ -27,8 +27,10 @@ use gdbstub::target::ext::target_description_xml_override::{
 use gdbstub::target::{Target, TargetError, TargetResult};
 use wkdb_tracer::CodeAddress;
 
+use super::GDB_SCRIPT;
 use super::arch::{AllRegisters, Processor, RegisterNumber};
 use super::files::{Files, KERNEL};
+use super::link::MAX_MESSAGE;
 use super::monitor::MonitorCommands;
 use super::points::{Kind, Point, Points};
 use super::threads::runner;
@@ -377,9 +379,10 @@ impl HwWatchpoint for Face<'_> {
 impl MonitorCmd for Face<'_> {
     fn handle_monitor_cmd(&mut self, command: &[u8], mut out: ConsoleOutput<'_>) -> Result<(), Infallible> {
         let command = String::from_utf8_lossy(command);
-        let text = match command.trim().strip_prefix("wkdb-disas ") {
-            Some(operands) => self.disassemble(operands),
-            None => {
+        let text = match command.trim().split_once(' ').unwrap_or((command.trim(), "")) {
+            ("wkdb-disas", operands) => self.disassemble(operands),
+            ("python-script", "") => GDB_SCRIPT.to_owned(),
+            _ => {
                 let started = self.view.tasks(self.inferior).is_ok_and(|tasks| !tasks.is_empty());
                 if let Some(tid) = self.selected.filter(|_| started) {
                     self.monitor.look_at(runner(tid));
@@ -389,7 +392,10 @@ impl MonitorCmd for Face<'_> {
         };
         // Whatever it was, it may have changed the guest.
         self.view.forget();
-        out.write_raw(text.as_bytes());
+        for part in text.as_bytes().chunks(MAX_MESSAGE) {
+            out.write_raw(part);
+            out.flush();
+        }
         Ok(())
     }
 }

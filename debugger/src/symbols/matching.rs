@@ -85,17 +85,27 @@ impl SymbolFiles {
     /// The symbols for a module that the guest loaded: those of the first file with the same code and debug information.
     /// `None` if there is none better than the module itself.
     pub fn symbols_for(&self, module: &[u8]) -> Option<(PathBuf, Symbols)> {
-        let code = code_of(module)?;
-        let wanted = hashed(code);
-        let candidates = self.files.iter().filter(|(_, known)| *known == wanted);
-        candidates
-            .filter_map(|(path, _)| {
-                let bytes: Arc<[u8]> = fs::read(path).ok()?.into();
-                // The file may have changed since; and a hash may be that of another.
-                (code_of(&bytes)? == code).then_some(())?;
-                Some((path.clone(), Symbols::load(bytes).ok()?))
-            })
-            .find(|(_, symbols)| symbols.has_dwarf())
+        self.candidates(module).map(|(path, _, symbols)| (path, symbols)).next()
+    }
+
+    /// The module itself that [`SymbolFiles::symbols_for`] takes the symbols from.
+    pub fn module_for(&self, module: &[u8]) -> Option<(PathBuf, Arc<[u8]>)> {
+        self.candidates(module).map(|(path, bytes, _)| (path, bytes)).next()
+    }
+
+    /// Modules with the same code and debug information.
+    fn candidates<'s>(&'s self, module: &'s [u8]) -> impl Iterator<Item = (PathBuf, Arc<[u8]>, Symbols)> + 's {
+        let code = code_of(module);
+        let wanted = code.map(hashed);
+        let candidates = self.files.iter().filter(move |(_, known)| Some(*known) == wanted);
+        let loaded = candidates.filter_map(move |(path, _)| {
+            let bytes: Arc<[u8]> = fs::read(path).ok()?.into();
+            // The file may have changed since; and a hash may be that of another.
+            (code_of(&bytes)? == code?).then_some(())?;
+            let symbols = Symbols::load(Arc::clone(&bytes)).ok()?;
+            Some((path.clone(), bytes, symbols))
+        });
+        loaded.filter(|(_, _, symbols)| symbols.has_dwarf())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+use wkdb_tracer::{Event, Frame, ModuleId, RunnerId, WasmValue};
 
 use super::engine::Task;
 use super::{Branch, TimeTravel};
@@ -46,6 +46,15 @@ impl<B: Branch> Inferior for TimeTravel<B> {
                         notices.push(Notice::Ended(outcome, totals));
                     }
                     // What is printed again was seen already.
+                    // By the name that the debugger gave the watch; also in the past, where it may be new.
+                    Notice::Event(mut event) if matches!(*event, Event::Watch(_)) => {
+                        if let Event::Watch(hit) = &mut *event
+                            && let Some(name) = self.car()?.watch_named(hit.watch)
+                        {
+                            hit.watch = name.0;
+                        }
+                        notices.push(Notice::Event(event));
+                    }
                     Notice::Console(_) | Notice::Event(_) if past => {}
                     other => {
                         if let Notice::Event(event) = &other {

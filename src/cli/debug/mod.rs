@@ -54,9 +54,6 @@ pub(super) struct Args {
     /// Look for source files in this directory. Repeatable.
     #[arg(long = "directory", value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Take symbols of modules that have none from files in this directory with the same code. Repeatable.
-    #[arg(long = "symbols", value_name = "DIR")]
-    symbols: Vec<PathBuf>,
     /// Keep no history: the guest cannot be gone back in, and takes less memory.
     #[arg(long)]
     no_history: bool,
@@ -70,8 +67,9 @@ pub(super) struct Args {
 
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let Args { kernel, name, initrd, era, files, commands, interactive, directories, symbols, mut options, .. } = args;
+    let Args { kernel, name, initrd, era, files, commands, interactive, directories, mut options, .. } = args;
     let limits = Limits { memory: args.history_memory, ..Limits::default() };
+    let symbols = std::mem::take(&mut options.symbols);
     let mut lines = Vec::new();
     for path in &files {
         let text = std::fs::read(path).with_context(|| format!("cannot read the commands in {}", path.display()))?;

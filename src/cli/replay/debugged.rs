@@ -26,7 +26,7 @@ pub(super) fn run(
     if let Some(path) = &args.gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = gdb::serve(address, CodeStore::open().ok(), bundled_sources(reporter.kernel_bytes()))?;
+    let server = gdb::serve(address, CodeStore::open().ok(), bundled_sources(reporter.kernel_bytes()), Vec::new())?;
     let known = recording.recorded_run()?;
     let end = match &known.outcome {
         Some(outcome) => format!("how it ended: {}", outcome.keyword()),

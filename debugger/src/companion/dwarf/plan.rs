@@ -27,6 +27,8 @@ pub(super) enum Change {
     Reference,
     /// To an entry of any unit.
     FarReference,
+    /// Of a function: gdb takes no value from one that does as it likes.
+    Convention,
     /// Becomes one by which gdb knows that prologues are to be found by the line table.
     Producer,
     /// Not in the output.
@@ -177,6 +179,7 @@ fn change(name: DwAt, form: DwForm) -> Option<Change> {
         | gimli::DW_AT_sibling => return Some(Change::Drop),
         gimli::DW_AT_high_pc => return Some(Change::HighPc),
         gimli::DW_AT_producer => return Some(Change::Producer),
+        gimli::DW_AT_calling_convention if form == gimli::DW_FORM_data1 => return Some(Change::Convention),
         gimli::DW_AT_str_offsets_base => return (form != gimli::DW_FORM_sec_offset).then_some(Change::Drop),
         _ => {}
     }
@@ -262,6 +265,7 @@ fn form(change: Change) -> Option<DwForm> {
         Change::Reference => gimli::DW_FORM_ref4,
         Change::FarReference => gimli::DW_FORM_ref_addr,
         Change::Producer => gimli::DW_FORM_strp,
+        Change::Convention => gimli::DW_FORM_data1,
         Change::Drop => return None,
     })
 }

@@ -45,6 +45,8 @@ pub(crate) struct Fake {
     /// How the machine was made to go on.
     pub(crate) resumed: Vec<Resume>,
     pub(crate) history: bool,
+    /// Why it does not go on.
+    pub(crate) refusal: Option<String>,
     /// How many modules there are, all the same.
     modules: u32,
     globals: Vec<WasmValue>,
@@ -110,6 +112,7 @@ impl Fake {
             watches: BTreeMap::new(),
             resumed: Vec::new(),
             history: false,
+            refusal: None,
             modules: 1,
             globals: vec![WasmValue::I32(4080), WasmValue::I64(7)],
             notices: VecDeque::new(),
@@ -276,6 +279,9 @@ impl Inferior for Fake {
 
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         self.stopped()?;
+        if let Some(refusal) = &self.refusal {
+            return Err(InferiorError::Refused(refusal.clone()));
+        }
         self.resumed.push(resume.clone());
         self.status = Status::Running;
         if let Some(reason) = self.script.pop_front() {

@@ -22,7 +22,7 @@ struct Served {
 
 impl Served {
     fn new(fake: Fake) -> Served {
-        let parts = ServerParts { companions: Box::new(BuildCompanions), ..parts() };
+        let parts = ServerParts { companions: Box::new(BuildCompanions::default()), ..parts() };
         let server = Server::bind((Ipv4Addr::LOCALHOST, 0).to_address(), parts).unwrap();
         Served { fake, server, events: Vec::new() }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use wkdb_tracer::{Outcome, WatchHit, Writer};
 
 use super::super::link::{Farewell, Link, Shared};
-use super::super::wire::{Framer, Inbound, packet};
+use super::super::wire::{Framer, Inbound, hex, packet};
 use super::super::{files::Files, view::View};
 use super::fake::{Fake, parts};
 use crate::inferior::{BreakpointId, Inferior, Notice, Resume, StepKind, StopReason, WatchId, Who};
@@ -337,6 +337,17 @@ fn a_module_that_was_loaded_is_told_before_the_stop() {
     assert_eq!(talk.fake.resumed.len(), 1);
     assert!(talk.ask("vCont;c").starts_with("T05thread:1;05:"));
     assert_eq!(talk.fake.resumed.len(), 2);
+}
+
+#[test]
+fn a_thread_that_cannot_go_on_is_the_one_that_stops_and_it_is_said_why() {
+    let mut fake = Fake::new();
+    fake.refusal = Some("runner 1 waits for others".into());
+    let mut talk = Talk::new(fake);
+    talk.ask("Hg1");
+    // gdb lets this one run, and expects it to stop.
+    assert!(talk.ask("vCont;s:2").starts_with("T02thread:2;"));
+    assert!(talk.transcript().contains(&format!("< O{}", hex(b"wkdb: runner 1 waits for others\n"))));
 }
 
 #[test]

@@ -83,6 +83,17 @@ impl<'m> UnitRewriter<'_, 'm> {
                 self.out.far_references.push((self.out.info.len(), offset.0));
                 self.out.info.u32(0);
             }
+            Change::Convention => {
+                let AttributeValue::CallingConvention(mut convention) = value else { return Err(UnitError::Broken) };
+                let function = self.functions.last().filter(|(depth, _)| *depth == entering.depth);
+                // Whatever an optimiser did to a function's arguments, what it returns is on the operand stack.
+                if convention == gimli::DW_CC_nocall
+                    && function.is_some_and(|(_, function)| function.is_some_and(|function| function.returns))
+                {
+                    convention = gimli::DW_CC_normal;
+                }
+                self.out.info.u8(convention.0);
+            }
             Change::Producer => {
                 let producer = self.dwarf.attr_string(self.unit, value)?;
                 let place = self.out.string(&known_producer(producer.slice()));

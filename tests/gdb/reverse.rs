@@ -1,0 +1,134 @@
+//! Backwards from the crash to the store that made it: for every bug that the demo guest can plant, with gdb and lldb.
+//! Nothing is set up beforehand.
+
+use std::process::Command;
+
+use crate::debuggers::{gdb, gdbs, lldb, output};
+use crate::guest::Guest;
+
+/// A planted bug, as a person finds it.
+struct Bug {
+    name: &'static str,
+    /// Where to look from, at the end of the run.
+    frame: &'static str,
+    /// What is wrong there.
+    corrupted: &'static str,
+    /// The function that made it so, among the innermost frames at the last store.
+    culprit: &'static str,
+}
+
+const BUGS: [Bug; 10] = [
+    Bug {
+        name: "stray-write",
+        frame: "frame function wq_worker_comm",
+        corrupted: "worker->pool",
+        culprit: "evdev_stop_autorepeat",
+    },
+    Bug { name: "timer-stall", frame: "bt 1", corrupted: "timer_bases[0].clk", culprit: "rtc_align" },
+    Bug {
+        name: "wq-corrupt",
+        frame: "bt 1",
+        corrupted: "((struct work_struct *)0x2f0100)->entry.next",
+        culprit: "memset",
+    },
+    Bug {
+        name: "fdtable",
+        frame: "frame function dup_fd",
+        corrupted: "oldf->fdt->fd[5]",
+        culprit: "binder_reserve_fd",
+    },
+    Bug { name: "rcu", frame: "bt 1", corrupted: "head->func", culprit: "dst_" },
+    Bug {
+        name: "stack-overflow",
+        frame: "bt 1",
+        corrupted: "((struct task_struct *)0x391f30)->comm",
+        culprit: "memset",
+    },
+    Bug { name: "user-write", frame: "bt 1", corrupted: "fb_info.fbops", culprit: "draw_frame" },
+    Bug {
+        name: "lost-wakeup",
+        frame: "bt 1",
+        corrupted: "((struct task_struct *)0x397f30)->__state",
+        culprit: "ring_wait",
+    },
+    Bug { name: "deadlock", frame: "bt 1", corrupted: "minik_eth0.stats_lock.owner", culprit: "_raw_spin_lock" },
+    Bug { name: "deadlock-sleep", frame: "bt 1", corrupted: "tty_mutex.owner", culprit: "mutex_lock" },
+];
+
+/// What was printed behind the last echo of a command.
+fn after<'t>(text: &'t str, command: &str) -> &'t str {
+    text.rsplit_once(command).map_or("", |(_, after)| after)
+}
+
+#[test]
+fn gdb_goes_back_from_every_crash_to_the_store_that_made_it() {
+    for program in gdbs() {
+        for bug in &BUGS {
+            let guest = Guest::start(&format!("demo {} --gdb-wait", bug.name));
+            let watch = format!("watch -l {}", bug.corrupted);
+            let commands = ["continue", bug.frame, &watch, "reverse-continue", "bt 4", "kill"];
+            let said = gdb(&program, guest.port, &commands);
+            let back = after(&said, "(gdb) reverse-continue\n");
+            let whole = format!("{}, {}:\n{said}", program.display(), bug.name);
+            assert!(back.contains("watchpoint"), "no store was found by {whole}");
+            assert!(after(back, "(gdb) bt 4\n").contains(bug.culprit), "no {} in {whole}", bug.culprit);
+        }
+    }
+}
+
+#[test]
+fn gdb_comes_to_the_beginning_of_history_and_forward_again() {
+    for program in gdbs() {
+        let guest = Guest::start("demo --gdb-wait");
+        let said = gdb(
+            &program,
+            guest.port,
+            &[
+                "tbreak rest_init",
+                "continue",
+                "p $pc",
+                "reverse-stepi",
+                "p $pc == $1",
+                "stepi",
+                "p $pc == $1",
+                "reverse-continue",
+                "bt",
+                "kill",
+            ],
+        );
+        assert!(after(&said, "(gdb) reverse-stepi\n").contains("$2 = 0"), "{said}");
+        assert!(said.contains("$3 = 1"), "a step back and a step forward is where it was: {said}");
+        let back = after(&said, "(gdb) reverse-continue\n");
+        // gdb 13 and 18.
+        let told = ["No more reverse-execution history", "Backward execution from here not possible"];
+        assert!(told.iter().any(|words| back.contains(words)), "{said}");
+        assert!(after(back, "(gdb) bt\n").contains("[host]"), "{said}");
+    }
+}
+
+#[test]
+fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
+    let Some(program) = lldb() else { return };
+    let symbols = tempfile::tempdir().unwrap();
+    let symbols = symbols.path().join("vmlinux.elf");
+    let guest = Guest::start(&format!("demo user-write --gdb-wait --gdb-symbols {}", symbols.display()));
+    let mut command = Command::new(program);
+    command.args(["--batch", "--no-lldbinit"]);
+    for line in
+        [&format!("target create {}", symbols.display()), &format!("gdb-remote {}", guest.port), "process continue"]
+    {
+        command.args(["-o", line]);
+    }
+    // In a batch, what is done after a crash is another list.
+    for line in [
+        "watchpoint set expression -w write -- &fb_info.fbops",
+        "process continue --reverse",
+        "thread backtrace",
+        "process kill",
+    ] {
+        command.args(["-k", line]);
+    }
+    let said = output(command);
+    let back = after(&said, "(lldb) process continue --reverse\n");
+    assert!(after(back, "(lldb) thread backtrace\n").contains("draw_frame"), "{said}");
+}
