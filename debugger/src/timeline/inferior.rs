@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+use wkdb_tracer::{Event, Frame, ModuleId, RunnerId, WasmValue};
 
 use super::engine::Task;
 use super::{Branch, TimeTravel};
@@ -44,6 +44,10 @@ impl<B: Branch> Inferior for TimeTravel<B> {
                     Notice::Ended(outcome, totals) => {
                         self.status = Status::Ended(outcome.clone(), totals.clone());
                         notices.push(Notice::Ended(outcome, totals));
+                    }
+                    Notice::Event(event) if matches!(*event, Event::Watch(_)) => {
+                        let named = self.car()?.named(*event);
+                        notices.extend(named.map(|event| Notice::Event(Box::new(event))));
                     }
                     // What is printed again was seen already.
                     Notice::Console(_) | Notice::Event(_) if past => {}
