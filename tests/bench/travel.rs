@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use guest::{Failure, config};
 use wkdb::demo::linux::LinuxFiles;
-use wkdb::machine::MachineConfig;
 use wkdb::machine::engine::EngineOptions;
-use wkdb::session::{Live, Rewindable};
+use wkdb::machine::{JournalConfig, MachineConfig};
+use wkdb::process::MachineProcess;
+use wkdb::session::{Live, Rewindable, Tapped};
 use wkdb_debugger::commands::{Config, Debugger, Now};
 use wkdb_debugger::inferior::{History, Inferior, Limits, Notice, Resume, Status};
 use wkdb_debugger::timeline::Branch;
@@ -79,6 +80,11 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1]
 }
 
+/// A machine process of the program's.
+fn process(config: &MachineConfig) -> Result<MachineProcess, Failure> {
+    Ok(MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config.clone())?)
+}
+
 fn wait_for_start(live: &mut Live) -> Result<(), Failure> {
     while !matches!(live.status(), Status::Stopped(_)) {
         live.notices(Duration::from_secs(10))?;
@@ -106,7 +112,7 @@ fn main() -> Result<(), Failure> {
     // The first one compiles.
     let mut plain = Duration::MAX;
     for _ in 0..3 {
-        let mut live = Live::start(config.clone())?;
+        let mut live = Live::over(process(&config)?);
         wait_for_start(&mut live)?;
         plain = plain.min(to_the_end(&mut live)?);
     }
@@ -114,7 +120,9 @@ fn main() -> Result<(), Failure> {
     let mut run = None;
     for _ in 0..2 {
         drop(run.take());
-        let mut machine = Rewindable::start(config.clone(), Limits::default())?;
+        let journal = Some(JournalConfig::record());
+        let process = process(&MachineConfig { journal, ..config.clone() })?;
+        let mut machine = Rewindable::over(Live::over(Tapped::silent(process)), Limits::default())?;
         kept = kept.min(to_the_end(&mut machine)?);
         run = Some(machine);
     }
@@ -132,7 +140,7 @@ fn main() -> Result<(), Failure> {
     );
     line("its checkpoints", "≤ 1 GiB", &format!("{}, {} MiB", checkpoints.len(), memory >> 20));
 
-    let mut live = Live::start(MachineConfig { max_time: None, ..config.clone() })?;
+    let mut live = Live::over(process(&MachineConfig { max_time: None, ..config.clone() })?);
     wait_for_start(&mut live)?;
     live.resume(&Resume { until_time: Some(GuestTime(12_000_000_000)), ..Resume::go() })?;
     wait_for_start(&mut live)?;

@@ -82,6 +82,7 @@ macro_rules! sessions {
             assert_eq!(played, written);
             for scene in SCENES {
                 assert!(played.contains(scene.name), "no session finds {}", scene.name);
+                assert!(played.contains(&format!("back-{}", scene.name)), "no session goes back to {}", scene.name);
             }
         }
     };
@@ -99,4 +100,22 @@ sessions! {
     spinning_cpus_are_found: "deadlock";
     sleeping_tasks_are_found: "deadlock-sleep";
     a_tour_shows_the_commands: "tour";
+    the_way_back_leads_to_a_stray_write: "back-stray-write";
+    the_way_back_leads_to_a_stalled_timer: "back-timer-stall";
+    the_way_back_leads_to_a_corrupt_workqueue: "back-wq-corrupt";
+    the_way_back_leads_to_a_descriptor_table_in_wrong_hands: "back-fdtable";
+    the_way_back_leads_to_a_callback_queued_twice: "back-rcu";
+    the_way_back_leads_to_a_stack_overflow: "back-stack-overflow";
+    the_way_back_leads_to_a_user_program: "back-user-write";
+    the_way_back_leads_to_a_lost_wakeup: "back-lost-wakeup";
+    the_way_back_leads_to_the_locks_of_spinning_cpus: "back-deadlock";
+    the_way_back_leads_to_the_mutexes_of_sleeping_tasks: "back-deadlock-sleep";
+    in_linux_the_way_back_leads_to_a_stray_write: "linux-stray-write";
+    in_linux_the_way_back_leads_to_a_corrupt_workqueue: "linux-wq-corrupt";
+    in_linux_the_way_back_leads_to_a_table_of_files: "linux-fdtable";
+    in_linux_the_way_back_leads_to_a_callback: "linux-rcu";
+    in_linux_the_way_back_leads_to_a_stalled_timer: "linux-timer-stall";
+    in_linux_the_way_back_leads_to_a_user_program: "linux-user-write";
+    in_linux_the_way_back_leads_to_a_stack_overflow: "linux-stack-overflow";
+    in_linux_the_way_back_leads_to_two_mutexes: "linux-deadlock";
 }

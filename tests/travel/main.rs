@@ -157,7 +157,7 @@ fn reverse_continue_goes_to_earlier_hits_of_a_breakpoint_then_to_the_start_and_f
     assert_eq!(session.back().reason, StopReason::HistoryStart);
     let middle = Tick(hits[29].tick.0 / 2);
     assert_eq!(session.go_to(Goal::Tick(middle)).tick, middle);
-    assert_eq!(here(&session.go_to(Goal::Present)), here(&hits[29]));
+    assert!(here(&session.go_to(Goal::Present)).same_place(&here(&hits[29])));
 }
 
 #[test]

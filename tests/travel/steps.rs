@@ -8,9 +8,9 @@ use wkdb::code_cache::store::DEFAULT_LIMIT;
 use wkdb::demo::linux::LinuxFiles;
 use wkdb::demo::{Files, KERNEL_7_0};
 use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
-use wkdb::machine::{Cache, MachineConfig};
+use wkdb::machine::{Cache, JournalConfig, MachineConfig};
 use wkdb::process::MachineProcess;
-use wkdb::session::{Rewindable, Tapped};
+use wkdb::session::{Live, Rewindable, Tapped};
 use wkdb_debugger::inferior::{
     Direction, FrameState, Goal, History, Inferior, Limits, Notice, Resume, Status, StepKind, Stop, StopReason,
     TaskInfo,
@@ -41,8 +41,11 @@ impl Guest {
         config.store_checks = true;
         config.script = Some(script.to_owned());
         let limits = Limits { spacing: 500_000, ..Limits::default() };
-        let listen = |process: MachineProcess| Tapped::silent(process);
-        Guest { run: Rewindable::start_with(config, limits, listen).unwrap(), console: String::new() }
+        config.attach = true;
+        config.journal = Some(JournalConfig::record());
+        let process = MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config).unwrap();
+        let run = Rewindable::over(Live::over(Tapped::silent(process)), limits).unwrap();
+        Guest { run, console: String::new() }
     }
 
     fn wait(&mut self) -> Stop {

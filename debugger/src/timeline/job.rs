@@ -121,6 +121,17 @@ impl<B: Branch> Car<B> {
         self.watches.iter().find(|(_, known)| known.0 == ours).map(|(user, _)| *user)
     }
 
+    /// An event with the debugger's name of the watch that it is about; none if that is none of the debugger's.
+    pub(super) fn named(&self, event: Event) -> Option<Event> {
+        match event {
+            Event::Watch(hit) => {
+                let WatchId(watch) = self.watch_named(hit.watch)?;
+                Some(Event::Watch(WatchHit { watch, ..hit }))
+            }
+            other => Some(other),
+        }
+    }
+
     /// Has it stop at a point, whatever is told to it afterwards.
     pub(super) fn stop_at(&mut self, point: &Position) -> Result<()> {
         if let Some(address) = point.address {
