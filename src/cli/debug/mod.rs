@@ -57,10 +57,6 @@ pub(super) struct Args {
     /// Keep no history: the guest cannot be gone back in, and takes less memory.
     #[arg(long)]
     no_history: bool,
-    /// How much memory the history may take (512M, 2G), in copies of the guest that going back begins at.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "no_history",
-          default_value = "1G")]
-    history_memory: u64,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -68,7 +64,7 @@ pub(super) struct Args {
 /// Runs the subcommand.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let Args { kernel, name, initrd, era, files, commands, interactive, directories, mut options, .. } = args;
-    let limits = Limits { memory: args.history_memory, ..Limits::default() };
+    let limits = options.history.limits();
     let symbols = std::mem::take(&mut options.symbols);
     let mut lines = Vec::new();
     for path in &files {
