@@ -25,6 +25,9 @@ pub(super) struct Bookmark {
     place: String,
 }
 
+/// Where memory lies, how long it is, and what is there, if that is known.
+pub(super) type Lies = (u64, u64, Option<(ModuleId, TypeId)>);
+
 /// Memory that was asked about.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
@@ -346,7 +349,10 @@ impl Debugger {
         let mut table = Table::new(["Tick", "Time", "Task", "CPU", "Old", "New", "By"]);
         for hit in hits {
             let (old, new) = self.written_values(inferior, asked, hit);
-            let at = (hit.address != asked.address).then(|| format!(" at {:#x}", hit.address)).unwrap_or_default();
+            let at = match hit.address == asked.address {
+                true => String::new(),
+                false => format!(" at {:#x}", hit.address),
+            };
             let (tick, time, task, cpu) = match &hit.context {
                 Some(at) => (at.tick.to_string(), at.time.to_string(), at.comm.clone(), at.cpu.to_string()),
                 None => Default::default(),

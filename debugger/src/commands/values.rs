@@ -8,6 +8,7 @@ use super::Debugger;
 use super::command::Examine;
 use super::error::{CommandError, Result};
 use super::output::Output;
+use super::past::Lies;
 use super::selection::{FrameView, States};
 use crate::expr::{self, Evaluator, ExprError, Format, FrameTarget, Letter, Register, Target, Value};
 use crate::inferior::Inferior;
@@ -333,11 +334,7 @@ impl Debugger {
 
     /// The memory that an expression means whose writes are looked for: where it lies, or where a pointer points that
     /// lies nowhere itself (`&x`, `p + 1`).
-    pub(super) fn written_place(
-        &mut self,
-        inferior: &mut dyn Inferior,
-        text: &str,
-    ) -> Result<(u64, u64, Option<(ModuleId, TypeId)>)> {
+    pub(super) fn written_place(&mut self, inferior: &mut dyn Inferior, text: &str) -> Result<Lies> {
         let (module, (address, len, ty)) = self.in_selected(inferior, |evaluator| {
             let value = evaluator.evaluate(text)?;
             evaluator.memory_meant(&value)

@@ -146,11 +146,11 @@ fn lines_are_stepped_by_whole_lines() {
     // `next` stays out of the inlined function, `step` does not.
     session.check(
         "> next
-         task 1 tick 41 time 0.000041 cpu0 kworker/0:0 (0x1000)
+         task 1 tick 48 time 0.000048 cpu0 kworker/0:0 (0x1000)
          #0  0x65 in process_one_work (pool=0x10020 <worker_pools>) at workqueue.c:30
          30  }
          > next
-         task 1 tick 44 time 0.000044 cpu0 kworker/0:0 (0x1000)
+         task 1 tick 58 time 0.000058 cpu0 kworker/0:0 (0x1000)
          #0  0x24 in worker_thread (which=0) at workqueue.c:43
          43  return state_names[which & 1][0];",
     );
