@@ -333,7 +333,11 @@ fn action(
             (counts || index.is_some()).then_some(Action::Call { index })
         }
         Operator::CallIndirect { .. } | Operator::CallRef { .. } => counts.then_some(Action::Call { index: None }),
-        Operator::ReturnCall { function_index: old } | Operator::RefFunc { function_index: old } => {
+        // A chain of tail calls takes no stack: a probe in between would.
+        Operator::ReturnCall { function_index: old } => {
+            index(old, host.function_shift.apply(old)).map(|(at, value)| Action::Index { at, value })
+        }
+        Operator::RefFunc { function_index: old } => {
             index(old, host.target(old)).map(|(at, value)| Action::Index { at, value })
         }
         Operator::GlobalGet { global_index: old } | Operator::GlobalSet { global_index: old } => {

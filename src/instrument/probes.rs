@@ -3,7 +3,8 @@
 //! A probed function stays as it is. Behind all other functions comes one of the same type that tells the host, calls it,
 //! and tells the host again; every reference to the probed one (calls, tables, exports, `ref.func`) becomes one to that. So
 //! it does not matter in how many ways a function returns, and it counts the same ticks. What leaves it without returning
-//! (a trap, an exception, a host call that unwinds) does not come to the second.
+//! (a trap, an exception, a host call that unwinds) does not come to the second. A direct tail call stays what it is, and
+//! is not told: chains of them take no stack. One through a table finds what is told, and takes some.
 //!
 //! ```wat
 //! (func $f (param $a i32) (result i64) …)     the same, and:

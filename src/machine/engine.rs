@@ -13,6 +13,9 @@ use crate::instrument::UNCOUNTED_STACK;
 const HOST_STACK: usize = 1 << 20;
 /// Frames shown of a call stack; a guest that overflows its stack has thousands.
 pub(super) const MAX_FRAMES: usize = 256;
+/// Frames that the engine captures for those: each may have one between it and its caller that only the rewriter knows of,
+/// and a check may have one below.
+const ENGINE_FRAMES: usize = 2 * MAX_FRAMES + 1;
 
 /// Room for the Wasm frames of one runner. Its calls end where the rewriter's count says, which is the same in all
 /// variants: the engine's own limit must not come first. Measured on Linux and minik, frames take up to 1.5 times the
@@ -65,7 +68,7 @@ fn config(options: EngineOptions) -> Config {
         .relaxed_simd_deterministic(true)
         // Frames are shown by the original module's symbols, which Wasmtime never sees.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(MAX_FRAMES))
+        .wasm_backtrace_max_frames(NonZeroUsize::new(ENGINE_FRAMES))
         .native_unwind_info(false)
         .memory_init_cow(false)
         .max_wasm_stack(wasm_stack(options.opt_level))

@@ -10,6 +10,7 @@ use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId};
 
 use super::debug::{CodeIndex, FunctionCode};
+use super::engine::MAX_FRAMES;
 use super::host::user::ImageRef;
 use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
 use crate::contract::active_data;
@@ -188,6 +189,6 @@ impl Images {
     /// A call stack in terms of the original modules, innermost first.
     pub(super) fn frames(&self, backtrace: &WasmBacktrace) -> Vec<Frame> {
         let frame = |frame: &FrameInfo| self.of(frame.module())?.frame(frame);
-        backtrace.frames().iter().filter_map(frame).collect()
+        backtrace.frames().iter().filter_map(frame).take(MAX_FRAMES).collect()
     }
 }
