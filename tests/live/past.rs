@@ -218,7 +218,8 @@ fn a_machine_that_cannot_be_copied_goes_on_without_checkpoints_and_has_them_agai
     session.go_to(Goal::Present);
     prlimit(machine, Resource::Nofile, all).unwrap();
     session.run_to(5_000_000);
-    assert!(session.checkpoints().0 > during);
+    let after = session.checkpoints();
+    assert!(after.0 > during, "{before} checkpoints, {during} while no copy could be made, then {after:?}");
 }
 
 fn scripted(config: &mut MachineConfig) {
