@@ -218,12 +218,12 @@ fn what_is_typed_reaches_the_run_whichever_machine_leads_and_its_past_has_it() {
     let mut session = Session::start(|c| c.pace = Pace::Real);
     session.expect("minik# ");
     session.run.type_in(b"echo one\r").unwrap();
-    session.expect("\none\n");
+    session.expect("\none\r");
     let first = session.attach();
     // To the machine that has taken over, while it stands.
     session.run.type_in(b"echo two\r").unwrap();
     session.run.resume(&Resume::go()).unwrap();
-    session.expect("\ntwo\n");
+    session.expect("\ntwo\r");
     session.run.interrupt().unwrap();
     let second = session.stop();
     // Back before it was typed, and forwards through it.
@@ -235,10 +235,10 @@ fn what_is_typed_reaches_the_run_whichever_machine_leads_and_its_past_has_it() {
     assert!(!session.console.contains("two"), "what is run again is not printed again");
     session.detach();
     session.run.type_in(b"echo three\r").unwrap();
-    session.expect("\nthree\n");
+    session.expect("\nthree\r");
     session.fast_again();
     session.run.type_in(b"echo four\r").unwrap();
-    session.expect("\nfour\n");
+    session.expect("\nfour\r");
     let asked = Instant::now();
     session.attach();
     assert!(asked.elapsed() < Duration::from_secs(5));

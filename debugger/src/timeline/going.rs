@@ -50,6 +50,11 @@ impl<B: Branch> TimeTravel<B> {
     /// Lets the run go on, to its next checkpoint at most.
     fn go_on(&mut self) -> Result<()> {
         let Some(Going { mut resume, past_all }) = self.going.clone() else { return Ok(()) };
+        // Steps, and whoever wanted it to stop, may have led past the place of the next one.
+        let here = self.engine.as_ref().and_then(|engine| engine.present.stop().ok().cloned());
+        if let Some(stop) = here {
+            self.checkpoint(&stop);
+        }
         let Some(engine) = self.engine.as_mut() else { return Err(InferiorError::Running) };
         let newest = engine.checkpoints.newest().max(self.tried);
         let due = Tick(newest.0.saturating_add(engine.checkpoints.spacing()));
@@ -131,7 +136,8 @@ impl<B: Branch> TimeTravel<B> {
     /// Takes a checkpoint where the run is; where there is no room, it goes on without.
     fn checkpoint(&mut self, stop: &Stop) {
         let Some(engine) = self.engine.as_mut() else { return };
-        if engine.past.is_some() || stop.tick.0 < engine.checkpoints.newest().0 + engine.checkpoints.spacing() {
+        let last = engine.checkpoints.newest().max(self.tried);
+        if engine.past.is_some() || stop.tick.0 < last.0.saturating_add(engine.checkpoints.spacing()) {
             return;
         }
         self.tried = stop.tick;
