@@ -29,7 +29,7 @@ fn views_of_linux_agree_with_its_proc() {
     let stat = seen.printed("cat /proc/stat");
     let ctxt: u64 = stat.lines().find_map(|line| line.strip_prefix("ctxt ")).unwrap().parse().unwrap();
     let switches: u64 = cpus.cpus.iter().map(|cpu| cpu.nr_switches.unwrap()).sum();
-    assert!((ctxt..ctxt + 60).contains(&switches), "{switches} switches, and {ctxt} before");
+    assert!((ctxt..ctxt + 300).contains(&switches), "{switches} switches, and {ctxt} before");
     assert!(cpus.cpus.iter().all(|cpu| cpu.need_resched.is_some() && cpu.nr_running.is_some()), "{cpus:?}");
     assert_eq!(cpus.problems, [""; 0]);
 

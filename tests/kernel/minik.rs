@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wkdb_debugger::kernel::ViewKind;
+use wkdb_debugger::kernel::{View, ViewKind};
 
 use crate::seen::{Guest, Seen, only, typed};
 
@@ -120,10 +120,10 @@ fn files_memory_and_addresses_of_minik_are_whose_they_are() {
     };
     let shell = named("sh");
     let pid = shell.task.pid.map(i64::cast_unsigned);
-    let wkdb_debugger::kernel::View::Fds { tasks: files } = seen.view_of(ViewKind::Fds, pid) else { panic!() };
+    let View::Fds { tasks: files } = seen.view_of(ViewKind::Fds, pid) else { panic!() };
     let paths: Vec<&str> = files[0].fds.iter().filter_map(|row| row.path.as_deref()).collect();
     assert_eq!(paths, ["/dev/console"; 3], "{files:?}");
-    let wkdb_debugger::kernel::View::Maps { tasks: maps } = seen.view_of(ViewKind::Maps, pid) else { panic!() };
+    let View::Maps { tasks: maps } = seen.view_of(ViewKind::Maps, pid) else { panic!() };
     let parts: Vec<_> = maps[0].maps.iter().flat_map(|row| row.what.clone()).collect();
     assert!(["image", "data", "heap", "stack"].iter().all(|part| parts.contains(part)), "{maps:?}");
 

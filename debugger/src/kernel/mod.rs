@@ -80,6 +80,9 @@ pub struct Kernel<'i> {
     problems: RefCell<Problems>,
     steps: Cell<u32>,
     runners: OnceCell<Vec<TaskInfo>>,
+    frames: RefCell<HashMap<RunnerId, Rc<[Frame]>>>,
+    /// Whether the host tells the values of Wasm globals, so far as is known.
+    has_globals: Cell<bool>,
 }
 
 /// When a view was made.
@@ -118,6 +121,8 @@ impl<'i> Kernel<'i> {
             problems: RefCell::default(),
             steps: Cell::new(0),
             runners: OnceCell::new(),
+            frames: RefCell::default(),
+            has_globals: Cell::new(true),
         }
     }
 
@@ -212,8 +217,14 @@ impl<'i> Kernel<'i> {
         self.runners().iter().rev().find(|runner| runner.context.task.0 == task)
     }
 
-    fn frames(&self, runner: RunnerId) -> Vec<Frame> {
-        self.memory.inferior().frames(runner).unwrap_or_default()
+    /// A runner's call stack, which is asked for once.
+    fn frames(&self, runner: RunnerId) -> Rc<[Frame]> {
+        let mut known = self.frames.borrow_mut();
+        let frames = known.entry(runner).or_insert_with(|| {
+            let frames = self.memory.inferior().frames(runner);
+            frames.unwrap_or_default().into()
+        });
+        Rc::clone(frames)
     }
 
     /// A variable of the kernel; of several with one name, the one that other files can see. `None` if there is none.

@@ -7,7 +7,7 @@ use super::text::{cell, plain, styled, tell_problems};
 use super::{Kernel, Now, Object, TaskRef};
 use crate::commands::output::Table;
 use crate::commands::{Output, Style};
-use crate::inferior::TaskInfo;
+use crate::inferior::{InferiorError, TaskInfo};
 
 /// As large as a kernel stack can be. A larger one is a pointer that was overwritten.
 const MAX_STACK: u64 = 1 << 20;
@@ -61,15 +61,25 @@ impl Kernel<'_> {
         (64..=MAX_STACK).contains(&size).then_some(size)
     }
 
-    /// The kernel's stack pointer of a runner, also while it is in user mode.
+    /// The kernel's stack pointer of a runner. In code that was not compiled for debugging, that of a runner in user mode
+    /// is not known.
     fn kernel_stack_pointer(&self, runner: RunnerId) -> Option<u64> {
-        let global = self.symbols.global_named("__stack_pointer")?;
-        let globals = self.memory.inferior().globals(runner, ModuleId::KERNEL).ok()?;
-        match globals.get(global as usize)? {
-            Some(WasmValue::I32(value)) => Some(u64::from(*value)),
-            Some(WasmValue::I64(value)) => Some(*value),
-            _ => None,
+        if self.has_globals.get()
+            && let Some(global) = self.symbols.global_named("__stack_pointer")
+        {
+            let globals = self.memory.inferior().globals(runner, ModuleId::KERNEL);
+            match globals.as_deref().map(|globals| globals.get(global as usize)) {
+                Ok(Some(Some(WasmValue::I32(value)))) => return Some(u64::from(*value)),
+                Ok(Some(Some(WasmValue::I64(value)))) => return Some(*value),
+                Ok(_) => {}
+                // It is the same for all others.
+                Err(InferiorError::Refused(_)) => self.has_globals.set(false),
+                Err(_) => return None,
+            }
         }
+        let in_kernel = self.frames(runner).first()?.address.module == ModuleId::KERNEL;
+        let pointer = if in_kernel { self.memory.inferior().stack_pointer(runner).ok() } else { None };
+        pointer.map(|pointer| pointer & self.address_mask())
     }
 
     /// A task's kernel stack: between what its `stack` says and either the task itself, where that lies at the stack's
