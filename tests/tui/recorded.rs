@@ -93,7 +93,7 @@ fn a_stop_at_the_store_of_a_planted_bug() {
 
 #[test]
 fn sixty_four_cpus_at_work() {
-    let mut session = Session::new(machine(None, "nr_cpus=64 stress=100", None));
+    let mut session = Session::new(machine(None, "nr_cpus=64 tasks=300 stress=64", None));
     session.stop();
     session.want_all("&jiffies_64");
     session.command("continue");

@@ -110,6 +110,7 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
         next: Instant::now(),
         dropped: 0,
         foretold: false,
+        going: false,
         over: false,
         gone: None,
     };
@@ -165,6 +166,8 @@ struct Session<M, F> {
     dropped: u64,
     /// All events were told at the start.
     foretold: bool,
+    /// It was let go on, and its stop has not been dealt with: it may have happened already.
+    going: bool,
     over: bool,
     gone: Option<String>,
 }
@@ -208,7 +211,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 return;
             }
         }
-        let running = self.gone.is_none() && matches!(self.machine.status(), Status::Running);
+        let running = self.gone.is_none() && self.is_going();
         if !running {
             self.run_queued();
         }
@@ -231,6 +234,11 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             }
         }
         self.sample();
+    }
+
+    /// It runs, or a stop of it waits to be dealt with.
+    fn is_going(&self) -> bool {
+        self.going || matches!(self.machine.status(), Status::Running)
     }
 
     fn listen(&mut self, wait: Duration) {
@@ -268,16 +276,21 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         }
         let reaction = match self.debugger.on_notice(&mut self.machine, notice) {
             Ok(reaction) => reaction,
-            Err(error) => return self.failed(error),
+            Err(error) => {
+                self.going = false;
+                return self.failed(error);
+            }
         };
         let text = Text::from(&reaction.output);
         match reaction.now {
             Now::Stopped => {
+                self.going = false;
                 self.flush();
                 self.due = true;
                 self.tell(FromSession::Stopped(text));
             }
             Now::Ended => {
+                self.going = false;
                 self.flush();
                 self.due = true;
                 self.tell(FromSession::Ended(text));
@@ -290,6 +303,11 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
     fn event_row(&mut self, event: &RunEvent) -> EventRow {
         let (tick, kind) = kind_of(event);
         let text = self.debugger.event_text(&mut self.machine, event);
+        // The tick has a column of its own.
+        let text = match tick.and_then(|tick| text.strip_prefix(&format!("tick {tick} "))) {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        };
         EventRow { tick, kind, text }
     }
 
@@ -352,7 +370,8 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         }
         self.due = true;
         match self.debugger.run(&mut self.machine, line) {
-            Ok(Reply { output, queued, leave, .. }) => {
+            Ok(Reply { output, resumed, queued, leave }) => {
+                self.going |= resumed;
                 let text = Text::from(&output);
                 if !text.0.is_empty() {
                     self.tell(FromSession::Said(text));
@@ -375,7 +394,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
 
     /// Commands that a file or option brought, as long as the machine stands still.
     fn run_queued(&mut self) {
-        while !matches!(self.machine.status(), Status::Running)
+        while !self.is_going()
             && let Some(line) = self.queued.pop_front()
         {
             self.command(&line, true);
@@ -404,6 +423,10 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             return;
         }
         let running = matches!(self.machine.status(), Status::Running);
+        if self.going && !running {
+            // What the debugger looks at is settled with the stop.
+            return;
+        }
         let now = Instant::now();
         let wanted = if running { now >= self.next || self.due } else { self.due };
         if !wanted {

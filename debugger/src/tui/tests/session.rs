@@ -138,11 +138,13 @@ fn a_stop_is_told_with_all_that_the_panes_show() {
 
 #[test]
 fn another_task_and_frame_are_looked_at_without_a_step_of_the_machine() {
-    let mut rig = Rig::with(Toy::new(), &["break touch_pool", "continue"]);
-    let before = rig.sample(|sample| sample.stack.frames.len() == 3);
+    let mut rig = Rig::with(Toy::new(), &["break process_one_work", "continue"]);
+    rig.stop();
+    rig.stop();
+    let before = rig.sample(|sample| sample.stack.frames.len() == 2 && sample.points.len() == 1);
     let task = before.stack.task.clone().unwrap().runner;
-    rig.ask(Effect::LookAt(task, 2));
-    let after = rig.sample(|sample| sample.stack.selected == 2);
+    rig.ask(Effect::LookAt(task, 1));
+    let after = rig.sample(|sample| sample.stack.selected == 1);
     assert_eq!(after.source.unwrap().line, Some(42));
     assert!(after.variables.iter().any(|variable| variable.name == "which"));
     assert_eq!(after.tick, before.tick);
@@ -188,7 +190,7 @@ fn what_cannot_be_done_is_told() {
 
 #[test]
 fn commands_that_were_brought_wait_until_the_machine_is_stopped() {
-    let mut rig = Rig::with(Toy::new(), &["tbreak touch_pool", "continue", "print which", "print $1 + 7"]);
+    let mut rig = Rig::with(Toy::new(), &["tbreak process_one_work", "continue", "print 35 + 7"]);
     let mut said = Vec::new();
     rig.wait(|told| {
         if let FromSession::Said(text) | FromSession::Stopped(text) = told {
@@ -196,22 +198,23 @@ fn commands_that_were_brought_wait_until_the_machine_is_stopped() {
         }
         said.last().is_some_and(|last| last.starts_with("$1")).then_some(())
     });
-    assert!(said.iter().any(|line| line == "(wkdb) print which"), "{said:?}");
-    let stopped = said.iter().position(|line| line.contains("touch_pool")).unwrap();
-    let printed = said.iter().position(|line| line == "(wkdb) print which").unwrap();
+    assert!(said.iter().any(|line| line == "(wkdb) print 35 + 7"), "{said:?}");
+    let stopped =
+        said.iter().position(|line| line.starts_with("Temporary breakpoint 1") && !line.contains(" at ")).unwrap();
+    let printed = said.iter().position(|line| line == "(wkdb) print 35 + 7").unwrap();
     assert!(stopped < printed, "{said:?}");
 }
 
 #[test]
 fn completion_is_for_the_line_that_it_was_asked_for() {
     let mut rig = Rig::new();
-    rig.ask(Effect::Complete("break touch_".into()));
+    rig.ask(Effect::Complete("break process_".into()));
     let (line, start, candidates) = rig.wait(|told| match told {
         FromSession::Completion { line, start, candidates } => Some((line.clone(), *start, candidates.clone())),
         _ => None,
     });
-    assert_eq!((line.as_str(), start), ("break touch_", 6));
-    assert_eq!(candidates, [("touch_pool".to_owned(), true)]);
+    assert_eq!((line.as_str(), start), ("break process_", 6));
+    assert_eq!(candidates, [("process_one_work".to_owned(), true)]);
 }
 
 #[test]

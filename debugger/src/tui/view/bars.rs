@@ -33,7 +33,9 @@ pub(super) fn top(buffer: &mut Buffer, state: &State, area: Rect) {
     if let Some(headline) = headline {
         spans.push(span(format!("{headline} "), theme.bar));
     }
-    buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+    let line = Line::from(spans);
+    let used = line.width() as u16;
+    buffer.set_line(area.x, area.y, &line, area.width);
     let busy = sample.cpus.iter().filter(|cpu| cpu.busy).count();
     let mut right = format!(
         " {}/{} CPUs  {} tasks  tick {}  {} s ",
@@ -47,7 +49,8 @@ pub(super) fn top(buffer: &mut Buffer, state: &State, area: Rect) {
         right.insert_str(0, &format!(" {} samples dropped ", sample.dropped));
     }
     let len = right.chars().count() as u16;
-    if len + 30 < area.width {
+    // Why it stopped goes before what is seen elsewhere.
+    if len.saturating_add(used) <= area.width {
         buffer.set_line(area.right() - len, area.y, &Line::styled(right, theme.bar), len);
     } else {
         let short = format!(" {}  {} s ", sample.tick, sample.time);
