@@ -98,5 +98,6 @@ sessions! {
     a_lost_wakeup_is_found: "lost-wakeup";
     spinning_cpus_are_found: "deadlock";
     sleeping_tasks_are_found: "deadlock-sleep";
+    a_breakpoint_waits_for_programs_that_start_later: "pending";
     a_tour_shows_the_commands: "tour";
 }

@@ -82,4 +82,6 @@ sessions! {
     linux;
     crowd;
     monitor;
+    /// The machine stops before a new program runs, and gdb is told of a new library.
+    pending;
 }

@@ -18,7 +18,7 @@ use super::target::Face;
 use super::threads::tid;
 use super::view::View;
 use super::wire::{Framer, Inbound, hex, packet};
-use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, Who};
+use crate::inferior::{Inferior, InferiorError, Resume, Status, Step, StepKind, Stop, StopReason, Who};
 
 /// What a server has for its clients, whoever they are.
 pub(super) struct Shared {
@@ -177,9 +177,11 @@ impl Link {
     pub(super) fn further(&self, stop: &Stop) -> Option<&Resume> {
         let stopped = stop.context.as_ref().map(|context| context.runner);
         // The instruction that touched what is watched was the step.
-        let stepped = self.resume.step.as_ref().is_some_and(|step| {
-            step.kind == StepKind::Instruction && stopped == Some(step.runner)
-        });
+        let stepped = self
+            .resume
+            .step
+            .as_ref()
+            .is_some_and(|step| step.kind == StepKind::Instruction && stopped == Some(step.runner));
         (self.session.waiting && !self.attaching && !stepped).then_some(&self.resume)
     }
 
@@ -219,11 +221,17 @@ impl Link {
             if let Err(error) = shared.view.refresh(inferior) {
                 log::warn!("gdb is told less: {error}");
             }
+            let loaded = matches!(stop.reason, StopReason::ModuleLoaded(_));
             if self.session.client == Client::Gdb && self.session.has_new_modules(&shared.view) {
                 // It reads the list, sets breakpoints in there that it could not set before, and goes on.
-                self.withheld = true;
+                self.withheld = !loaded;
                 let thread = stop::thread(stop, &mut shared.view, inferior);
                 return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
+            }
+            if loaded && !self.attaching && inferior.resume(&self.resume).is_ok() {
+                // It was only for what the client has been told of before, or does not ask for.
+                self.session.waiting = true;
+                return;
             }
             if self.session.client == Client::Gdb {
                 for problem in shared.files.take_problems() {
