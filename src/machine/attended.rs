@@ -101,6 +101,10 @@ impl Machine {
             Command::Input(bytes) => self.coming.push(Entry::Input(bytes)),
             Command::Quit => {
                 self.quitting = true;
+                if self.state == State::Ended {
+                    // That is no part of the run.
+                    return;
+                }
                 let quit = if self.in_slice { Intervention::QuitInSlice } else { Intervention::Quit };
                 self.take_over(Entry::Intervention(quit), port);
             }
@@ -109,6 +113,10 @@ impl Machine {
                 Ok(Side::Copy) => self.is_copied(),
                 Err(error) => port.output(Output::Answer { id, answer: Err(error) }),
             },
+            Command::Ask { id, request: request @ (Request::WriteMemory { .. } | Request::SetGlobal { .. }) } => {
+                let answer = self.change(request, port);
+                port.output(Output::Answer { id, answer });
+            }
             Command::Ask { id, request } => {
                 let answer = self.answer(request);
                 port.output(Output::Answer { id, answer });
@@ -127,6 +135,7 @@ impl Machine {
         // Nobody waits for its clock.
         core.config.pace = Pace::Warp;
         core.debug.attached = true;
+        core.debug.is_copy = true;
         if let Some(journal) = &mut self.journal {
             // The original takes it and tells where; then the copy is given it.
             self.coming.clear();
@@ -147,6 +156,7 @@ impl Machine {
         self.shown.clear();
         let mut core = self.shared.core.borrow_mut();
         core.config.pace = pace;
+        core.debug.is_copy = false;
         // Whatever time it took to come here: the guest's clock goes on from where it is.
         let passed = Duration::from_nanos(core.now.0);
         self.epoch = self.stopped.checked_sub(passed).unwrap_or(self.stopped);
@@ -169,11 +179,85 @@ impl Machine {
         }
     }
 
+    /// Changes the guest's state for the debugger, and tells of it with its exact place.
+    fn change(&mut self, request: Request, port: &mut dyn Port) -> Answered {
+        self.must_be_stopped()?;
+        let recorded = self.journal.is_some();
+        if self.journal.as_ref().is_some_and(Journal::is_replay) {
+            return Err(InferiorError::Refused("this run is run again: it cannot be changed".into()));
+        }
+        if recorded && self.shared.core.borrow().stop.is_some() {
+            let text = "the run is recorded, and over here: nothing that is changed now belongs to it";
+            return Err(InferiorError::Refused(text.into()));
+        }
+        let at = match self.last.filter(|_| recorded && self.in_slice) {
+            Some(runner) if !self.shared.core.borrow().ticked => match self.ask(runner, Request::CodePlace(runner))? {
+                Answer::CodePlace(place) => Some(place),
+                _ => None,
+            },
+            _ => None,
+        };
+        let what = match request {
+            Request::WriteMemory { address, bytes } => {
+                let len = bytes.len() as u64;
+                let written = self.write_memory(address, &bytes);
+                written.map_err(|_| InferiorError::NoMemory { address, len })?;
+                Intervention::WriteMemory { address, bytes }
+            }
+            Request::SetGlobal { runner, module, global, value } => {
+                self.ask(runner, request)?;
+                Intervention::SetGlobal { runner, module, global, value }
+            }
+            other => return Err(InferiorError::Refused(format!("{other:?} changes nothing"))),
+        };
+        if recorded {
+            let what = match self.in_slice {
+                true => Intervention::InSlice { at, what: Box::new(what) },
+                false => what,
+            };
+            self.take_over(Entry::Intervention(what), port);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Tells of the only runner that may run from here on, if that is another one than it was. It is told between slices:
+    /// the runner that the debugger stopped is the one, and until its slice ends it makes no difference.
+    pub(super) fn tell_alone(&mut self, port: &mut dyn Port) {
+        let only = self.shared.core.borrow().debug.only;
+        if self.alone_told != only && self.journal.as_ref().is_some_and(|journal| !journal.is_replay()) {
+            self.alone_told = only;
+            self.take_over(Entry::Intervention(Intervention::Only(only)), port);
+        }
+    }
+
+    /// A runner is at the instruction at which something of a recording is due: does it.
+    pub(super) fn keep_meeting(&mut self, port: &mut dyn Port) {
+        self.tell(port);
+        if let Some(journal) = &mut self.journal {
+            let told = journal.meet(&mut self.shared.core.borrow_mut());
+            told.into_iter().for_each(|output| port.output(output));
+        }
+        self.set_globals();
+    }
+
+    /// Sets the globals that a recording says were set.
+    fn set_globals(&mut self) {
+        let due = std::mem::take(&mut self.shared.core.borrow_mut().debug.globals);
+        for request in due {
+            let Request::SetGlobal { runner, .. } = request else { continue };
+            if let Err(error) = self.ask(runner, request) {
+                let text = format!("a global of {runner} cannot be set as it was in the recorded run: {error}");
+                self.shared.core.borrow_mut().stop(Outcome::Broken(text));
+            }
+        }
+    }
+
     /// Does what is due for a recording here.
     pub(super) fn keep_journal(&mut self, port: &mut dyn Port) {
         if let Some(journal) = &mut self.journal {
             let told = journal.keep(&mut self.shared.core.borrow_mut(), self.in_slice);
             told.into_iter().for_each(|output| port.output(output));
+            self.set_globals();
         }
     }
 
@@ -231,16 +315,13 @@ impl Machine {
             | Request::FrameStates(runner)
             | Request::Globals(runner, _)
             | Request::StackPointer(runner) => self.ask(runner, request),
-            Request::SetGlobal { runner, .. } => {
+            Request::CodePlace(runner) => {
                 self.must_be_stopped()?;
                 self.ask(runner, request)
             }
             Request::ReadMemory { address, len } => self.read_memory(address, len),
-            Request::WriteMemory { address, bytes } => {
-                self.must_be_stopped()?;
-                let len = bytes.len() as u64;
-                let written = self.write_memory(address, &bytes);
-                written.map(|()| Answer::Done).map_err(|_| InferiorError::NoMemory { address, len })
+            Request::WriteMemory { .. } | Request::SetGlobal { .. } => {
+                Err(InferiorError::Refused("changes are made with their place".into()))
             }
             Request::InsertBreakpoint(spec) => {
                 self.must_be_stopped()?;
@@ -286,6 +367,10 @@ impl Machine {
                 Ok(Answer::Done)
             }
             Request::Check => Ok(Answer::Check(self.shared.core.borrow().check(true))),
+            Request::StopAtLoads(stop) => {
+                self.shared.core.borrow_mut().debug.stops_at_loads = stop;
+                Ok(Answer::Done)
+            }
             Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),
             Request::Interrupt => {
                 if self.state == State::Running {
@@ -352,6 +437,11 @@ impl Machine {
                 let text = format!("{runner} waits for others: let all tasks run");
                 return Err(InferiorError::Refused(text));
             }
+            if self.journal.is_some() && self.in_slice && self.last != Some(runner) {
+                let text = "the run is recorded, and another task is in the middle of its time slice here: only that \
+                            one can go on alone";
+                return Err(InferiorError::Refused(text.into()));
+            }
         }
         if let Some(step) = &resume.step {
             if !self.shared.debugging {
@@ -371,7 +461,7 @@ impl Machine {
     /// Whether `runner` does not go on with its slice now.
     pub(super) fn leaves(&self, runner: RunnerId) -> bool {
         let core = self.shared.core.borrow();
-        core.stop.is_some() || core.debug.only.is_some_and(|only| only != runner)
+        core.stop.is_some() || core.debug.alone().is_some_and(|only| only != runner)
     }
 
     /// The only runner that may run cannot: there is nothing to do but to stop.
@@ -381,7 +471,10 @@ impl Machine {
             core.debug.only = None;
             let context = core.runners.get(runner).is_some().then(|| core.context(runner));
             let text = format!("{runner} cannot go on alone: it waits for other tasks, or is gone");
-            core.tell(Event::Complaint { context, text });
+            // It is nothing that the guest did: a recording has no place for it.
+            if self.journal.is_none() {
+                core.tell(Event::Complaint { context, text });
+            }
         }
         self.stop(StopReason::Interrupt, Some(runner), port);
     }

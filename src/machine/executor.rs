@@ -158,7 +158,9 @@ pub struct Machine {
     /// The debugger was told how the run ends.
     end_told: bool,
     /// Who ran last.
-    last: Option<RunnerId>,
+    pub(super) last: Option<RunnerId>,
+    /// Who was told of last as the only one that may run.
+    pub(super) alone_told: Option<RunnerId>,
     /// Of a run that is recorded or replayed.
     pub(super) journal: Option<Journal>,
 }
@@ -247,6 +249,7 @@ impl Machine {
             quitting: false,
             end_told: false,
             last: None,
+            alone_told: None,
             journal,
         })
     }
@@ -323,6 +326,7 @@ impl Machine {
             if self.shared.core.borrow().stop.is_some() {
                 continue;
             }
+            self.tell_alone(port);
             match self.pick() {
                 Pick::Runner(runner, slice) => self.resume(runner, slice, port),
                 Pick::Blocked(runner) => self.blocked(runner, port),
@@ -348,7 +352,7 @@ impl Machine {
         let mut core = self.shared.core.borrow_mut();
         let core = &mut *core;
         let runnable = core.runners.runnable();
-        match core.debug.only {
+        match core.debug.alone() {
             // Not as the schedule would have it: it is as it was once all run again.
             Some(only) if runnable.contains(&only) => Pick::Runner(only, core.config.slice),
             Some(only) => Pick::Blocked(only),
@@ -461,7 +465,7 @@ impl Machine {
         };
         loop {
             self.begin_turn(end);
-            if !self.run_part(runner, port) {
+            if self.leaves(runner) || !self.run_part(runner, end, port) {
                 break;
             }
             let goes_on = {
@@ -488,14 +492,24 @@ impl Machine {
     fn begin_turn(&mut self, end: u64) {
         let mut core = self.shared.core.borrow_mut();
         let due = self.journal.as_ref().and_then(|journal| journal.due_in_slice(&core));
+        let meeting = self.journal.as_ref().and_then(|journal| journal.meeting(&core));
+        if meeting.is_some() && core.debug.meeting != meeting {
+            core.debug.meeting = meeting;
+            core.debug.version += 1;
+            if !self.shared.debugging {
+                let text = "a debugger changed the recorded run in the middle of a slice: only code for debugging can \
+                            be stopped there; replay it with that";
+                core.stop(Outcome::Broken(text.into()));
+            }
+        }
         core.begin_turn(due.map_or(end, |due| end.min(due.0)));
     }
 
     /// Lets `runner` run for a part of its slice. Samples of a profile are taken meanwhile, without anybody being attended to:
     /// the run is the same with them.
-    fn run_part(&mut self, runner: RunnerId, port: &mut dyn Port) -> bool {
+    fn run_part(&mut self, runner: RunnerId, end: u64, port: &mut dyn Port) -> bool {
         loop {
-            if !self.run_turn(runner, port) {
+            if !self.run_turn(runner, end, port) {
                 return false;
             }
             self.sample(runner);
@@ -507,8 +521,9 @@ impl Machine {
         }
     }
 
-    /// Lets `runner` run until it suspends by itself; false if it is over, or is to be left where it stopped.
-    fn run_turn(&mut self, runner: RunnerId, port: &mut dyn Port) -> bool {
+    /// Lets `runner` run, in a slice that ends at tick `end`, until it suspends by itself; false if it is over, or is to be
+    /// left where it stopped.
+    fn run_turn(&mut self, runner: RunnerId, end: u64, port: &mut dyn Port) -> bool {
         loop {
             self.shared.core.borrow_mut().ticked = false;
             let Some(fiber) = self.fibers.get_mut(runner) else {
@@ -519,6 +534,15 @@ impl Machine {
                 self.fibers.remove(runner);
                 self.shared.core.borrow_mut().runners.destroy(runner);
                 return false;
+            }
+            if std::mem::take(&mut self.shared.core.borrow_mut().debug.met) {
+                self.keep_meeting(port);
+                // The next place may be in the same slice.
+                self.begin_turn(end);
+                if self.leaves(runner) {
+                    return false;
+                }
+                continue;
             }
             let pending = self.shared.core.borrow_mut().debug.pending.take();
             let Some(reason) = pending else { return true };

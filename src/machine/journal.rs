@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::InferiorError;
-use wkdb_tracer::recording::{Check, Ending, Entries, Entry, Intervention, OpenError, Position, Recording};
+use wkdb_tracer::recording::{Check, CodePlace, Ending, Entries, Entry, Intervention, OpenError, Position, Recording};
 use wkdb_tracer::{Event, GuestTime, Outcome, Tick};
 
 use super::core::{Core, Output};
-use super::debug::Place;
+use super::debug::{Place, Request};
 use super::own_offset::OwnOffset;
 
 /// What a machine tells and takes for recordings.
@@ -66,12 +66,23 @@ enum Step {
     },
     /// The recording was cut off.
     Stop,
+    /// The instruction at which something was due was not come to.
+    Missed,
 }
 
 impl Step {
     /// Whether its place is in the middle of a slice.
     fn is_in_slice(&self) -> bool {
-        matches!(self, Step::Outside(Entry::Intervention(Intervention::QuitInSlice)))
+        let in_slice = |what: &_| matches!(what, Intervention::QuitInSlice | Intervention::InSlice { .. });
+        matches!(self, Step::Outside(Entry::Intervention(what)) if in_slice(what))
+    }
+
+    /// The instruction at which it is due, if it is at one.
+    fn place(&self) -> Option<CodePlace> {
+        match self {
+            Step::Outside(Entry::Intervention(Intervention::InSlice { at, .. })) => *at,
+            _ => None,
+        }
     }
 }
 
@@ -126,6 +137,10 @@ impl Replay {
     /// The next step, if its place is here or behind.
     fn due(&mut self, here: Position, in_slice: bool) -> Option<Step> {
         let (at, step) = self.next.as_ref()?;
+        if step.place().is_some() {
+            // It is come to by a breakpoint, in this tick.
+            return (here.tick > at.tick).then_some(Step::Missed);
+        }
         // The end of a slice may be at the same tick as a place in the middle of it.
         if (at.slices, at.time) > (here.slices, here.time) || in_slice && !step.is_in_slice() {
             return None;
@@ -236,7 +251,8 @@ impl Journal {
     /// When the next thing from the recording is due, if that may be before another slice is given.
     pub(super) fn next_time(&self, core: &Core) -> Option<GuestTime> {
         let slices = core.scheduler.slices();
-        let step = self.replay.as_ref().and_then(|replay| replay.next.as_ref()).map(|(at, _)| *at);
+        let step = self.replay.as_ref().and_then(|replay| replay.next.as_ref());
+        let step = step.filter(|(_, step)| step.place().is_none()).map(|(at, _)| *at);
         let pause = self.pause.filter(|pause| !pause.in_slice).map(|pause| pause.position);
         [step, pause].into_iter().flatten().filter(|at| at.slices <= slices).map(|at| at.time).min()
     }
@@ -245,9 +261,37 @@ impl Journal {
     pub(super) fn due_in_slice(&self, core: &Core) -> Option<Tick> {
         let slices = core.scheduler.slices();
         let step = self.replay.as_ref().and_then(|replay| replay.next.as_ref());
-        let step = step.filter(|(_, step)| step.is_in_slice()).map(|(at, _)| *at);
+        // To an instruction the tick is the way, and no more than that.
+        let ahead = |at: &Position, step: &Step| step.place().is_none() || at.tick > core.ticks;
+        let step = step.filter(|(at, step)| step.is_in_slice() && ahead(at, step)).map(|(at, _)| *at);
         let pause = self.pause.filter(|pause| pause.in_slice).map(|pause| pause.position);
         [step, pause].into_iter().flatten().filter(|at| at.slices == slices).map(|at| at.tick).min()
+    }
+
+    /// The instruction at which something is due, if that is in this tick of the slice that begins or goes on now.
+    pub(super) fn meeting(&self, core: &Core) -> Option<CodePlace> {
+        let (at, step) = self.replay.as_ref()?.next.as_ref()?;
+        step.place().filter(|_| (at.slices, at.tick) == (core.scheduler.slices(), core.ticks))
+    }
+
+    /// A runner is at the instruction at which something is due: does all that is due there. Gives what is to be told.
+    pub(super) fn meet(&mut self, core: &mut Core) -> Vec<Output> {
+        let mut told = Vec::new();
+        let Some(place) = core.debug.meeting.take() else { return told };
+        core.debug.version += 1;
+        let here = core.position();
+        while let Some(replay) = &mut self.replay
+            && let Some((_, step)) =
+                replay.next.take_if(|(at, step)| step.place() == Some(place) && at.tick == here.tick)
+        {
+            replay.advance();
+            if let Step::Outside(entry) = step {
+                told.extend(self.position(core));
+                core.take_over(&entry);
+                told.push(Output::Took(entry));
+            }
+        }
+        told
     }
 
     /// Whether the machine stops here, or should have before.
@@ -287,6 +331,11 @@ impl Journal {
                 }
                 Step::Check { memory } => told.push(Output::Took(Entry::Check(core.check(memory)))),
                 Step::Stop => core.stop(Outcome::RecordingEnds),
+                Step::Missed => {
+                    let text = "it did not come to the instruction at which a debugger changed the recorded run";
+                    core.stop(Outcome::Broken(text.into()));
+                    break;
+                }
             }
         }
         if self.pauses(core.position(), in_slice) {
@@ -365,19 +414,26 @@ impl Core {
     pub(super) fn take_over(&mut self, entry: &Entry) {
         match entry {
             Entry::Input(bytes) => self.console.type_in(bytes),
-            Entry::Intervention(Intervention::Quit | Intervention::QuitInSlice) => self.stop(Outcome::Quit),
-            Entry::Intervention(Intervention::WriteMemory { address, bytes }) => {
+            Entry::Intervention(intervention) => self.intervene(intervention),
+            Entry::Console(_) | Entry::Event(_) | Entry::Check(_) => {}
+        }
+    }
+
+    fn intervene(&mut self, intervention: &Intervention) {
+        match intervention {
+            Intervention::Quit | Intervention::QuitInSlice => self.stop(Outcome::Quit),
+            Intervention::WriteMemory { address, bytes } => {
                 // As when it was recorded, a write outside of memory does nothing, and no watch sees one inside.
                 if self.memory.write(*address, bytes).is_ok() {
                     self.watches.refresh(&(*address..address.saturating_add(bytes.len() as u64)));
                 }
             }
-            Entry::Intervention(Intervention::Script(text)) => self.set_script(text),
-            Entry::Intervention(Intervention::Only(_)) => {
-                let reason = "the recording has a schedule forced by a debugger, which this version cannot replay";
-                self.stop(Outcome::Broken(reason.into()));
+            Intervention::Script(text) => self.set_script(text),
+            Intervention::Only(only) => self.debug.forced = *only,
+            &Intervention::SetGlobal { runner, module, global, value } => {
+                self.debug.globals.push(Request::SetGlobal { runner, module, global, value });
             }
-            Entry::Console(_) | Entry::Event(_) | Entry::Check(_) => {}
+            Intervention::InSlice { what, .. } => self.intervene(what),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Bytes in a Wasm page.
@@ -89,6 +89,9 @@ fn reserve() -> Result<NonNull<u8>, rustix::io::Errno> {
             MapFlags::PRIVATE | MapFlags::NORESERVE,
         )?
     };
+    // Large pages: fewer faults, and less for a copy of the process to copy. Where there are none, it goes without.
+    // SAFETY: the mapping just made, which nothing else knows of; the advice changes no contents.
+    let _ = unsafe { madvise(base, RESERVED, Advice::LinuxHugepage) };
     NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)
 }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use wkdb_debugger::inferior::{Milestone, Moment, RecordedRun};
-use wkdb_tracer::recording::{Ending, Entry, FileRole, GuestFile, Header, OpenError, Position, ReadError, Recording};
+use wkdb_tracer::recording::{
+    Ending, Entry, FileRole, GuestFile, Header, Intervention, OpenError, Position, ReadError, Recording,
+};
 
 use super::recorder::SourceFile;
 use super::{MachineRecord, role_name};
@@ -77,6 +79,8 @@ pub struct Replayable {
     machine: MachineRecord,
     kernel: PathBuf,
     initrd: Option<PathBuf>,
+    /// A debugger changed it in the middle of slices: only code for debugging can be stopped there.
+    changed_in_slices: bool,
     /// Files that were in the recording.
     _unpacked: TempDir,
     _bundled: Option<LinuxFiles>,
@@ -108,7 +112,10 @@ impl Replayable {
     ///
     /// Where it cannot be replayed here.
     pub fn open(path: &Path, named: &Named) -> Result<Self, ReplayError> {
-        let recording = Recording::open(BufReader::new(File::open(path).map_err(OpenError::Io)?))?;
+        let mut recording = Recording::open(BufReader::new(File::open(path).map_err(OpenError::Io)?))?;
+        let at_instruction =
+            |entry: &Entry| matches!(entry, Entry::Intervention(Intervention::InSlice { at: Some(_), .. }));
+        let changed_in_slices = recording.entries().map_while(Result::ok).any(|(_, entry)| at_instruction(&entry));
         let (header, ending) = (recording.header().clone(), recording.ending().clone());
         if header.semantics != SEMANTICS {
             return Err(ReplayError::Semantics { wkdb: header.wkdb, theirs: header.semantics });
@@ -121,7 +128,17 @@ impl Replayable {
         let initrd = finder.find(&header, FileRole::Initramfs)?;
         let path = path.to_owned();
         let Finder { unpacked, bundled, .. } = finder;
-        Ok(Replayable { path, header, ending, machine, kernel, initrd, _unpacked: unpacked, _bundled: bundled })
+        Ok(Replayable {
+            path,
+            header,
+            ending,
+            machine,
+            kernel,
+            initrd,
+            changed_in_slices,
+            _unpacked: unpacked,
+            _bundled: bundled,
+        })
     }
 
     /// What was run.
@@ -148,6 +165,7 @@ impl Replayable {
         let config = self.machine.config(self.kernel.clone(), self.initrd.clone());
         let mut config = config.map_err(ReplayError::Config)?;
         config.journal = Some(JournalConfig::replay(&self.path));
+        config.engine.debug |= self.changed_in_slices;
         Ok(config)
     }
 

@@ -580,6 +580,10 @@ impl<L: Link> Inferior for Live<L> {
         self.order(Request::RemoveWatch(id))
     }
 
+    fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
+        self.order(Request::StopAtLoads(stop))
+    }
+
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         // Not after the answer: the next stop may come with it.
         let before = std::mem::replace(&mut self.status, Status::Running);

@@ -294,6 +294,10 @@ impl Inferior for Rewindable {
         self.recover(result)
     }
 
+    fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
+        self.run.stop_at_loads(stop)
+    }
+
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         if let Some(stop) = self.end_of_recording(resume) {
             self.notices.push_back(Notice::Stopped(Box::new(stop)));

@@ -99,6 +99,7 @@ sessions! {
     a_lost_wakeup_is_found: "lost-wakeup";
     spinning_cpus_are_found: "deadlock";
     sleeping_tasks_are_found: "deadlock-sleep";
+    a_breakpoint_waits_for_programs_that_start_later: "pending";
     a_tour_shows_the_commands: "tour";
     the_way_back_leads_to_a_stray_write: "back-stray-write";
     the_way_back_leads_to_a_stalled_timer: "back-timer-stall";

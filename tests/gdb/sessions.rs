@@ -130,4 +130,6 @@ sessions! {
     /// Addresses of 64 bits: gdb's x86-64.
     wasm64_level0;
     wasm64_level2;
+    /// The machine stops before a new program runs, and gdb is told of a new library.
+    pending;
 }

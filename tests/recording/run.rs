@@ -62,40 +62,67 @@ pub(crate) struct Typist {
     pub(crate) leaves: Option<u64>,
 }
 
-struct Recording {
-    recorder: RunRecorder,
-    typist: Typist,
-    looks: u64,
-}
-
-impl Port for Recording {
-    fn output(&mut self, output: Output) {
-        match output {
-            Output::At(position) => self.recorder.at(position),
-            Output::Took(entry) => self.recorder.entry(entry),
-            Output::Console(bytes) => self.recorder.entry(Entry::Console(bytes)),
-            Output::Event(event) => self.recorder.event(&event),
-            _ => {}
-        }
-    }
-
-    fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
-        self.looks += 1;
-        let typed = self.typist.lines.first().is_some_and(|line| line.0 <= self.looks);
+impl Typist {
+    fn commands(&mut self, looks: u64, wait: Option<Duration>) -> Vec<Command> {
+        let typed = self.lines.first().is_some_and(|line| line.0 <= looks);
         // What is typed comes in the middle of the wait.
         std::thread::sleep(wait.unwrap_or_default() / if typed { 2 } else { 1 });
-        let looks = self.looks;
-        let mut commands: Vec<_> =
-            self.typist.lines.extract_if(.., |line| line.0 <= looks).map(|line| Command::Input(line.1)).collect();
-        if self.typist.leaves.is_some_and(|leaves| leaves <= looks) {
+        let lines = self.lines.extract_if(.., |line| line.0 <= looks);
+        let mut commands: Vec<_> = lines.map(|line| Command::Input(line.1)).collect();
+        if self.leaves.is_some_and(|leaves| leaves <= looks) {
             commands.push(Command::Quit);
         }
         commands
     }
 }
 
+/// A typist, and how often they have looked at the port.
+struct Looking(Typist, u64);
+
+impl Port for Looking {
+    fn output(&mut self, _: Output) {}
+
+    fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
+        self.1 += 1;
+        self.0.commands(self.1, wait)
+    }
+}
+
+/// Records what somebody does with a machine.
+struct Recording<P> {
+    recorder: RunRecorder,
+    person: P,
+}
+
+impl<P: Port> Port for Recording<P> {
+    fn output(&mut self, output: Output) {
+        match output.clone() {
+            Output::At(position) => self.recorder.at(position),
+            Output::Took(entry) => self.recorder.entry(entry),
+            Output::Console(bytes) => self.recorder.entry(Entry::Console(bytes)),
+            Output::Event(event) => self.recorder.event(&event),
+            _ => {}
+        }
+        self.person.output(output);
+    }
+
+    fn commands(&mut self, wait: Option<Duration>) -> Vec<Command> {
+        self.person.commands(wait)
+    }
+}
+
 /// Runs and records, the guest's files by their hashes.
-pub(crate) fn record(mut config: MachineConfig, typist: Typist, path: &Path) -> (Outcome, Totals) {
+pub(crate) fn record(config: MachineConfig, typist: Typist, path: &Path) -> (Outcome, Totals) {
+    let (outcome, totals, _) = recording(config, Looking(typist, 0), path);
+    (outcome, totals)
+}
+
+/// The same with somebody else at the machine, who is given back.
+pub(crate) fn record_with<P: Port>(config: MachineConfig, person: P, path: &Path) -> P {
+    recording(config, person, path).2
+}
+
+fn recording<P: Port>(mut config: MachineConfig, person: P, path: &Path) -> (Outcome, Totals, P) {
     let file = |role, path: &Path| SourceFile {
         role,
         name: path.file_name().unwrap().to_string_lossy().into_owned(),
@@ -108,11 +135,11 @@ pub(crate) fn record(mut config: MachineConfig, typist: Typist, path: &Path) -> 
     let source = Source { files, embed: false, store: None };
     let recorder = RunRecorder::start(Target::File(path.to_owned()), source, &config).unwrap();
     let mut machine = Machine::new(config).unwrap();
-    let mut port = Recording { recorder, typist, looks: 0 };
+    let mut port = Recording { recorder, person };
     let outcome = machine.run(&mut port);
     let totals = machine.totals();
     port.recorder.finish(Some((&outcome, &totals))).unwrap();
-    (outcome, totals)
+    (outcome, totals, port.person)
 }
 
 struct Comparing {

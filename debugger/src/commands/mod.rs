@@ -74,8 +74,8 @@ pub struct Debugger {
     plan: plan::Plan,
     /// The breakpoint or watch that the machine has stopped at.
     stopped_at: Option<u32>,
-    /// The machine was asked to stop for breakpoints in a module that has come.
-    pause_for_module: bool,
+    /// The machine stops where it is about to run a module that has come, for breakpoints in it.
+    stops_at_loads: bool,
     /// A place that is not found is waited for, whatever it is like.
     resolving_again: bool,
     listing: Option<listing::Listing>,
@@ -127,7 +127,7 @@ impl Debugger {
             events: Default::default(),
             plan: plan::Plan::None,
             stopped_at: None,
-            pause_for_module: false,
+            stops_at_loads: false,
             resolving_again: false,
             listing: None,
             examined: Default::default(),

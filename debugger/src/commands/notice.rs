@@ -41,13 +41,8 @@ impl Debugger {
         match notice {
             Notice::Console(_) => Ok(Reaction::default()),
             Notice::Event(event) => Ok(Reaction { output: self.on_event(inferior, event), now: Now::Same }),
-            Notice::Module(_) => {
-                if self.has_pending() {
-                    self.pause_for_module = true;
-                    inferior.interrupt()?;
-                }
-                Ok(Reaction::default())
-            }
+            // If a breakpoint may be in there, the machine stops before the module runs.
+            Notice::Module(_) => Ok(Reaction::default()),
             Notice::Stopped(stop) => self.on_stop(inferior, stop),
             Notice::Found(found) => Ok(Reaction { output: self.found(inferior, found), now: Now::Stopped }),
             Notice::Ended(outcome, totals) => {
@@ -104,7 +99,6 @@ impl Debugger {
         if self.has_pending() {
             output.append(&self.resolve_again(inferior)?);
         }
-        let asked = std::mem::take(&mut self.pause_for_module);
         let context = stop.context.as_ref();
         let mut hit = Hit::default();
         match &stop.reason {
@@ -134,7 +128,7 @@ impl Debugger {
                     }
                 }
             }
-            StopReason::Interrupt if asked && self.plan.is_running() => hit.passed = true,
+            StopReason::ModuleLoaded(_) if self.plan.is_running() => hit.passed = true,
             StopReason::Step => hit.plan = true,
             StopReason::Tick if self.plan.is_running() => hit.plan = true,
             _ => hit.stops.push(None),

@@ -193,6 +193,10 @@ impl Debugger {
 
     /// Lets the machine run on for the plan that is under way.
     pub(super) fn go_on(&mut self, inferior: &mut dyn Inferior) -> Result<()> {
+        let wanted = self.has_pending();
+        if std::mem::replace(&mut self.stops_at_loads, wanted) != wanted {
+            inferior.stop_at_loads(wanted)?;
+        }
         let direction = self.plan.direction();
         let step = |runner, kind| Resume { direction, ..Resume::step(runner, kind) };
         let all = Resume { direction, who: Who::All, step: None, until_tick: None, until_time: None };

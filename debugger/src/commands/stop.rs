@@ -70,6 +70,7 @@ impl Debugger {
             StopReason::End(outcome) => outcome_text(outcome),
             StopReason::HistoryStart => "The beginning of the recorded history.".to_owned(),
             StopReason::HistoryEnd => "The end of the recorded history.".to_owned(),
+            StopReason::ModuleLoaded(_) => "A program that has not run before is about to start.".to_owned(),
         }
     }
 

@@ -263,11 +263,17 @@ impl Link {
             if let Err(error) = shared.view.refresh(inferior) {
                 log::warn!("gdb is told less: {error}");
             }
+            let loaded = matches!(stop.reason, StopReason::ModuleLoaded(_));
             if self.session.client == Client::Gdb && self.session.has_new_modules(&shared.view) {
                 // It reads the list, sets breakpoints in there that it could not set before, and goes on.
-                self.withheld = true;
+                self.withheld = !loaded;
                 let thread = stop::thread(stop, &mut shared.view, inferior);
                 return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
+            }
+            if loaded && !self.attaching && inferior.resume(&self.resume).is_ok() {
+                // It was only for what the client has been told of before, or does not ask for.
+                self.session.waiting = true;
+                return;
             }
             if self.session.client == Client::Gdb {
                 for problem in shared.files.take_problems() {

@@ -211,6 +211,9 @@ impl Server {
             });
             match link {
                 Ok(link) => {
+                    if let Err(error) = inferior.stop_at_loads(true) {
+                        log::warn!("breakpoints in programs that start later may come too late: {error}");
+                    }
                     self.connection = Some(Connection { stream, peer, link });
                     new = true;
                     events.push(ServerEvent::Attached(peer));
@@ -273,6 +276,9 @@ impl Server {
     fn part(&mut self, farewell: Option<Farewell>, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
         let Some(farewell) = farewell else { return };
         let Some(mut client) = self.connection.take() else { return };
+        if let Err(error) = inferior.stop_at_loads(false) {
+            log::debug!("the machine may stop once more for gdb, which left: {error}");
+        }
         // The last reply is short: if there is no room for it, nobody reads it.
         let _ = client.stream.write(&client.link.out);
         let _ = client.stream.shutdown(std::net::Shutdown::Write);

@@ -51,7 +51,8 @@ pub(super) fn signal(reason: &StopReason) -> Signal {
         | StopReason::Watch(_)
         | StopReason::Tick
         | StopReason::HistoryStart
-        | StopReason::HistoryEnd => Signal::SIGTRAP,
+        | StopReason::HistoryEnd
+        | StopReason::ModuleLoaded(_) => Signal::SIGTRAP,
     }
 }
 

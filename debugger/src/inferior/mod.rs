@@ -242,6 +242,17 @@ pub trait Inferior {
     /// The machine runs.
     fn remove_watch(&mut self, id: WatchId) -> Result<()>;
 
+    /// Whether the machine stops, with [`StopReason::ModuleLoaded`], where it is about to run a user image for the first
+    /// time: so that breakpoints can be set there before its first instruction. What was run before, copies of the
+    /// machine among it, does not stop for this. An inferior that cannot do it does nothing.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
+        let _ = stop;
+        Ok(())
+    }
+
     /// Lets the machine go on. It tells of its next stop by a notice.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Why a machine stopped.
 
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::{Context, Frame, GuestTime, Outcome, Tick, WatchHit};
+use wkdb_tracer::{Context, Frame, GuestTime, ModuleId, Outcome, Tick, WatchHit};
 
 use super::{BreakpointId, WatchId};
 
@@ -51,4 +51,7 @@ pub enum StopReason {
     HistoryStart,
     /// The end of recorded history, going forwards.
     HistoryEnd,
+    /// A user image that the guest has not run before is about to run its first instruction, in the task that stopped:
+    /// see [`super::Inferior::stop_at_loads`].
+    ModuleLoaded(ModuleId),
 }

@@ -168,6 +168,11 @@ impl<B: Branch> Inferior for TimeTravel<B> {
         self.car()?.sync(&wanted)
     }
 
+    fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
+        // Copies have seen what the present has.
+        self.present_mut().ok_or(InferiorError::Running)?.stop_at_loads(stop)
+    }
+
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         self.here()?;
         if resume.direction == Direction::Backward {

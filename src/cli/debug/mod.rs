@@ -13,7 +13,6 @@ use std::rc::Rc;
 
 use anyhow::Context;
 use wkdb_debugger::commands::{Config, Debugger, Leave, Output, script_lines};
-use wkdb_debugger::inferior::Limits;
 
 use self::machine::Machine;
 use self::prompt::{Prompt, Typed};
@@ -24,7 +23,6 @@ use super::{Exit, UsageError, replay};
 use crate::machine::Pace;
 use crate::recording::replayable::Named;
 use crate::session::{Live, Rewindable};
-use crate::units::parse_size;
 
 /// Arguments of `wkdb debug`.
 #[derive(clap::Args)]

@@ -14,8 +14,11 @@ mod breakpoints;
 mod code;
 mod request;
 
+use std::collections::BTreeSet;
+
 use wkdb_debugger::inferior::{Resume, Step, StopReason, WatchId, Who};
-use wkdb_tracer::{GuestTime, RunnerId, Tick, WatchHit};
+use wkdb_tracer::recording::CodePlace;
+use wkdb_tracer::{GuestTime, ModuleId, RunnerId, Tick, WatchHit};
 
 pub(super) use breakpoints::Breakpoints;
 pub(super) use code::{CodeIndex, FunctionCode, Kind};
@@ -43,6 +46,20 @@ pub(super) struct Debug {
     pub(super) until_time: Option<GuestTime>,
     /// The machine is to stop soon.
     pub(super) interrupted: bool,
+    /// The machine stops before a user image runs for the first time.
+    pub(super) stops_at_loads: bool,
+    /// This machine is a copy, which runs again what was seen before.
+    pub(super) is_copy: bool,
+    /// The user images that have run.
+    seen: BTreeSet<ModuleId>,
+    /// Where something of a recording is due, in this tick.
+    pub(super) meeting: Option<CodePlace>,
+    /// A runner has suspended there.
+    pub(super) met: bool,
+    /// Globals to be set, in stores that can be asked only when this is not borrowed.
+    pub(super) globals: Vec<Request>,
+    /// The only runner that may run, in the run that is run again.
+    pub(super) forced: Option<RunnerId>,
     /// Why the runner that just suspended wants the machine to stop.
     pub(super) pending: Option<StopReason>,
     /// Watches hit by the instruction under way, which are to stop the machine behind it.
@@ -59,6 +76,11 @@ impl Debug {
     /// With a debugger there from the start, or not.
     pub(super) fn new(attached: bool) -> Debug {
         Debug { attached, ..Debug::default() }
+    }
+
+    /// A user image is about to run: whether the machine stops for it.
+    pub(super) fn stops_for(&mut self, module: ModuleId) -> bool {
+        self.seen.insert(module) && self.stops_at_loads && self.attached && !self.is_copy
     }
 
     /// The machine stops: what it was told to stop at is done with.
@@ -88,6 +110,16 @@ impl Debug {
             Who::All => None,
             Who::Only(runner) => Some(runner),
         };
+    }
+
+    /// The only runner that may run, if there is one.
+    pub(super) fn alone(&self) -> Option<RunnerId> {
+        self.forced.or(self.only)
+    }
+
+    /// Where a runner is to stop for what is due there.
+    pub(super) fn meeting_of(&self, runner: RunnerId) -> Option<CodePlace> {
+        self.meeting.filter(|meeting| meeting.runner == runner)
     }
 
     /// The step of this runner, if one is being made.

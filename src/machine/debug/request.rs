@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, InferiorError, Resume, TaskInfo, WatchId, WatchSpec,
 };
-use wkdb_tracer::recording::{Check, Entry, Position};
+use wkdb_tracer::recording::{Check, CodePlace, Entry, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
 use crate::machine::Pace;
@@ -95,6 +95,10 @@ pub enum Request {
     Take(Vec<Entry>),
     /// What the machine is, as hashes.
     Check,
+    /// Whether a user image that is run for the first time stops the machine.
+    StopAtLoads(bool),
+    /// The instruction that a runner is about to begin, where it is stopped in front of one.
+    CodePlace(RunnerId),
 }
 
 /// The answer to a [`Request`].
@@ -127,6 +131,8 @@ pub enum Answer {
     },
     /// To [`Request::Check`].
     Check(Check),
+    /// To [`Request::CodePlace`].
+    CodePlace(CodePlace),
 }
 
 /// What comes of a request.

@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use wasmtime::{AsContextMut, DebugEvent, DebugHandler, FrameHandle, ModulePC, StoreContextMut};
-use wkdb_debugger::inferior::StopReason;
+use wkdb_debugger::inferior::{InferiorError, StopReason};
+use wkdb_tracer::recording::CodePlace;
 use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId, Outcome, Tick};
 
 use super::super::images::Images;
 use super::life::guest_fault;
 use super::step::{self, Plan};
-use super::{RunnerData, Shared, Unwind, charge, pause};
+use super::{RunnerData, Shared, Unwind, charge, meet, pause};
 
 /// Functions in which steps leave their breakpoints for the next step, at most.
 const MAX_STEPPED: usize = 64;
@@ -184,7 +185,8 @@ pub(super) fn arm(store: &mut impl AsContextMut<Data = RunnerData>, shared: &Sha
     };
     let wanted: BTreeSet<CodeAddress> = {
         let core = shared.core.borrow();
-        let places = core.debug.breakpoints.places(me).chain(known.plan.places.iter().copied());
+        let meeting = core.debug.meeting_of(me).map(|meeting| meeting.address);
+        let places = core.debug.breakpoints.places(me).chain(known.plan.places.iter().copied()).chain(meeting);
         places.filter(|place| modules.contains(&place.module) && !covered(place)).collect()
     };
     let armed = std::mem::replace(&mut known.armed, wanted.clone());
@@ -247,6 +249,10 @@ async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
     charge(store);
     let (shared, me) = (store.data().shared.clone(), store.data().me);
     let Some((frame, address)) = position(store, &shared) else { return };
+    let meeting = shared.core.borrow().debug.meeting_of(me).filter(|meeting| meeting.address == address);
+    if meeting.is_some_and(|meeting| meeting.depth as usize == depth(store, &shared.images.borrow())) {
+        meet(store).await;
+    }
     if let Some((told, depth, tick)) = store.data_mut().debug.told.take()
         && (told, tick) == (address, shared.core.borrow().ticks)
         && depth == self::depth(store, &shared.images.borrow())
@@ -275,6 +281,27 @@ async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
         pause(store, StopReason::Step).await;
     }
     store.data_mut().debug.ready = false;
+}
+
+/// The instruction that this runner, which is stopped, is about to begin.
+///
+/// # Errors
+/// It is not stopped in front of one: the host is in the middle of what it does for it.
+pub(super) fn code_place(store: &mut impl AsContextMut<Data = RunnerData>) -> Result<CodePlace, InferiorError> {
+    let data = store.as_context().data();
+    let (shared, runner, shown, own_pc) = (data.shared.clone(), data.me, data.debug.shown, data.debug.own_pc);
+    let inside = || {
+        let text = "the run is recorded, and a recording cannot tell of a change in the middle of a host call: step to \
+                    the next instruction (stepi), then make it";
+        InferiorError::Refused(text.into())
+    };
+    if !shared.debugging || (shown.is_none() && !own_pc) {
+        return Err(inside());
+    }
+    let images = shared.images.borrow();
+    let frames = live_frames(store, &images);
+    let address = shown.or_else(|| frames.first().map(|frame| frame.address)).ok_or_else(inside)?;
+    Ok(CodePlace { runner, address, depth: depth(store, &images) as u32 })
 }
 
 /// The engine's way to tell of what happens in a store's code.

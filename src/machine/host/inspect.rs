@@ -26,6 +26,7 @@ pub(super) fn answer(store: &mut impl AsContextMut<Data = RunnerData>, request: 
         Request::Frames(_) => Ok(Answer::Frames(shown_frames(store))),
         Request::FrameStates(_) => frame_states(store).map(Answer::FrameStates),
         Request::Globals(_, module) => globals(store, module).map(Answer::Globals),
+        Request::CodePlace(_) => super::breaks::code_place(store).map(Answer::CodePlace),
         Request::StackPointer(_) => stack_pointer(store).map(Answer::Number),
         Request::SetGlobal { module, global, value, .. } => {
             set_global(store, module, global, value).map(|()| Answer::Done)

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
-use wkdb_tracer::Outcome;
+use wkdb_tracer::{ModuleId, Outcome};
 
 use super::super::runners::Wake;
 use super::{RunnerData, breaks, charge, inspect};
@@ -60,15 +60,34 @@ pub(super) async fn park(store: &mut (impl AsContextMut<Data = RunnerData> + Sen
 pub(super) async fn pause(store: &mut (impl AsContextMut<Data = RunnerData> + Send), reason: StopReason) {
     charge(store);
     store.as_context().data().shared.core.borrow_mut().debug.pending = Some(reason);
-    let slept = sleep(store).await;
+    doze(store).await;
     let mut context = store.as_context_mut();
-    let data = context.data_mut();
-    data.debug.shown = None;
-    data.debug.ready = false;
-    data.debug.lost_stack = None;
+    let debug = &mut context.data_mut().debug;
+    debug.shown = None;
+    debug.ready = false;
+    debug.lost_stack = None;
+}
+
+/// Suspends the runner at an instruction at which something of a recording is due, until that is done.
+pub(super) async fn meet(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {
+    store.as_context().data().shared.core.borrow_mut().debug.met = true;
+    doze(store).await;
+}
+
+async fn doze(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {
+    let slept = sleep(store).await;
+    let data = store.as_context().data();
     if let Err(error) = slept {
         let mut core = data.shared.core.borrow_mut();
         core.stop(Outcome::Broken(format!("a runner cannot go on after a stop: {error:#}")));
+    }
+}
+
+/// Stops the machine if this runner is about to run an image that nobody has run before, and the debugger wants that.
+pub(super) async fn pause_at_load(store: &mut (impl AsContextMut<Data = RunnerData> + Send), module: ModuleId) {
+    let stops = store.as_context().data().shared.core.borrow_mut().debug.stops_for(module);
+    if stops {
+        pause(store, StopReason::ModuleLoaded(module)).await;
     }
 }
 

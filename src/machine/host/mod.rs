@@ -35,7 +35,7 @@ pub(super) mod user;
 mod waits;
 
 pub(super) use inspect::not_compiled;
-use mailbox::{park, pause, pause_at_hits, pause_behind_hits, suspend, wake};
+use mailbox::{meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake};
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
 const START: &str = crate::instrument::START_EXPORT;

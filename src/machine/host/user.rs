@@ -231,6 +231,7 @@ pub(super) async fn instantiate(
         Some(UserInstance { instance, module: image.id, stack_pointer, handlers: 0 });
     store.as_context_mut().data_mut().debug_functions.clear();
     super::breaks::sync_modules(store)?;
+    super::pause_at_load(store, image.id).await;
     if instance.get_func(&mut *store, super::START).is_some() {
         call(store, instance, super::START, &[]).await?;
     }

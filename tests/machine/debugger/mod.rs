@@ -2,6 +2,7 @@
 
 mod breakpoints;
 mod frames;
+mod loads;
 mod same_run;
 mod session;
 mod steps;

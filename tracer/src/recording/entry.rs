@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::error::Damage;
-use crate::{Event, GuestTime, RunnerId, Tick};
+use crate::{CodeAddress, Event, GuestTime, ModuleId, RunnerId, Tick, WasmValue};
 
 /// A place between two slices of a run. What comes from outside reaches the guest only there.
 ///
@@ -40,8 +40,9 @@ pub struct Check {
 
 /// Something from outside, other than console input, that changes a run.
 ///
-/// A debugger's interventions have their place in the format, so that recordings of debugged runs need no new version
-/// of it. This version of the machine records none; it can replay a write into memory.
+/// A debugger intervenes where it has stopped the machine: mostly at an instruction, in the middle of a slice. What can
+/// wait for the end of the slice without a difference (which task is to run alone from then on) is told there. What
+/// changes the guest's state is told where it was done, by [`Intervention::InSlice`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intervention {
     /// The run was ended, between slices.
@@ -60,6 +61,37 @@ pub enum Intervention {
     /// From here on this input script is at the console, in place of any other: the run goes on in another way than the
     /// one that it was taken from.
     Script(String),
+    /// A debugger changed a global of a task's instance of a module.
+    SetGlobal {
+        /// Whose.
+        runner: RunnerId,
+        /// Of which module.
+        module: ModuleId,
+        /// Its index in the original module.
+        global: u32,
+        /// What it holds from then on.
+        value: WasmValue,
+    },
+    /// Something came in the middle of a slice, at the position's tick.
+    InSlice {
+        /// The instruction before which it came; none: as the tick was counted. To stop there a replay needs code for
+        /// debugging.
+        at: Option<CodePlace>,
+        /// What came.
+        what: Box<Intervention>,
+    },
+}
+
+/// An instruction of a run, in its tick. Between two ticks no function is entered and no loop begins anew, so a task
+/// comes to an instruction with so many calls below it once at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodePlace {
+    /// Who came to it.
+    pub runner: RunnerId,
+    /// The instruction, which had not begun.
+    pub address: CodeAddress,
+    /// How many frames of the guest's functions there were, in kernel and user image together.
+    pub depth: u32,
 }
 
 /// Something that happened.

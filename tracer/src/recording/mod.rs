@@ -44,6 +44,10 @@
 //! before it. A replay also needs the machine that the recording was made by to behave the same: see
 //! [`Header::semantics`].
 //!
+//! What came from outside came between two slices, where the position's `slices` and `time` say it all; or, by a debugger's
+//! hand, in the middle of one ([`Intervention::InSlice`]): at the position's tick, before an instruction. A replay comes
+//! to such a place by breakpoints, in code for debugging; all else can be replayed in any code.
+//!
 //! Invariants:
 //! - Whatever the bytes, reading gives a prefix of what was written or an error that says where; never a panic, and
 //!   never more memory than a block may take.
@@ -63,7 +67,7 @@ mod writer;
 mod tests;
 
 pub use block::{BlockKind, FORMAT_VERSION};
-pub use entry::{Check, Entry, Intervention, Position};
+pub use entry::{Check, CodePlace, Entry, Intervention, Position};
 pub use error::{Damage, OpenError, ReadError};
 pub use header::{End, FileRole, GuestFile, Header};
 pub use reader::{Ending, Entries, Recording, Share};
