@@ -216,6 +216,8 @@ impl Machine {
                 false => what,
             };
             self.take_over(Entry::Intervention(what), port);
+            // It was set above: once more, and later, would be too much.
+            self.shared.core.borrow_mut().debug.globals.clear();
         }
         Ok(Answer::Done)
     }
