@@ -29,7 +29,7 @@ const BUGS: [Bug; 10] = [
         name: "wq-corrupt",
         frame: "bt 1",
         corrupted: "((struct work_struct *)0x2f0100)->entry.next",
-        culprit: "memset",
+        culprit: "usb_log_disconnect",
     },
     Bug {
         name: "fdtable",
@@ -37,7 +37,7 @@ const BUGS: [Bug; 10] = [
         corrupted: "oldf->fdt->fd[5]",
         culprit: "binder_reserve_fd",
     },
-    Bug { name: "rcu", frame: "bt 1", corrupted: "head->func", culprit: "dst_" },
+    Bug { name: "rcu", frame: "bt 1", corrupted: "head->func", culprit: "memset" },
     Bug {
         name: "stack-overflow",
         frame: "bt 1",
@@ -60,20 +60,47 @@ fn after<'t>(text: &'t str, command: &str) -> &'t str {
     text.rsplit_once(command).map_or("", |(_, after)| after)
 }
 
-#[test]
-fn gdb_goes_back_from_every_crash_to_the_store_that_made_it() {
+/// Goes back from the end of the run with a bug.
+fn goes_back(name: &str) {
+    let bug = BUGS.iter().find(|bug| bug.name == name).unwrap();
     for program in gdbs() {
-        for bug in &BUGS {
-            let guest = Guest::start(&format!("demo {} --gdb-wait", bug.name));
-            let watch = format!("watch -l {}", bug.corrupted);
-            let commands = ["continue", bug.frame, &watch, "reverse-continue", "bt 4", "kill"];
-            let said = gdb(&program, guest.port, &commands);
-            let back = after(&said, "(gdb) reverse-continue\n");
-            let whole = format!("{}, {}:\n{said}", program.display(), bug.name);
-            assert!(back.contains("watchpoint"), "no store was found by {whole}");
-            assert!(after(back, "(gdb) bt 4\n").contains(bug.culprit), "no {} in {whole}", bug.culprit);
-        }
+        let guest = Guest::start(&format!("demo {name} --gdb-wait"));
+        let watch = format!("watch -l {}", bug.corrupted);
+        let said = gdb(&program, guest.port, &["continue", bug.frame, &watch, "reverse-continue", "bt 4", "kill"]);
+        let back = after(&said, "(gdb) reverse-continue\n");
+        let whole = format!("{}, {name}:\n{said}", program.display());
+        assert!(back.contains("watchpoint"), "no store was found by {whole}");
+        assert!(after(back, "(gdb) bt 4\n").contains(bug.culprit), "no {} in {whole}", bug.culprit);
     }
+}
+
+macro_rules! bugs {
+    ($($test:ident $name:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            goes_back($name);
+        })*
+
+        #[test]
+        fn every_bug_is_gone_back_from() {
+            let planted: Vec<_> = wkdb::demo::SCENES.iter().map(|scene| scene.name).collect();
+            assert_eq!(planted.len(), [$($name),*].len());
+            assert!([$($name),*].iter().all(|name| planted.contains(name)), "{planted:?}");
+        }
+    };
+}
+
+bugs! {
+    gdb_finds_the_stray_write "stray-write";
+    gdb_finds_what_stopped_the_timers "timer-stall";
+    gdb_finds_who_wrote_into_freed_work "wq-corrupt";
+    gdb_finds_who_wrote_into_the_table_of_files "fdtable";
+    gdb_finds_who_freed_the_callback "rcu";
+    gdb_finds_the_overflow_of_the_stack "stack-overflow";
+    gdb_finds_the_program_that_wrote_into_the_kernel "user-write";
+    gdb_finds_the_wakeup_that_was_lost "lost-wakeup";
+    gdb_finds_the_lock_that_was_taken_first "deadlock";
+    gdb_finds_the_mutex_that_was_taken_first "deadlock-sleep";
 }
 
 #[test]
@@ -111,7 +138,7 @@ fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
     let Some(program) = lldb() else { return };
     let symbols = tempfile::tempdir().unwrap();
     let symbols = symbols.path().join("vmlinux.elf");
-    let guest = Guest::start(&format!("demo user-write --gdb-wait --gdb-symbols {}", symbols.display()));
+    let guest = Guest::start(&format!("demo stray-write --gdb-wait --gdb-symbols {}", symbols.display()));
     let mut command = Command::new(program);
     command.args(["--batch", "--no-lldbinit"]);
     for line in
@@ -121,7 +148,7 @@ fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
     }
     // In a batch, what is done after a crash is another list.
     for line in [
-        "watchpoint set expression -w write -- &fb_info.fbops",
+        "watchpoint set expression -w write -- &first_worker.pool",
         "process continue --reverse",
         "thread backtrace",
         "process kill",
@@ -130,5 +157,5 @@ fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
     }
     let said = output(command);
     let back = after(&said, "(lldb) process continue --reverse\n");
-    assert!(after(back, "(lldb) thread backtrace\n").contains("draw_frame"), "{said}");
+    assert!(after(back, "(lldb) thread backtrace\n").contains("evdev_stop_autorepeat"), "{said}");
 }
