@@ -42,7 +42,7 @@ fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
     let stop = tmux.wait(&["Watch 2: first_worker.pool", "new ="]);
     insta::assert_snapshot!("the-store", between(&stop, "Stop", "Since the last stop"));
     tmux.keys(&["z", "g", "u", "z"]);
-    let source = tmux.wait(&["static void evdev_stop_autorepeat"]);
+    let source = tmux.wait(&["static noinline void evdev_stop_autorepeat", "▶ 26"]);
     insta::assert_snapshot!("the-source", between(&source, "Source", "━━━"));
     tmux.keys(&["z"]);
 
@@ -92,7 +92,7 @@ fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
 fn a_program_that_is_asked_to_end_leaves_the_terminal_clean() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let Some(tmux) = Tmux::start("demo --tui", (100, 30)) else { return };
-        tmux.wait(&["minik# "]);
+        tmux.wait(&["▶ runs", "19 tasks"]);
         kill(Pid::from_raw(tmux.process()), signal).unwrap();
         tmux.left(0);
     }
