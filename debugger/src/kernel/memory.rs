@@ -11,18 +11,29 @@ const PAGE: u64 = 1 << 16;
 /// Pages that a view reads: 128 MiB. A view that wants more follows pointers into nothing.
 const MAX_PAGES: usize = 2048;
 
+/// Words and strings that a view reads. A kernel with thousands of tasks needs a tenth of it; lists of garbage that are
+/// each short enough, and many, need more.
+const MAX_READS: u32 = 1 << 20;
+
 /// See the module.
 pub(super) struct Memory<'i> {
     inferior: RefCell<&'i mut dyn Inferior>,
     /// By number; none where there is no memory.
     pages: RefCell<HashMap<u64, Option<Box<[u8]>>>>,
-    /// More pages were wanted than are read.
+    /// Reads so far.
+    reads: Cell<u32>,
+    /// More was wanted than is read.
     full: Cell<bool>,
 }
 
 impl<'i> Memory<'i> {
     pub(super) fn new(inferior: &'i mut dyn Inferior) -> Self {
-        Memory { inferior: RefCell::new(inferior), pages: RefCell::default(), full: Cell::new(false) }
+        Memory {
+            inferior: RefCell::new(inferior),
+            pages: RefCell::default(),
+            reads: Cell::new(0),
+            full: Cell::new(false),
+        }
     }
 
     /// What is debugged. Nothing else may be asked while this is held.
@@ -43,6 +54,10 @@ impl<'i> Memory<'i> {
 
     /// Does something with the bytes of a page from an address on; nothing where there is no memory.
     fn with_page<T>(&self, address: u64, use_it: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        if self.reads.replace(self.reads.get().saturating_add(1)) >= MAX_READS {
+            self.full.set(true);
+            return None;
+        }
         let (number, start) = (address / PAGE, (address % PAGE) as usize);
         let mut pages = self.pages.borrow_mut();
         if !pages.contains_key(&number) {

@@ -184,7 +184,9 @@ impl Kernel<'_> {
     /// Notes that there is no memory where some should be; or that a view has read too much.
     pub(super) fn unreadable(&self, address: u64) {
         if self.memory.is_full() {
-            self.problem("gave up: this view wanted to read more than 128 MiB of memory");
+            self.problem(
+                "gave up: this view wanted to read too much: more than 128 MiB of memory, or more than a million words",
+            );
         } else {
             self.problem(format!("there is no memory at {address:#x}"));
         }
