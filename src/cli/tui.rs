@@ -25,7 +25,7 @@ use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use wkdb_debugger::commands::{BundledFile, Config};
-use wkdb_debugger::inferior::{Inferior, InferiorError, Limits};
+use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_debugger::tui::app::{self, Timed};
 use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
 use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
@@ -153,7 +153,7 @@ fn watch_command(watch: &WatchArg) -> String {
 ///
 /// The terminal cannot be used.
 pub(super) fn show(
-    machine: impl Machine + Inferior + Send + 'static,
+    machine: impl Machine + Send + 'static,
     config: Config,
     target: &str,
     settings: Settings,

@@ -113,7 +113,7 @@ impl<'i> Kernel<'i> {
             let mut callbacks = Vec::new();
             // A stage without callbacks has the tail of the one before it.
             if tail != before {
-                while let Some(callback) = all.next() {
+                for callback in all.by_ref() {
                     let last = Some(callback.address) == tail;
                     callbacks.push(callback);
                     if last {

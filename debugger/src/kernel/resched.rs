@@ -27,10 +27,10 @@ impl Kernel<'_> {
                 (Operator::I32AtomicRmwOr { .. }, Some(bits)) if bits.is_power_of_two() => {
                     return Some(bits.trailing_zeros());
                 }
-                (Operator::Call { function_index }, Some(bit)) => {
-                    if helpers.iter().any(|helper| helper.index == function_index) {
-                        return Some(bit);
-                    }
+                (Operator::Call { function_index }, Some(bit))
+                    if helpers.iter().any(|helper| helper.index == function_index) =>
+                {
+                    return Some(bit);
                 }
                 _ => {}
             }

@@ -142,7 +142,7 @@ pub struct PaneState {
 #[derive(Debug, Clone)]
 pub enum Frozen {
     /// The machine as it was.
-    Data(Data),
+    Data(Box<Data>),
     /// The console as it was.
     Screen(Box<vt100::Screen>),
 }
