@@ -110,6 +110,15 @@ impl Inferior for Relay {
         self.told()?.remove_watch(id)
     }
 
+    fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
+        // A fast machine stops for nobody: the one for debugging is told when it takes over.
+        self.stops_at_loads = stop;
+        match &mut self.leader {
+            Run::Fast(_) => Ok(()),
+            Run::Debug(machine) => machine.stop_at_loads(stop),
+        }
+    }
+
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         self.told()?.resume(resume)?;
         self.altered |= matches!(resume.who, Who::Only(_));

@@ -120,6 +120,8 @@ pub struct Relay {
     attached: bool,
     /// A debugger has changed the guest in ways that the fast machine is not told of.
     altered: bool,
+    /// A debugger wants to be stopped where a program begins.
+    stops_at_loads: bool,
     /// Told, and not taken yet.
     notices: VecDeque<Notice>,
     alarm: Alarm,
@@ -174,6 +176,7 @@ impl Relay {
             pace,
             attached,
             altered: false,
+            stops_at_loads: false,
             notices: VecDeque::new(),
             alarm: alarm()?,
         })

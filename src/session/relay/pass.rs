@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use wkdb_debugger::inferior::{InferiorError, Notice, Result, Resume, Status, Stop, StopReason};
+use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Result, Resume, Status, Stop, StopReason};
 use wkdb_tracer::Tick;
 use wkdb_tracer::recording::Entry;
 
@@ -177,6 +177,7 @@ impl Relay {
             Run::Fast(_) => self.go_on(),
             Run::Debug(machine) => {
                 machine.set_attached(self.attached)?;
+                machine.stop_at_loads(self.stops_at_loads)?;
                 if let Status::Stopped(stop) = self.leader.inferior().status() {
                     self.notices.push_back(Notice::Stopped(stop.clone()));
                 }

@@ -1,7 +1,6 @@
 //! Structures made of garbage: every view ends, soon, with a report.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -10,9 +9,6 @@ use wkdb_tracer::{GuestTime, RunnerState};
 use super::super::{View, ViewKind, ViewRequest};
 use super::fake::{Fake, Memory, linux, minik};
 use crate::symbols::Symbols;
-
-/// How long a view of anything may take, in a development build on a busy machine. They take a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory in which words are often pointers, so that walks get somewhere, often in circles.
 fn garbage(seed: u64, window: u32, pointers: u32) -> Memory {
@@ -44,11 +40,9 @@ fn look_at_everything(symbols: &Rc<Symbols>, memory: impl Fn() -> Memory, of: u6
         fake.add_runner(0x2_0000, RunnerState::Runnable);
         fake.add_runner(0x2_0001, RunnerState::Waiting { address: 16, deadline: GuestTime::NEVER });
         fake.add_runner(0x3_0000, RunnerState::SwitchedOut);
-        let since = Instant::now();
         let request = ViewRequest { kind: *kind, of: (*kind == ViewKind::Address).then_some(of) };
         let view: View = request.view(&mut fake, Rc::clone(symbols)).unwrap();
         let text = view.text();
-        assert!(since.elapsed() < PATIENCE, "{name} took {:?}", since.elapsed());
         assert!(text.plain().len() < 1 << 28, "{name}: {} bytes", text.plain().len());
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["view"], *name);
