@@ -68,6 +68,9 @@ impl Gate {
     }
 }
 
+/// Keeps the user's settings, given as text; gives what to say of it, or what went wrong, in words.
+pub type Save = Box<dyn Fn(&str) -> Result<String, String> + Send>;
+
 /// What a session needs besides its machine.
 pub struct Setting<F> {
     /// What the debugger starts with.
@@ -79,7 +82,7 @@ pub struct Setting<F> {
     /// Lets one sample through at a time.
     pub gate: Gate,
     /// Keeps the user's settings; the error is told.
-    pub save: Box<dyn Fn(&str) -> Result<String, String> + Send>,
+    pub save: Save,
     /// Commands to run before the first of the screen's.
     pub first: Vec<String>,
 }
@@ -153,7 +156,7 @@ struct Session<M, F> {
     sampler: Sampler,
     tell: F,
     gate: Gate,
-    save: Box<dyn Fn(&str) -> Result<String, String> + Send>,
+    save: Save,
     /// Commands that wait for the machine to stop.
     queued: VecDeque<String>,
     console: Outbox<u8>,

@@ -35,6 +35,9 @@ fn schedules(function: &str) -> bool {
     name.starts_with("switch_to") || name == "context_switch" || name.contains("schedule")
 }
 
+/// The lines of a source file.
+type SourceLines = Arc<Vec<String>>;
+
 /// Takes samples; keeps what need not be asked for again.
 #[derive(Default)]
 pub(super) struct Sampler {
@@ -43,7 +46,7 @@ pub(super) struct Sampler {
     functions: BTreeMap<RunnerId, String>,
     /// The task after which functions are looked up next time.
     last_looked: Option<RunnerId>,
-    sources: BTreeMap<(Option<String>, String), Option<Arc<Vec<String>>>>,
+    sources: BTreeMap<(Option<String>, String), Option<SourceLines>>,
     texts: BTreeMap<CodeAddress, Arc<FunctionText>>,
     /// The last sample: what a machine that runs was when it stopped.
     last: Sample,

@@ -23,8 +23,8 @@ pub(super) fn coloured(line: &str, theme: &Theme) -> Vec<Span<'static>> {
     while let Some(first) = rest.chars().next() {
         let (len, style) = if rest.starts_with("//") {
             (rest.len(), theme.dim)
-        } else if rest.starts_with("/*") {
-            (rest[2..].find("*/").map_or(rest.len(), |at| at + 4), theme.dim)
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            (comment.find("*/").map_or(rest.len(), |at| at + 4), theme.dim)
         } else if first == '"' || first == '\'' {
             (quoted(rest, first), theme.place)
         } else if first.is_alphabetic() || first == '_' {
