@@ -80,13 +80,18 @@ impl Tmux {
 
     /// Waits until all of these are on the screen, and gives it.
     pub(crate) fn wait(&self, wanted: &[&str]) -> String {
+        self.wait_for(&format!("{wanted:?}"), |screen| wanted.iter().all(|text| screen.contains(text)))
+    }
+
+    /// Waits until the screen is as it should be, and gives it.
+    pub(crate) fn wait_for(&self, what: &str, fits: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
             let screen = self.screen();
-            if wanted.iter().all(|text| screen.contains(text)) {
+            if fits(&screen) {
                 return screen;
             }
-            assert!(start.elapsed() < PATIENCE, "{wanted:?} did not come:\n{screen}");
+            assert!(start.elapsed() < PATIENCE, "{what} did not come:\n{screen}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -116,7 +121,7 @@ impl Tmux {
 
     /// The terminal is as it was before: `wkdb` has left it, with this exit code.
     pub(crate) fn left(&self, code: i32) {
-        let screen = self.wait(&[&format!("left with {code}"), "speed"]);
+        let screen = self.wait(&[&format!("left with {code}"), "extproc"]);
         assert_eq!(self.state("#{alternate_on} #{mouse_any_flag} #{cursor_flag}"), "0 0 1", "{screen}");
         let settings: Vec<&str> = screen.split_whitespace().collect();
         for setting in ["icanon", "echo", "isig", "opost"] {

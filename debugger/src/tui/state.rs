@@ -133,7 +133,7 @@ pub struct PaneState {
     /// What was looked for last.
     pub search: Option<String>,
     /// The data that it is frozen at.
-    pub frozen: Option<Box<Frozen>>,
+    pub frozen: Option<Frozen>,
     /// The other way to show the same: a grid of CPUs, words of memory.
     pub other_view: bool,
 }
@@ -316,7 +316,7 @@ impl State {
 
     /// The data that a pane shows: as it is, or as it was when the pane was frozen.
     pub fn data_of(&self, pane: Pane) -> &Data {
-        match self.pane(pane).frozen.as_deref() {
+        match self.pane(pane).frozen.as_ref() {
             Some(Frozen::Data(data)) => data,
             _ => &self.data,
         }
@@ -324,7 +324,7 @@ impl State {
 
     /// The console's screen: as it is, or as it was when it was frozen.
     pub fn console_screen(&self) -> &vt100::Screen {
-        match self.pane(Pane::Console).frozen.as_deref() {
+        match self.pane(Pane::Console).frozen.as_ref() {
             Some(Frozen::Screen(screen)) => screen,
             _ => self.console.screen(),
         }

@@ -68,7 +68,7 @@ impl Gate {
     }
 }
 
-/// Keeps the user's settings; says where, or what went wrong.
+/// Keeps the user's settings, given as text; gives what to say of it, or what went wrong, in words.
 pub type Save = Box<dyn Fn(&str) -> Result<String, String> + Send>;
 
 /// What a session needs besides its machine.

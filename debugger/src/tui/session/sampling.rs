@@ -36,7 +36,7 @@ fn schedules(function: &str) -> bool {
 }
 
 /// The lines of a source file.
-type Lines = Arc<Vec<String>>;
+type SourceLines = Arc<Vec<String>>;
 
 /// Takes samples; keeps what need not be asked for again.
 #[derive(Default)]
@@ -46,8 +46,7 @@ pub(super) struct Sampler {
     functions: BTreeMap<RunnerId, String>,
     /// The task after which functions are looked up next time.
     last_looked: Option<RunnerId>,
-    /// By directory and name; none for those that are not there.
-    sources: BTreeMap<(Option<String>, String), Option<Lines>>,
+    sources: BTreeMap<(Option<String>, String), Option<SourceLines>>,
     texts: BTreeMap<CodeAddress, Arc<FunctionText>>,
     /// The last sample: what a machine that runs was when it stopped.
     last: Sample,

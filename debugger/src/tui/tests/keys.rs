@@ -297,7 +297,7 @@ fn a_frozen_pane_stays_as_it_is_while_the_others_go_on() {
     assert!(state.data_of(Pane::Tasks).sample.tasks.is_empty());
     press(&mut state, "gof");
     update(&mut state, Event::Session(FromSession::Console { bytes: b"later".to_vec(), dropped: 0 }));
-    assert!(matches!(state.pane(Pane::Console).frozen.as_deref(), Some(Frozen::Screen(_))));
+    assert!(matches!(state.pane(Pane::Console).frozen.as_ref(), Some(Frozen::Screen(_))));
     assert!(!text(&state).contains("later"));
     press(&mut state, "f");
     assert!(text(&state).contains("later"));

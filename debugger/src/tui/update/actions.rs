@@ -151,8 +151,8 @@ pub(super) fn freeze(state: &mut State) {
     let focus = state.focus;
     let frozen = match (state.pane(focus).frozen.is_some(), focus) {
         (true, _) => None,
-        (false, Pane::Console) => Some(Box::new(Frozen::Screen(Box::new(state.console.screen().clone())))),
-        (false, _) => Some(Box::new(Frozen::Data(Box::new(state.data.clone())))),
+        (false, Pane::Console) => Some(Frozen::Screen(Box::new(state.console.screen().clone()))),
+        (false, _) => Some(Frozen::Data(Box::new(state.data.clone()))),
     };
     let text = match frozen {
         Some(_) => format!("{} stays as it is: f lets it go on", focus.title()),
