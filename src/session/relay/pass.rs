@@ -188,6 +188,11 @@ impl Relay {
 
     /// The lead does not pass on, for nobody wants it to any more.
     pub(super) fn give_up_pass(&mut self) -> Result<()> {
+        if matches!(self.leader, Run::Fast(_)) && self.pass.as_ref().is_some_and(Pass::leader_waits) {
+            // The machine for debugging takes over all the same, and is chased from there: a follower that is sent to
+            // one place and then to another may be past it.
+            return Ok(());
+        }
         let waited = self.pass.take().is_some_and(|pass| pass.leader_waits());
         // If it is about to stop, it goes on when it has; or a debugger is told.
         self.halting = false;
