@@ -264,6 +264,8 @@ proptest! {
                 base(config);
                 let spec = |n: u64| WatchSpec { kind: WatchKind::Access, ..WatchRange { address: u64::from(WORDS) + 4096 * n, len: 64 }.spec() };
                 config.watch_specs = (0..300).map(spec).collect();
+                // All that was watched before, and more.
+                config.watch_specs.push(WatchRange { address: 0x10600, len: 4 }.spec());
             });
             prop_assert!(read.3 >= watched.3);
             prop_assert_eq!((&first.0, &first.1, &first.2), (&read.0, &read.1, &read.2), "reads watched, {:?}", policy);
