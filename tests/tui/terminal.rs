@@ -11,6 +11,11 @@ fn between(screen: &str, from: &str, to: &str) -> String {
     lines.map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// Whether this text is in a pane that has the screen's whole width: it was there before, in a smaller one.
+fn zoomed(screen: &str, text: &str) -> bool {
+    screen.lines().any(|line| line.contains(text) && line.starts_with('┃') && !line.contains('│'))
+}
+
 #[test]
 fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
     let Some(tmux) = Tmux::start("demo stray-write --tui --tui-wait --pace warp", (200, 60)) else { return };
@@ -39,10 +44,10 @@ fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
     let store = tmux.wait(&["in the past", "by evdev_stop_autorepeat (drivers/evdev.c:25)"]);
     assert!(store.contains("evdev_stop_autorepeat"), "{store}");
     tmux.keys(&["g", "w", "z"]);
-    let stop = tmux.wait(&["Watch 2: first_worker.pool", "new ="]);
+    let stop = tmux.wait_for("the stop in a large pane", |screen| zoomed(screen, "Watch 2: first_worker.pool"));
     insta::assert_snapshot!("the-store", between(&stop, "Stop", "Since the last stop"));
     tmux.keys(&["z", "g", "u", "z"]);
-    let source = tmux.wait(&["static noinline void evdev_stop_autorepeat", "▶ 26"]);
+    let source = tmux.wait_for("the source in a large pane", |screen| zoomed(screen, "▶ 26"));
     insta::assert_snapshot!("the-source", between(&source, "Source", "━━━"));
     tmux.keys(&["z"]);
 
