@@ -58,6 +58,12 @@ install_tools() {
         python3 -m venv target/test-tools/gdb18
         target/test-tools/gdb18/bin/pip install -q --disable-pip-version-check gdb-for-pwndbg
     fi
+    # It completes its own installation when it first runs, and of several that do so at once all but one fail.
+    if ! target/test-tools/gdb18/bin/gdb --version >>"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        echo "$0: gdb 18 does not run: if it misses libpython, install python3-dev" >&2
+        exit 1
+    fi
     if ! target/test-tools/perfetto/bin/python -c 'import perfetto.protos.perfetto.trace.perfetto_trace_pb2' 2>/dev/null; then
         echo "installing Perfetto's schema (the PyPI package perfetto) into target/test-tools/perfetto"
         rm -rf target/test-tools/perfetto
