@@ -46,6 +46,13 @@ pub struct Variant {
     pub probes: instrument::Probes,
 }
 
+impl Variant {
+    /// Whether the host can find out what was written and run: of code that people go back in time with.
+    pub fn footprint(&self) -> bool {
+        self.debug && (self.stores || self.loads)
+    }
+}
+
 /// Why a module could not be made to run.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
@@ -181,6 +188,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         host_start: true,
         stores: variant.stores,
         loads: variant.loads,
+        footprint: variant.footprint(),
         runtime_globals: match role {
             Role::Kernel => RuntimeGlobals::Define,
             Role::User => RuntimeGlobals::Import,

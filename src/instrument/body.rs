@@ -165,7 +165,7 @@ impl Scan {
         // The depth of blocks, and the depths at which loops began.
         let (mut depth, mut loops) = (0u32, Vec::new());
         // Where the host may stop the guest anywhere, flags would go stale.
-        let shares = options.checks_stores() && options.tick_counter == TickCounter::Local;
+        let shares = options.checks_stores() && options.tick_counter == TickCounter::Local && !options.footprint;
         let (mut values, mut sharing) = (Values::default(), Sharing::default());
         let mut leaves_by_branch = false;
         while !operators.eof() {

@@ -5,7 +5,7 @@ use wasm_encoder::{BlockType, MemArg, ValType};
 use super::body::{Bulk, Scratch, Site};
 use super::emit::Code;
 use super::host::HostFunction;
-use super::lookup::GRANULE_SHIFT;
+use super::lookup::{FUNCTION_MARKS, GRANULE_SHIFT, READS_MAP, function_mark};
 use super::share::{FLAGS, Share};
 use super::store::{Access, Operand, Store};
 
@@ -85,6 +85,12 @@ impl Code<'_, '_> {
         let folded = map(offset >> GRANULE_SHIFT);
         let shift = GRANULE_SHIFT.cast_signed();
         match site.shared.share {
+            _ if self.emitter.host.footprint => {
+                // The byte of the first address' line alone.
+                let part = if store.access.writes() { 0 } else { READS_MAP };
+                self.narrow(address, (offset as u32).cast_signed());
+                self.sink().i32_const(shift).i32_shr_u().i32_load8_u(map(part));
+            }
             Share::Other { flag } => {
                 let flag = self.local(Scratch::Flag(flag));
                 self.sink().local_get(flag).i64_const(0).i64_ne();
@@ -109,6 +115,15 @@ impl Code<'_, '_> {
         }
         if store.access == Access::CompareExchange && !self.emitter.loads {
             self.sink().i32_const(0).i32_ne();
+        }
+    }
+
+    /// `[] → []`: says that this function was entered.
+    pub(super) fn mark_function(&mut self) {
+        if let Some(memory_index) = self.emitter.host.watch_map.filter(|_| self.emitter.host.footprint) {
+            let mark = FUNCTION_MARKS as u32 + function_mark(self.emitter.host.user, self.emitter.function);
+            let byte = MemArg { offset: 0, align: 0, memory_index };
+            self.sink().i32_const(mark.cast_signed()).i32_const(1).i32_store8(byte);
         }
     }
 

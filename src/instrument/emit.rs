@@ -67,6 +67,7 @@ impl Emitter<'_> {
             if let Some(frame) = self.scan.frame {
                 code.enter(frame);
             }
+            code.mark_function();
             if self.ticks {
                 code.entry_tick();
             }

@@ -123,6 +123,10 @@ pub(super) struct Host {
     pub(super) lookups: Vec<HostFunction>,
     /// The index of the memory that says what is watched, if accesses are checked.
     pub(super) watch_map: Option<u32>,
+    /// Whether that memory has what footprints need.
+    pub(super) footprint: bool,
+    /// Whether the module is a user image.
+    pub(super) user: bool,
     /// The index type of memory 0: of addresses, lengths and offsets.
     pub(super) address: ValType,
     /// How function indices change.
@@ -211,6 +215,8 @@ impl Host {
             globals,
             lookups,
             watch_map,
+            footprint: options.footprint,
+            user: options.runtime_globals == RuntimeGlobals::Import,
             probed,
         })
     }

@@ -23,6 +23,26 @@ use super::host::{Host, HostFunction};
 /// [`WATCH_MAP_REACH`] bytes are used.
 pub const WATCH_MAP_PAGES: u64 = (1 << (32 - GRANULE_SHIFT)) / 65536 + 1;
 
+/// With footprints, where in the memory the map of what is watched for reads begins.
+pub const READS_MAP: u64 = WATCH_MAP_PAGES * 65536;
+
+/// With footprints, where in the memory the marks of functions begin: a byte for each, first the kernel's.
+pub const FUNCTION_MARKS: u64 = 2 * READS_MAP;
+
+/// How many marks there are for the kernel's functions, and as many for those of all user images.
+pub const MARKS: u32 = 1 << 20;
+
+/// With footprints, the size of the memory in pages of 64 KiB.
+pub const FOOTPRINT_PAGES: u64 = 2 * WATCH_MAP_PAGES + 2 * MARKS as u64 / 65536;
+
+/// Bytes of memory that a byte of the map stands for.
+pub const WATCH_LINE: u64 = 1 << GRANULE_SHIFT;
+
+/// The number of a function's mark. Functions may share one.
+pub fn function_mark(user: bool, function: u32) -> u32 {
+    u32::from(user) * MARKS + function % MARKS
+}
+
 /// How many of its first bytes the map repeats behind its last: some checks of accesses below the last address look that
 /// far, and addresses wrap around.
 pub const WATCH_MAP_REACH: u64 = 8;
@@ -44,17 +64,17 @@ pub(super) fn lookup(host: &Host, function: HostFunction) -> Function {
     let mut lookup = Lookup { sink: body.instructions(), host, wide: address == ValType::I64 };
     match function {
         HostFunction::BulkStored => {
-            lookup.scan(0, 1, [2, 3]);
+            lookup.scan(false, 0, 1, [2, 3]);
             lookup.report(function, 2);
         }
         HostFunction::BulkCopied => {
-            lookup.scan(0, 2, [3, 4]);
+            lookup.scan(false, 0, 2, [3, 4]);
             lookup.report(function, 3);
-            lookup.scan(1, 2, [3, 4]);
+            lookup.scan(true, 1, 2, [3, 4]);
             lookup.report(function, 3);
         }
         _ => {
-            lookup.slots();
+            lookup.slots(function == HostFunction::Loaded);
             lookup.report(function, 2);
         }
     }
@@ -69,8 +89,10 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    fn map(&self) -> MemArg {
-        MemArg { offset: 0, align: 0, memory_index: self.host.watch_map.unwrap_or(0) }
+    /// The map of what is watched for writes, or for reads.
+    fn map(&self, reads: bool) -> MemArg {
+        let offset = if reads && self.host.footprint { READS_MAP } else { 0 };
+        MemArg { offset, align: 0, memory_index: self.host.watch_map.unwrap_or(0) }
     }
 
     /// `[] → [the address or length in a local, as an i32]`.
@@ -82,8 +104,8 @@ impl Lookup<'_> {
     }
 
     /// `[] → [bits of the slots that local 1 bytes at local 0 touch]`; at most 16 bytes, so at most 3 slots.
-    fn slots(&mut self) {
-        let (map, at) = (self.map(), 2);
+    fn slots(&mut self, reads: bool) {
+        let (map, at) = (self.map(reads), 2);
         self.narrow(0);
         let sink = &mut self.sink;
         sink.local_tee(at).i32_const(GRANULE_SHIFT.cast_signed()).i32_shr_u().i32_load(map);
@@ -95,8 +117,8 @@ impl Lookup<'_> {
 
     /// `[] → [whether something near is watched]`: near the bytes, at least one, from the address in one local on, whose
     /// number is in another. Two more hold the place in the map and the last one.
-    fn scan(&mut self, start: u32, length: u32, [at, last]: [u32; 2]) {
-        let map = self.map();
+    fn scan(&mut self, reads: bool, start: u32, length: u32, [at, last]: [u32; 2]) {
+        let map = self.map(reads);
         self.narrow(start);
         self.sink.local_tee(at).i32_const(1).i32_sub();
         self.narrow(length);
@@ -104,8 +126,18 @@ impl Lookup<'_> {
         sink.i32_add().i32_const(GRANULE_SHIFT.cast_signed()).i32_shr_u().local_set(last);
         sink.local_get(at).i32_const(GRANULE_SHIFT.cast_signed()).i32_shr_u().local_set(at);
         sink.block(BlockType::Result(ValType::I32)).loop_(BlockType::Empty);
-        sink.i32_const(1).local_get(at).i64_load(map).i64_const(0).i64_ne().br_if(1).drop();
-        sink.local_get(at).i32_const(WATCH_MAP_REACH as i32).i32_add().local_tee(at);
+        // With footprints what is beside it is marked, as a rule.
+        let step = match self.host.footprint {
+            true => {
+                sink.i32_const(1).local_get(at).i32_load8_u(map).br_if(1).drop();
+                1
+            }
+            false => {
+                sink.i32_const(1).local_get(at).i64_load(map).i64_const(0).i64_ne().br_if(1).drop();
+                WATCH_MAP_REACH as i32
+            }
+        };
+        sink.local_get(at).i32_const(step).i32_add().local_tee(at);
         sink.local_get(last).i32_le_u().br_if(0);
         sink.end().i32_const(0).end();
     }

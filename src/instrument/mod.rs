@@ -153,6 +153,21 @@
 //! 4 GiB; and the first [`WATCH_MAP_REACH`] bytes come again at the beginning of the last page. A memory that can be
 //! larger cannot be observed.
 //!
+//! # Footprints
+//!
+//! With [`Options::footprint`] the host can find out what was written and run in a part of a run, without being called for
+//! each write. It marks all memory in the map, and takes the marks off a line (the 64 bytes of a byte of the map) when it
+//! is called for it: so it is called once for each line. For that a check of a write looks at the byte of the line that the
+//! write begins in, and at no other; who watches something marks as well the last slots of the line before, from which a
+//! write can reach into it. Reads have a map of their own ([`READS_MAP`]), of what is watched for reads; the other one has
+//! that as well, for operators that read and write. Each function sets a byte ([`FUNCTION_MARKS`]) when it is entered.
+//!
+//! ```wat
+//!                                         i32.const 134349963  ;; FUNCTION_MARKS and the function's index
+//!                                         i32.const 1
+//!                                         i32.store8 $map
+//! ```
+//!
 //! # Probes
 //!
 //! Chosen functions tell the host when they are entered and when they return: `probes.rs` says how. The index that they
@@ -185,7 +200,7 @@
 //! | `probe_at` | `[offset i32] → []` | `probes` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
-//! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
+//! | memory `watch_map` | [`WATCH_MAP_PAGES`], or [`FOOTPRINT_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
 //! call of the host. A global `stack` begins with all there is. Only memory 0 can be observed; a module that waits on, or with `stores` writes to, or with `loads` reads,
@@ -223,14 +238,17 @@ mod values;
 
 pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
-pub use lookup::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
+pub use lookup::{
+    FOOTPRINT_PAGES, FUNCTION_MARKS, MARKS, READS_MAP, WATCH_LINE, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT,
+    function_mark,
+};
 pub use map::{BadOffsetMap, OffsetMap};
 pub use probes::{PROBE_ARGUMENTS, PROBE_USER, Probes, probed};
 pub use recursion::UNCOUNTED_STACK;
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 5;
+pub const REWRITER_VERSION: u32 = 6;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -253,6 +271,8 @@ pub struct Options {
     pub stores: bool,
     /// Check each read of memory as well; with it writes are checked in any case.
     pub loads: bool,
+    /// With checks of writes: let the host know of all that was written and run, at little cost. See the module.
+    pub footprint: bool,
     /// Where the globals shared with the host come from.
     pub runtime_globals: RuntimeGlobals,
     /// Which exports stay.
@@ -275,6 +295,7 @@ impl Options {
             host_start: false,
             stores: false,
             loads: false,
+            footprint: false,
             runtime_globals: RuntimeGlobals::Define,
             exports: Exports::All,
             debug_sections: DebugSections::Keep,

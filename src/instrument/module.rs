@@ -13,7 +13,7 @@ use super::host::{
     EXPORT_PREFIX, Host, HostGlobal, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT,
     WATCH_MAP_EXPORT, WATCH_MAP_IMPORT,
 };
-use super::lookup::WATCH_MAP_PAGES;
+use super::lookup::{FOOTPRINT_PAGES, WATCH_MAP_PAGES};
 use super::map::MAX_FILE;
 use super::names::rewrite_names;
 use super::probes;
@@ -212,7 +212,7 @@ impl<'m> Rewriter<'m, '_> {
         let globals = globals.iter().map(|&global| (global.name(), EntityType::Global(self.global_type(global))));
         let mut count = 0;
         let map = self.host.watch_map.filter(|_| self.options.runtime_globals == RuntimeGlobals::Import);
-        let map = map.map(|_| (WATCH_MAP_IMPORT, EntityType::Memory(watch_map_type())));
+        let map = map.map(|_| (WATCH_MAP_IMPORT, EntityType::Memory(self.watch_map_type())));
         for (name, ty) in functions.chain(globals).chain(map) {
             IMPORT_MODULE.encode(&mut entries);
             name.encode(&mut entries);
@@ -248,7 +248,7 @@ impl<'m> Rewriter<'m, '_> {
             page_size_log2: memory.page_size_log2,
         });
         let map = self.host.watch_map.filter(|_| self.options.runtime_globals == RuntimeGlobals::Define);
-        let memories: Vec<_> = own.into_iter().chain(map.map(|_| watch_map_type())).collect();
+        let memories: Vec<_> = own.into_iter().chain(map.map(|_| self.watch_map_type())).collect();
         for memory in &memories {
             memory.encode(&mut entries);
         }
@@ -454,22 +454,23 @@ impl<'m> Rewriter<'m, '_> {
         self.index(at, |old| self.host.global_shift.apply(old), splice);
     }
 
+    fn watch_map_type(&self) -> wasm_encoder::MemoryType {
+        let pages = if self.host.footprint { FOOTPRINT_PAGES } else { WATCH_MAP_PAGES };
+        wasm_encoder::MemoryType {
+            minimum: pages,
+            maximum: Some(pages),
+            memory64: false,
+            shared: false,
+            page_size_log2: None,
+        }
+    }
+
     fn index(&self, at: usize, new: impl FnOnce(u32) -> u32, splice: &mut Splice<'_>) {
         let mut reader = BinaryReader::new(&self.survey.module[at..], at);
         // The module is valid, so an index is there.
         if let Ok(old) = reader.read_var_u32() {
             splice.replace_u32(at..reader.original_position(), new(old));
         }
-    }
-}
-
-fn watch_map_type() -> wasm_encoder::MemoryType {
-    wasm_encoder::MemoryType {
-        minimum: WATCH_MAP_PAGES,
-        maximum: Some(WATCH_MAP_PAGES),
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
     }
 }
 

@@ -15,16 +15,19 @@
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, Who};
+use wkdb_debugger::timeline::Footprint;
 use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
 use super::config::Pace;
 use super::core::Output;
-use super::debug::{Answer, Answered, Place, Request};
+use super::debug::{Answer, Answered, Place, Request, Survey};
+use super::engine::MAX_FRAMES;
 use super::executor::{Command, Machine, Port, Side, poll};
 use super::host::not_compiled;
 use super::journal::Journal;
 use super::watch::WatchError;
+use crate::instrument::{MARKS, function_mark};
 
 /// How long a stopped machine waits for a command at once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -373,6 +376,21 @@ impl Machine {
                 self.shared.core.borrow_mut().debug.stops_at_loads = stop;
                 Ok(Answer::Done)
             }
+            Request::Footprint { anew } => {
+                self.must_be_stopped()?;
+                Ok(Answer::Footprint(self.footprint(anew)))
+            }
+            Request::Mark(address) => {
+                let images = self.shared.images.borrow();
+                let image = images.get(address.module).ok_or(InferiorError::NoCode(address))?;
+                let function = image.code().function_at(address.offset).ok_or(InferiorError::NoCode(address))?;
+                Ok(Answer::Number(function_mark(address.module != ModuleId::KERNEL, function).into()))
+            }
+            Request::Survey(keep) => {
+                self.must_be_stopped()?;
+                let before = std::mem::replace(&mut self.shared.core.borrow_mut().debug.survey, keep.map(Survey::new));
+                Ok(Answer::Surveyed(before.map(Survey::told).unwrap_or_default()))
+            }
             Request::Fork => Err(InferiorError::Refused("copies are made by the port".into())),
             Request::Interrupt => {
                 if self.state == State::Running {
@@ -381,6 +399,41 @@ impl Machine {
                 Ok(Answer::Done)
             }
         }
+    }
+
+    /// What was written and run, if the code can tell.
+    fn footprint(&mut self, anew: bool) -> Option<Footprint> {
+        if !self.shared.core.borrow().watches.can_tell_footprints() {
+            return None;
+        }
+        let functions = {
+            let images = self.shared.images.borrow();
+            let count = |id: u32| images.get(ModuleId(id)).map_or(0, |image| image.code().count());
+            [count(0), (1..images.count()).map(count).max().unwrap_or(0)]
+        };
+        let footprint = self.shared.core.borrow().watches.footprint(functions);
+        if footprint.is_some() && !anew {
+            return footprint;
+        }
+        // Those that have begun before, and go on.
+        let runners = self.shared.core.borrow().runners.ids();
+        let (mut under_way, mut all) = (Vec::new(), 0);
+        for runner in runners {
+            match self.ask(runner, Request::Frames(runner)) {
+                Ok(Answer::Frames(stack)) if stack.len() < MAX_FRAMES => {
+                    let user = |frame: &Frame| frame.address.module != ModuleId::KERNEL;
+                    under_way.extend(stack.iter().map(|frame| function_mark(user(frame), frame.function)));
+                }
+                // Others may be there: any.
+                _ => all = 2 * MARKS,
+            }
+        }
+        let core = &mut *self.shared.core.borrow_mut();
+        if footprint.is_none() {
+            core.watches.keep_footprints();
+        }
+        core.watches.footprint_anew(functions, under_way.into_iter().chain(0..all));
+        footprint
     }
 
     fn must_be_stopped(&self) -> Result<(), InferiorError> {

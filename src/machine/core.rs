@@ -10,8 +10,8 @@ use wkdb_debugger::inferior::Stop;
 use wkdb_tracer::recording;
 use wkdb_tracer::trace::Record;
 use wkdb_tracer::{
-    Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick, Totals, WatchHit,
-    Writer,
+    CodeAddress, Context, Cpu, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, TaskId, Tick,
+    Totals, WatchHit, Writer,
 };
 
 use super::config::MachineConfig;
@@ -313,7 +313,7 @@ impl Core {
 
     /// A module was just instantiated: tells of the watches that its active data segments, which `data` finds, touched.
     pub(super) fn instantiated(&mut self, runner: RunnerId, data: impl FnOnce() -> Vec<Range<u64>>) {
-        if self.watches.is_empty() {
+        if self.watches.is_empty() && !self.watches.keeps_footprints() {
             return;
         }
         for data in data() {
@@ -325,8 +325,16 @@ impl Core {
     /// Memory was just accessed: tells of every watch that it touched. The hits of watches that want the machine to stop
     /// are not told of: they stop it when the runner comes to where it can.
     pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: Writer) {
+        self.watches.wrote(access);
         if !self.watches.overlaps(access) {
             return;
+        }
+        if self.debug.survey.is_some() {
+            let place = match &writer {
+                Writer::Guest { stack } => stack.first().map(|frame| frame.address),
+                Writer::Host { .. } => None,
+            };
+            return self.surveyed(runner, access, place);
         }
         let context = runner.map(|r| self.context(r));
         let place = match &writer {
@@ -351,6 +359,16 @@ impl Core {
                 true => self.debug.hits.push((touched.watch, hit)),
                 false => self.tell(Event::Watch(hit)),
             }
+        }
+    }
+
+    /// Counts the watches that an access touched.
+    fn surveyed(&mut self, runner: Option<RunnerId>, access: Access, place: Option<CodeAddress>) {
+        let cpu = runner.and_then(|runner| self.runners.get(runner)).map(|runner| runner.cpu);
+        let touched = self.watches.touched(access, &Who { runner, cpu, place }).len();
+        let tick = self.ticks;
+        if let Some(survey) = &mut self.debug.survey {
+            (0..touched).for_each(|_| survey.meet(tick));
         }
     }
 

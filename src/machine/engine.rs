@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, WasmBacktraceDetails};
 
-use super::memory::GuestMemory;
+use super::memory::{GUARD, GuestMemory};
 use crate::code_cache::CALL_STACK;
 use crate::instrument::UNCOUNTED_STACK;
 
@@ -71,6 +71,7 @@ fn config(options: EngineOptions) -> Config {
         .wasm_backtrace_max_frames(NonZeroUsize::new(ENGINE_FRAMES))
         .native_unwind_info(false)
         .memory_init_cow(false)
+        .memory_guard_size(GUARD as u64)
         .max_wasm_stack(wasm_stack(options.opt_level))
         .async_stack_size(wasm_stack(options.opt_level) + HOST_STACK);
     if options.debug {

@@ -27,8 +27,9 @@ pub const WASM_PAGE: u64 = 65536;
 const HOST_PAGE: usize = 4096;
 /// What is reserved for the guest: all that 32 bits can address.
 const RESERVED: usize = 4 << 30;
-/// Unmapped bytes behind it; Wasmtime's default, which its compiled code counts on.
-const GUARD: usize = 32 << 20;
+/// Unmapped bytes behind it, which Wasmtime's compiled code counts on: offsets below are not checked. So far from a place
+/// in the map of what is watched lies that of what is watched for reads.
+pub(super) const GUARD: usize = 128 << 20;
 
 /// An access to guest memory that lies, even in part, beyond its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use wkdb_tracer::{Event, ModuleId, Outcome, Totals};
 use crate::machine::{Answered, MachineConfig, Request};
 
 /// Both sides are the same binary, so a mismatch means that it was replaced while it ran.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The longest message taken, in bytes: above any module, below what would exhaust memory.
 const MAX_MESSAGE: u32 = 1 << 30;

@@ -3,11 +3,12 @@
 use std::io;
 
 use wkdb_debugger::inferior::{Inferior, InferiorError, Result, Status};
-use wkdb_debugger::timeline::Branch;
+use wkdb_debugger::timeline::{Branch, Footprint, Surveyed};
+use wkdb_tracer::CodeAddress;
 
 use super::Live;
-use super::live::{Heard, Link};
-use crate::machine::Request;
+use super::live::{Heard, Link, confused};
+use crate::machine::{Answer, Request};
 use crate::process::MachineProcess;
 
 /// A way to a machine that can be copied.
@@ -55,5 +56,29 @@ impl<L: Fork> Branch for Live<L> {
 
     fn follow(&mut self, _: &mut Self) -> Result<()> {
         self.catch_up(None)
+    }
+
+    fn footprint(&mut self, anew: bool) -> Result<Option<Footprint>> {
+        match self.ask(Request::Footprint { anew })? {
+            Answer::Footprint(footprint) => Ok(footprint),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn mark(&mut self, address: CodeAddress) -> Result<Option<u32>> {
+        match self.ask(Request::Mark(address)) {
+            Ok(Answer::Number(mark)) => Ok(Some(mark as u32)),
+            Ok(other) => Err(confused(&other)),
+            // In a module that is not there, which nothing is known of.
+            Err(InferiorError::NoCode(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn survey(&mut self, keep: Option<usize>) -> Result<Option<Surveyed>> {
+        match self.ask(Request::Survey(keep))? {
+            Answer::Surveyed(surveyed) => Ok(Some(surveyed)),
+            other => Err(confused(&other)),
+        }
     }
 }

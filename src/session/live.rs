@@ -10,7 +10,7 @@ use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
     WatchId, WatchSpec,
 };
-use wkdb_tracer::recording::{Check, Entry, Position};
+use wkdb_tracer::recording::{Check, Entry, Intervention, Position};
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
 
 use crate::machine::{Answer, Answered, MachineConfig, Pace, Place, Request};
@@ -313,6 +313,12 @@ impl<L: Link> Live<L> {
         self.order(Request::Follow { entries, pause })
     }
 
+    /// Whether something came from outside to the run at an instruction that only code for debugging can be stopped at.
+    pub fn is_changed_between_ticks(&self) -> bool {
+        let there = |entry: &Entry| matches!(entry, Entry::Intervention(Intervention::InSlice { at: Some(_), .. }));
+        self.log().iter().any(|(_, entry)| there(entry))
+    }
+
     /// The machine, which has to be stopped, leads from now on: what comes from outside comes from here. Guest time
     /// passes in this pace.
     ///
@@ -380,7 +386,8 @@ impl<L: Link> Live<L> {
         self.order(Request::Follow { entries, pause: None })
     }
 
-    fn ask(&mut self, request: Request) -> Result<Answer> {
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&mut self, request: Request) -> Result<Answer> {
         let id = self.begin(request)?;
         self.answer(id)
     }
@@ -432,7 +439,7 @@ impl<L: Link> Live<L> {
 }
 
 /// The machine answered something else than was asked: a mistake of this program's.
-fn confused(answer: &Answer) -> InferiorError {
+pub(super) fn confused(answer: &Answer) -> InferiorError {
     InferiorError::Gone(format!("it gave an answer to another question: {answer:?}"))
 }
 

@@ -5,7 +5,7 @@ use wasmtime::{
     Caller, Config, Engine, Extern, ExternType, Func, FuncType, Global, Instance, Memory, Module, OptLevel, Ref, Store,
     Trap, Val, WasmBacktrace,
 };
-use wkdb::instrument::{WATCH_MAP_EXPORT, WATCH_MAP_REACH, WATCH_SLOT};
+use wkdb::instrument::{READS_MAP, WATCH_LINE, WATCH_MAP_EXPORT, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
 
 /// What calls may take of the stack: enough for all that ends.
 pub(crate) const STACK: u32 = 1 << 24;
@@ -27,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) near: usize,
     /// The start and length of the range to watch.
     watch: (u64, u64),
+    /// All lines are marked, and those that were written are here.
+    pub(crate) footprint: Option<std::collections::BTreeSet<u64>>,
     /// The name under which the memory is exported.
     memory: Option<String>,
     /// What the memory holds, as far as the reported writes tell.
@@ -150,6 +152,20 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
             host.shadow[range].copy_from_slice(&bytes);
         }
     }
+    if kind != Kind::Loaded && caller.data().footprint.is_some() {
+        let map = caller.get_export(WATCH_MAP_EXPORT).and_then(Extern::into_memory).expect("it is exported");
+        let (map, host) = map.data_and_store_mut(&mut *caller);
+        let lines = address / WATCH_LINE..(address + len).div_ceil(WATCH_LINE);
+        let mut first = false;
+        for line in lines.clone() {
+            first |= host.footprint.as_mut().expect("it is kept").insert(line);
+            map[line as usize] = 0;
+        }
+        let (watch, line) = (host.watch, WATCH_LINE);
+        let beside = (watch.0.saturating_sub(line), watch.1 + 2 * line);
+        assert!(first || overlap(beside, (address, len)), "the host is called again for lines {lines:?}");
+        mark(map, host.watch);
+    }
     let host = caller.data_mut();
     let copied = matches!(kind, Kind::BulkCopied(from) if overlap(host.watch, (from, len)));
     match copied || overlap(host.watch, (address, len)) {
@@ -160,13 +176,20 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
 
 /// Marks what is watched in the map, as the host of a machine does. Guests have no more than a megabyte.
 pub(crate) fn mark(map: &mut [u8], (lo, len): (u64, u64)) {
-    if len > 0 {
-        let last = lo.saturating_add(len - 1).min(1 << 20);
-        (lo / WATCH_SLOT..=last / WATCH_SLOT).for_each(|slot| map[(slot / 8) as usize] |= 1 << (slot % 8));
+    let page = WATCH_MAP_PAGES as usize * 65536;
+    let footprint = map.len() > page;
+    let maps = if footprint { &[0, READS_MAP as usize][..] } else { &[0] };
+    for &map_at in maps {
+        if len > 0 {
+            // With footprints, slots of the line before as well, from which an access of 16 bytes reaches into the range.
+            let near = footprint && lo % WATCH_LINE < 15;
+            let first = if near { lo.saturating_sub(15) } else { lo } / WATCH_SLOT;
+            let last = lo.saturating_add(len - 1).min(1 << 20) / WATCH_SLOT;
+            (first..=last).for_each(|slot| map[map_at + (slot / 8) as usize] |= 1 << (slot % 8));
+        }
+        let end = map_at + page - 65536;
+        map.copy_within(map_at..map_at + WATCH_MAP_REACH as usize, end);
     }
-    let reach = WATCH_MAP_REACH as usize;
-    let end = map.len() - 65536;
-    map.copy_within(..reach, end);
 }
 
 /// A host function of the workbench, or a stand-in for one of the module's own.
@@ -274,6 +297,9 @@ pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> 
     store.data_mut().shadow = memory.map(|memory| memory.data(&store).to_vec()).unwrap_or_default();
     if let Some(map) = instance.get_memory(&mut store, WATCH_MAP_EXPORT) {
         let (map, host) = map.data_and_store_mut(&mut store);
+        if host.footprint.is_some() {
+            map[..1 << 15].fill(0xff);
+        }
         mark(map, host.watch);
     }
     for name in &exports {

@@ -393,8 +393,10 @@ proptest! {
     ) {
         for loads in [false, true] {
             let expected = reference(&statements, wide, (lo, len), loads);
-            for tick_counter in [TickCounter::Local, TickCounter::Global] {
-                let options = Options { stores: true, loads, ticks: true, tick_counter, ..Options::identity() };
+            let (local, global) = (TickCounter::Local, TickCounter::Global);
+            for (tick_counter, footprint) in [(local, false), (global, false), (global, true)] {
+                let all = Options { stores: true, loads, ticks: true, ..Options::identity() };
+                let options = Options { tick_counter, footprint, ..all };
                 let seen = checked(&statements, wide, (lo, len), &options);
                 prop_assert_eq!(&seen.trap, &expected.trap);
                 prop_assert!(seen.memory == expected.memory, "memory differs");

@@ -14,7 +14,8 @@ use wkdb::machine::{Cache, JournalConfig, MachineConfig};
 use wkdb::process::MachineProcess;
 use wkdb::session::{Live, Rewindable, Tapped};
 use wkdb_debugger::inferior::{
-    Direction, Goal, History, Inferior, InferiorError, Limits, Notice, Resume, Status, Stop, StopReason,
+    Direction, Goal, History, Inferior, InferiorError, Limits, Notice, Resume, Status, StepKind, Stop, StopReason,
+    WatchCondition, WatchKind, WatchSpec,
 };
 use wkdb_tracer::{Event, Outcome, Tick, Totals};
 
@@ -112,16 +113,18 @@ impl Session {
         self.machine.run().present().unwrap().link().process().id()
     }
 
-    /// All copies of the machine, and copies of these.
+    /// All copies of the machine, and copies of these: the processes of its group.
     fn copies(&self) -> Vec<i32> {
-        let mut all = vec![self.id() as i32];
-        let mut known = 0;
-        while let Some(&id) = all.get(known) {
-            let text = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-            all.extend(text.split_whitespace().filter_map(|id| id.parse::<i32>().ok()));
-            known += 1;
-        }
-        all.split_off(1)
+        let machine = self.id() as i32;
+        let processes =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let copy = |id: &i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            // Behind the name: state, parent, group.
+            let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2)?.parse::<i32>().ok());
+            *id != machine && group == Some(machine)
+        };
+        processes.filter(copy).collect()
     }
 
     fn checkpoints(&self) -> (usize, u64) {
@@ -135,6 +138,10 @@ fn a_long_way_back_is_interrupted_on_the_way_and_the_present_is_where_it_was() {
     // Without checkpoints all of it has to be run again.
     let mut session = Session::start(spaced(u64::MAX), |_| {});
     let here = session.run_to(60_000_000);
+    // Nobody knows where something was not read.
+    let condition = WatchCondition { runners: Some(Vec::new()), ..WatchCondition::default() };
+    let watch = WatchSpec { address: 0x1000, len: 4, kind: WatchKind::Read, condition, stop: true };
+    session.machine.insert_watch(&watch).unwrap();
     let started = Instant::now();
     session.machine.resume(&BACK).unwrap();
     assert_eq!(session.stop().reason, StopReason::HistoryStart);
@@ -198,6 +205,35 @@ fn checkpoints_take_no_more_memory_than_they_may() {
     assert_eq!(bounded.machine.history().unwrap().limits().memory, limit);
     let middle = Tick(end.tick.0 / 2);
     assert_eq!(bounded.go_to(Goal::Tick(middle)).tick, middle, "every moment can still be gone to");
+}
+
+#[test]
+fn copies_that_are_kept_beside_checkpoints_count_with_them() {
+    let far = 3_000_000;
+    let look_around = |session: &mut Session| {
+        session.run_to(far);
+        session.go_to(Goal::Tick(Tick(far / 2)));
+        let Status::Stopped(stop) = session.machine.status().clone() else { panic!("it runs") };
+        let runner = stop.context.unwrap().runner;
+        session
+            .machine
+            .resume(&Resume { direction: Direction::Backward, ..Resume::step(runner, StepKind::Instruction) })
+            .unwrap();
+        session.stop();
+    };
+    let mut free = Session::start(spaced(u64::MAX), |_| {});
+    look_around(&mut free);
+    // The origin, and what is shown.
+    assert!(free.copies().len() > 2, "no copies are kept at all");
+    let mut bounded = Session::start(Limits { memory: 1, ..spaced(u64::MAX) }, |_| {});
+    look_around(&mut bounded);
+    let deadline = Instant::now() + PATIENCE;
+    // What is given up is killed, which takes a moment.
+    while bounded.copies().len() > 2 {
+        assert!(Instant::now() < deadline, "{} copies are kept", bounded.copies().len());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(bounded.go_to(Goal::Tick(Tick(far / 3))).tick, Tick(far / 3));
 }
 
 #[test]

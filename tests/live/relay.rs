@@ -13,7 +13,9 @@ use wkdb::machine::{Cache, JournalConfig, MachineConfig, Pace};
 use wkdb::process::MachineProcess;
 use wkdb::process::protocol::FromMachine;
 use wkdb::session::{Relay, Tapped, Variants};
-use wkdb_debugger::inferior::{Direction, Goal, Inferior, Limits, Notice, Resume, Status, Stop, StopReason};
+use wkdb_debugger::inferior::{
+    BreakpointSpec, Direction, Goal, Inferior, Limits, Notice, Resume, Status, Stop, StopReason,
+};
 use wkdb_tracer::recording::{Entry, Position};
 use wkdb_tracer::{Outcome, Tick, Totals};
 
@@ -250,4 +252,56 @@ fn what_is_typed_reaches_the_run_whichever_machine_leads_and_its_past_has_it() {
     let mut ordered = heard.clone();
     ordered.sort_by_key(|(at, _)| *at);
     assert!(ordered == heard, "places do not go backwards");
+}
+
+/// An address below all that the guest has.
+const UNUSED: u64 = 0x200;
+
+#[test]
+fn what_a_debugger_wrote_between_slices_or_at_a_tick_is_in_the_fast_machine_too() {
+    let mut session = Session::start(|_| {});
+    session.expect("minik# ");
+    for round in 0..3u8 {
+        session.attach();
+        session.run.write_memory(UNUSED, &[round + 1; 4]).unwrap();
+        session.detach();
+        session.run.type_in(format!("echo round{round}\r").as_bytes()).unwrap();
+        session.expect(&format!("\nround{round}\r"));
+        session.fast_again();
+        session.attach();
+        assert_eq!(session.run.read_memory(UNUSED, 4).unwrap(), [round + 1; 4]);
+        session.detach();
+        session.fast_again();
+    }
+    session.run.quit().unwrap();
+    assert_eq!(session.end().0, Outcome::Quit);
+    let heard = session.heard();
+    let changes = heard.iter().filter(|(_, entry)| matches!(entry, Entry::Intervention(_)));
+    assert_eq!(changes.count(), 3 + 1, "each change is told once, and the end");
+}
+
+#[test]
+fn where_a_debugger_wrote_at_an_instruction_the_run_stays_in_code_for_debugging_and_somebody_is_told() {
+    let mut session = Session::start(|_| {});
+    session.expect("minik# ");
+    session.attach();
+    let symbols = wkdb_debugger::symbols::Symbols::load(KERNEL_7_0.to_vec()).unwrap();
+    let offset = symbols.functions_named("schedule")[0].start;
+    let address = wkdb_tracer::CodeAddress { module: wkdb_tracer::ModuleId::KERNEL, offset };
+    let spec = BreakpointSpec { address, only: None, temporary: false };
+    let breakpoint = session.run.insert_breakpoint(&spec).unwrap();
+    session.run.resume(&Resume::go()).unwrap();
+    assert!(matches!(session.stop().reason, StopReason::Breakpoint(_)));
+    session.run.write_memory(UNUSED, &[7; 4]).unwrap();
+    session.run.remove_breakpoint(breakpoint).unwrap();
+    session.detach();
+    session.until("a complaint", |session| !session.complaints.is_empty());
+    assert!(session.complaints[0].contains("stays in the code for debugging"), "{:?}", session.complaints);
+    session.run.type_in(b"echo on\r").unwrap();
+    session.expect("\non\r");
+    assert!(session.run.is_debug());
+    session.attach();
+    assert_eq!(session.run.read_memory(UNUSED, 4).unwrap(), [7; 4]);
+    session.detach();
+    assert_eq!(session.complaints.len(), 1, "{:?}", session.complaints);
 }

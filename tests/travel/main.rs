@@ -1,5 +1,6 @@
 //! Going back in time in a real machine process: minik, with a script in place of a person.
 
+mod searches;
 mod steps;
 
 use std::path::Path;
@@ -29,6 +30,11 @@ struct Session {
 }
 
 fn start(bug: &str) -> (Live, Files) {
+    let scene = scene(bug).unwrap();
+    start_with(&format!("console=hvc bug={bug}"), scene.seed, scene.script)
+}
+
+fn start_with(command_line: &str, seed: u64, script: &str) -> (Live, Files) {
     let files = Files::write(KERNEL_7_0).unwrap();
     let mut config = MachineConfig::new(files.kernel());
     config.initrd = Some(files.initramfs());
@@ -37,10 +43,9 @@ fn start(bug: &str) -> (Live, Files) {
     config.engine = EngineOptions { opt_level: OptLevelChoice::None, debug: true };
     config.store_checks = true;
     config.attach = true;
-    let scene = scene(bug).unwrap();
-    config.command_line = format!("console=hvc bug={bug}");
-    config.seed = scene.seed;
-    config.script = Some(scene.script.to_owned());
+    config.command_line = command_line.to_owned();
+    config.seed = seed;
+    config.script = Some(script.to_owned());
     let process = MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config).unwrap();
     let mut live = Live::over(process);
     let deadline = Instant::now() + PATIENCE;

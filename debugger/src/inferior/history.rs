@@ -145,7 +145,7 @@ pub struct Limits {
     pub spacing: u64,
     /// Checkpoints beside the origin.
     pub count: usize,
-    /// Bytes that all of them together may take.
+    /// Bytes that all of them together may take, with other copies that are kept near to what was last looked at.
     pub memory: u64,
 }
 

@@ -8,6 +8,7 @@ use super::checkpoints::Checkpoints;
 use super::engine::Signals;
 use super::job::{Car, Halt, Wanted};
 use super::near::Near;
+use super::survey::{Sought, Spot};
 use super::trail::Trail;
 use super::{Branch, Position};
 use crate::inferior::{InferiorError, Resume, Stop, StopReason};
@@ -19,25 +20,6 @@ pub(super) struct Arrived<B> {
 }
 
 pub(super) type There<B> = Result<Arrived<B>, Halt>;
-
-/// A stop that was met on the way from a checkpoint.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Met {
-    at: Position,
-    /// Which one it was, counted from 1.
-    number: usize,
-    /// Which one of its tick.
-    in_tick: usize,
-}
-
-impl Met {
-    /// The stop that comes after another one.
-    fn after(last: Option<Met>, stop: &Stop) -> Met {
-        let at = Position::of(stop);
-        let same = last.filter(|last| last.at.tick == at.tick);
-        Met { at, number: last.map_or(1, |last| last.number + 1), in_tick: same.map_or(1, |last| last.in_tick + 1) }
-    }
-}
 
 /// The past of a run.
 pub(super) struct Past<'a, B> {
@@ -88,16 +70,20 @@ impl<B: Branch> Past<'_, B> {
             None => self.copy(place)?,
         };
         car.sync(&Wanted::default())?;
-        // On a long way copies are left behind: what is asked next is near, as a rule.
-        let here = car.stop()?.tick;
-        for mark in Near::<B>::marks(here, tick) {
+        self.approach(&mut car, tick)?;
+        Ok(car)
+    }
+
+    /// Runs a car, which nothing stops, to the start of a tick. On a long way copies are left behind: what is asked next is
+    /// near, as a rule.
+    pub(super) fn approach(&mut self, car: &mut Car<B>, tick: Tick) -> Result<(), Halt> {
+        for mark in Near::<B>::marks(car.stop()?.tick, tick) {
             car.run_to_tick(mark, self.signals)?;
             if let Ok(copy) = car.fork() {
                 self.near.keep(copy);
             }
         }
-        car.run_to_tick(tick, self.signals)?;
-        Ok(car)
+        car.run_to_tick(tick, self.signals)
     }
 
     /// The beginning of history.
@@ -110,52 +96,35 @@ impl<B: Branch> Past<'_, B> {
 
     /// The last stop before `from` at something wanted, or the start of history.
     pub(super) fn continue_back(&mut self, from: &Position, wanted: &Wanted) -> There<B> {
-        let mut limit = *from;
-        let mut place = self.checkpoints.before(from.tick);
-        let first = self.first();
-        self.signals.expect(from.tick.0 - first.0.min(from.tick.0));
-        loop {
-            let mut car = self.copy(place)?;
-            car.sync(wanted)?;
-            let start = car.position()?;
-            let mut last = None;
-            car.run_to(&limit, self.signals, |stop| {
-                last = Some(Met::after(last.take(), stop));
-                ControlFlow::Continue(())
-            })?;
-            self.signals.came(from.tick.0.saturating_sub(start.tick.0));
-            if let Some(met) = last {
-                return self.come_to(place, &limit, wanted, &met);
-            }
-            if place == 0 {
-                return self.origin();
-            }
-            limit = start;
-            place -= 1;
+        match self.last_spot(from, wanted, Sought::Stops)? {
+            Some(spot) => self.come_to(spot, wanted),
+            None => self.origin(),
         }
     }
 
-    /// Comes to a stop that was met on the way from a checkpoint to `limit`.
-    pub(super) fn come_to(&mut self, place: usize, limit: &Position, wanted: &Wanted, met: &Met) -> There<B> {
-        let near = self.at_tick(met.at.tick)?;
-        // As a rule it is the same whether one has been stopped before that tick or not.
-        for (car, number) in [(Some(near), met.in_tick), (None, met.number)] {
-            let mut car = match car {
-                Some(car) => car,
-                None => self.copy(place)?,
-            };
-            car.sync(wanted)?;
-            let mut count = 0;
-            let stop = car.run_to(limit, self.signals, |_| {
-                count += 1;
-                if count == number { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
-            if let Some(stop) = stop.filter(|stop| Position::of(stop).same_place(&met.at)) {
+    /// Comes to the last stop at a spot.
+    fn come_to(&mut self, spot: Spot<B>, wanted: &Wanted) -> There<B> {
+        let Spot { mut car, limit } = spot;
+        let mut number = 0;
+        let mut counted = car.fork()?;
+        counted.sync(wanted)?;
+        counted.run_to(&limit, self.signals, |_| {
+            number += 1;
+            ControlFlow::Continue(())
+        })?;
+        car.sync(wanted)?;
+        let mut count = 0;
+        let stop = car.run_to(&limit, self.signals, |_| {
+            count += 1;
+            if count == number { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        match stop {
+            Some(stop) => {
                 car.sync(self.wanted)?;
-                return Ok(Arrived { car, stop });
+                Ok(Arrived { car, stop })
             }
+            None => Err(InferiorError::Refused("a copy of the run did not stop where another one did".into()).into()),
         }
-        Err(InferiorError::Refused("a copy of the run did not stop where another one did".into()).into())
     }
 
     /// A tick.

@@ -116,10 +116,27 @@ impl<B: Branch> Engine<B> {
 
     /// Does a job.
     pub(super) fn work(&mut self, task: Task, from: &Position, wanted: &Wanted, signals: &Signals) -> Came {
-        if let Task::Search(search) = task {
-            return Came::Upon(self.search(search, from, wanted, signals));
+        let came = match task {
+            Task::Search(search) => Came::Upon(self.search(search, from, wanted, signals)),
+            task => Came::To(self.travel(task, from, wanted, signals)),
+        };
+        self.keep_limits();
+        came
+    }
+
+    /// Gives up copies that are kept for what may be asked next, where all of them take more memory than they may.
+    fn keep_limits(&mut self) {
+        loop {
+            let trail = self.trail.as_mut().map_or(0, Trail::cost);
+            self.checkpoints.beside(self.near.cost() + trail);
+            if !self.checkpoints.is_dear() {
+                return;
+            }
+            // Those that are of use for one task alone go first.
+            if self.trail.take().is_none() && !self.near.give_up() {
+                return self.checkpoints.settle();
+            }
         }
-        Came::To(self.travel(task, from, wanted, signals))
     }
 
     fn travel(

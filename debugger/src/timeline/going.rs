@@ -78,6 +78,7 @@ impl<B: Branch> TimeTravel<B> {
             resume.until_tick = marks.into_iter().flatten().filter(|&mark| mark > here).min();
         }
         car.branch.resume(&resume)?;
+        engine.checkpoints.settle();
         self.status = Status::Running;
         Ok(())
     }
@@ -141,6 +142,9 @@ impl<B: Branch> TimeTravel<B> {
             return;
         }
         self.tried = stop.tick;
+        // Where it cannot be told, it has to be looked for there.
+        let done = engine.present.branch.footprint(true).ok().flatten();
+        engine.checkpoints.done(done);
         let car = match engine.present.fork() {
             Ok(car) => Some(car),
             Err(_) if engine.checkpoints.spare() => engine.present.fork().ok(),
@@ -181,6 +185,8 @@ impl<B: Branch> TimeTravel<B> {
     /// History begins where the present has stopped.
     fn begin_anew(&mut self, stop: &Stop) -> Result<()> {
         let engine = self.engine.as_mut().ok_or(InferiorError::Running)?;
+        // History begins here, and so does what is told of it.
+        engine.present.branch.footprint(true)?;
         let car = engine.present.fork()?;
         engine.near.clear();
         engine.trail = None;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wkdb_tracer::{Event, Tick, WatchHit};
 
 use super::engine::Signals;
-use super::{Branch, Position};
+use super::{Branch, Position, Surveyed};
 use crate::inferior::{
     BreakpointId, BreakpointSpec, InferiorError, Notice, Result, Resume, Status, Stop, StopReason, WatchId, WatchSpec,
 };
@@ -210,6 +210,40 @@ impl<B: Branch> Car<B> {
             }
         }
         Ok(())
+    }
+
+    /// Runs to the start of `tick`, and counts what would stop it or be told: gives the ticks of the last ones, at most
+    /// `keep`, and how many there were.
+    pub(super) fn count_to_tick(
+        &mut self,
+        tick: Tick,
+        keep: usize,
+        signals: &Signals,
+    ) -> std::result::Result<Surveyed, Halt> {
+        if self.branch.survey(Some(keep))?.is_some() {
+            let ran = self.run_to_tick(tick, signals);
+            // It has to stop again in any case.
+            let counted = self.branch.survey(None)?.unwrap_or_default();
+            return ran.map(|()| counted);
+        }
+        // It can only be stopped at each.
+        let mut all = Vec::new();
+        while self.stop()?.tick < tick {
+            let here = self.stop()?.tick;
+            let resume = Resume { until_tick: Some(tick), ..Resume::go() };
+            let mut heard = |hit: WatchHit| all.push(hit.context.map_or(here, |context| context.tick));
+            let stop = self.go_hearing(&resume, signals, &mut heard)?;
+            match &stop.reason {
+                StopReason::End(outcome) => {
+                    return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
+                }
+                StopReason::Watch(hits) => all.extend(hits.iter().map(|_| stop.tick)),
+                StopReason::Breakpoint(_) => all.push(stop.tick),
+                _ => {}
+            }
+        }
+        all.retain(|at| *at < tick);
+        Ok(Surveyed { count: all.len() as u64, last: all.split_off(all.len().saturating_sub(keep)) })
     }
 
     /// Runs to `limit`. Tells `met` of each stop on the way that the debugger wants; where that breaks, it stays there

@@ -12,11 +12,15 @@ const MOST: usize = 6;
 const SHORT: u64 = 200_000;
 
 /// A few copies, the last ones made.
-pub(super) struct Near<B>(Vec<Car<B>>);
+pub(super) struct Near<B> {
+    cars: Vec<Car<B>>,
+    /// What they cost, in bytes, if that was looked at since the last one was made.
+    cost: Option<u64>,
+}
 
 impl<B: Branch> Near<B> {
     pub(super) fn new() -> Self {
-        Near(Vec::new())
+        Near { cars: Vec::new(), cost: Some(0) }
     }
 
     /// Where copies are left on the way to a tick: nearer and nearer to it.
@@ -32,27 +36,45 @@ impl<B: Branch> Near<B> {
 
     /// Keeps a copy; the oldest goes where there are many.
     pub(super) fn keep(&mut self, car: Car<B>) {
-        if self.0.len() == MOST {
-            self.0.remove(0);
+        if self.cars.len() == MOST {
+            self.cars.remove(0);
         }
-        self.0.push(car);
+        self.cars.push(car);
+        self.cost = None;
+    }
+
+    /// What they cost, in bytes.
+    pub(super) fn cost(&mut self) -> u64 {
+        let cars = &self.cars;
+        *self.cost.get_or_insert_with(|| cars.iter().map(|car| car.branch.cost()).sum())
+    }
+
+    /// Gives up the oldest: false if there is none.
+    pub(super) fn give_up(&mut self) -> bool {
+        if self.cars.is_empty() {
+            return false;
+        }
+        self.cars.remove(0);
+        self.cost = None;
+        true
     }
 
     /// A copy of the one that is nearest before `tick`, if it is not before `kept`.
     pub(super) fn copy(&mut self, tick: Tick, kept: Tick) -> Option<Car<B>> {
         let at = |car: &Car<B>| car.stop().ok().map(|stop| stop.tick).filter(|at| *at <= tick && *at > kept);
         let (place, _) =
-            self.0.iter().enumerate().filter_map(|(n, car)| Some((n, at(car)?))).max_by_key(|(_, at)| *at)?;
-        let copy = self.0.get_mut(place)?.fork();
+            self.cars.iter().enumerate().filter_map(|(n, car)| Some((n, at(car)?))).max_by_key(|(_, at)| *at)?;
+        let copy = self.cars.get_mut(place)?.fork();
         if copy.is_err() {
             // It is gone.
-            self.0.remove(place);
+            self.cars.remove(place);
         }
         copy.ok()
     }
 
     /// Gives up all.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.cars.clear();
+        self.cost = Some(0);
     }
 }

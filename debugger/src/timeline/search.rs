@@ -1,15 +1,15 @@
 //! Writes in the past: found by running copies of it with the memory watched.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use wkdb_tracer::{Tick, WatchHit};
 
 use super::backward::{Arrived, Past, There};
 use super::job::{Halt, Wanted};
+use super::survey::{Sought, Spot};
 use super::{Branch, Position};
 use crate::inferior::{
-    Found, Search, SearchEnd, Stop, StopReason, WatchCondition, WatchId, WatchKind, WatchSpec, Writes,
+    Found, InferiorError, Search, SearchEnd, Stop, StopReason, WatchCondition, WatchId, WatchKind, WatchSpec, Writes,
 };
 
 /// A name that a debugger's own never have.
@@ -31,41 +31,27 @@ fn stopping(address: u64, len: u64) -> Wanted {
 }
 
 impl<B: Branch> Past<'_, B> {
-    /// The last write into a range before `from`: told, and in which interval between checkpoints it is, as which of the
-    /// writes there.
+    /// The last write into a range before `from`: told. Gives where it is, as which of the writes from there on.
     fn find_last_write(
         &mut self,
         from: &Position,
         address: u64,
         len: u64,
         found: &mut Found,
-    ) -> Result<Option<(usize, usize)>, Halt> {
+    ) -> Result<Option<(Spot<B>, usize)>, Halt> {
         let wanted = logging(address, len);
-        let mut limit = *from;
-        let mut place = self.checkpoints.before(from.tick);
-        let first = self.first();
-        self.signals.expect(from.tick.0 - first.0.min(from.tick.0));
-        loop {
-            let mut car = self.copy(place)?;
-            car.sync(&wanted)?;
-            let start = car.position()?;
-            let (mut count, mut last) = (0, None);
-            car.run_to_hearing(&limit, self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
-                count += 1;
-                last = Some(hit);
-            })?;
-            self.signals.came(from.tick.0.saturating_sub(start.tick.0));
-            if let Some(hit) = last {
-                found.count = 1;
-                found.writes = vec![hit];
-                return Ok(Some((place, count)));
-            }
-            if place == 0 {
-                return Ok(None);
-            }
-            limit = start;
-            place -= 1;
-        }
+        let Some(mut spot) = self.last_spot(from, &wanted, Sought::Hits)? else { return Ok(None) };
+        let mut car = spot.car.fork()?;
+        car.sync(&wanted)?;
+        let (mut count, mut last) = (0, None);
+        car.run_to_hearing(&spot.limit, self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
+            count += 1;
+            last = Some(hit);
+        })?;
+        let lost = || InferiorError::Refused("a copy of the run did not write what another one did".into());
+        found.writes = vec![last.ok_or_else(lost)?];
+        found.count = 1;
+        Ok(Some((spot, count)))
     }
 
     /// The last write into a range before `from`.
@@ -84,8 +70,7 @@ impl<B: Branch> Past<'_, B> {
         let search = Search { address, len, which: Writes::Last };
         let mut found = Found { search, writes: Vec::new(), count: 0, ending: SearchEnd::Complete };
         match self.find_last_write(from, address, len, &mut found)? {
-            Some((place, count)) => {
-                let mut car = self.copy(place)?;
+            Some((Spot { mut car, .. }, count)) => {
                 car.sync(&stopping(address, len))?;
                 let mut met = 0;
                 let stop = car.run_to(from, self.signals, |stop| {
@@ -108,7 +93,8 @@ impl<B: Branch> Past<'_, B> {
         }
     }
 
-    /// All writes into a range before `to`, from the start of history on: they are counted, and the last `most` told.
+    /// All writes into a range before `to`, from the newest part of history to the oldest: they are counted, and the last
+    /// `most` told.
     pub(super) fn all_writes(
         &mut self,
         to: &Position,
@@ -117,38 +103,70 @@ impl<B: Branch> Past<'_, B> {
         most: usize,
         found: &mut Found,
     ) -> Result<(), Halt> {
-        let mut car = self.copy(0)?;
-        car.sync(&logging(address, len))?;
+        let wanted = logging(address, len);
+        let traces = self.traces(&wanted, Sought::Hits)?;
         let first = self.first();
         self.signals.expect(to.tick.0 - first.0.min(to.tick.0));
-        let (mut last, mut count) = (VecDeque::new(), 0);
-        let mut keep = |hit: WatchHit| {
-            count += 1;
-            if last.len() == most {
-                last.pop_front();
+        let mut limit = *to;
+        let mut place = self.checkpoints.before(to.tick);
+        loop {
+            let start = match self.may_be_behind(place, &traces)? {
+                true => self.writes_behind(place, &limit, &wanted, most, found)?,
+                false => self.start_of(place)?,
+            };
+            self.signals.came(to.tick.0.saturating_sub(start.tick.0));
+            if start.tick <= first {
+                return Ok(());
             }
-            if most > 0 {
-                last.push_back(hit);
+            // A checkpoint may be gone since.
+            place = self.checkpoints.at_or_after(start.tick).saturating_sub(1);
+            limit = start;
+        }
+    }
+
+    /// Adds the writes between a checkpoint and `limit` in front of those that were found. Gives where it began.
+    fn writes_behind(
+        &mut self,
+        place: usize,
+        limit: &Position,
+        wanted: &Wanted,
+        most: usize,
+        found: &mut Found,
+    ) -> Result<Position, Halt> {
+        let mut car = self.copy(place)?;
+        let start = car.position()?;
+        car.sync(wanted)?;
+        // Of most of them it is enough to count them.
+        let room = most - found.writes.len();
+        let counted = car.count_to_tick(limit.tick, room, self.signals)?;
+        let mut last = Vec::new();
+        car.run_to_hearing(limit, self.signals, |_| ControlFlow::Continue(()), &mut |hit| last.push(hit))?;
+        found.count += counted.count + last.len() as u64;
+        let mut told = last.split_off(last.len().saturating_sub(room));
+        let missing = (room - told.len()).min(counted.last.len());
+        if missing > 0 {
+            let from = counted.last[counted.last.len() - missing];
+            let mut told_before = self.told_between(place, from, limit.tick, wanted)?;
+            if told_before.len() < missing {
+                // They did not know how far the clock was.
+                told_before = self.told_between(place, start.tick, limit.tick, wanted)?;
             }
-        };
-        let mut ran = || -> Result<(), Halt> {
-            // In parts, to be able to say how far it is.
-            let part = (to.tick.0 - first.0.min(to.tick.0)) / 100 + 1;
-            loop {
-                let here = car.position()?;
-                self.signals.came(here.tick.0 - first.0.min(here.tick.0));
-                let next = Tick(here.tick.0 + part);
-                if next >= to.tick {
-                    break;
-                }
-                car.run_to_tick_hearing(next, self.signals, &mut keep)?;
-            }
-            car.run_to_hearing(to, self.signals, |_| ControlFlow::Continue(()), &mut keep)?;
-            Ok(())
-        };
-        let ended = ran();
-        found.count = count;
-        found.writes = last.into();
-        ended
+            let mut told_before = told_before.split_off(told_before.len().saturating_sub(missing));
+            told_before.append(&mut told);
+            told = told_before;
+        }
+        told.append(&mut found.writes);
+        found.writes = told;
+        Ok(start)
+    }
+
+    /// The writes from a tick behind a checkpoint to another tick.
+    fn told_between(&mut self, place: usize, from: Tick, to: Tick, wanted: &Wanted) -> Result<Vec<WatchHit>, Halt> {
+        let mut car = self.copy(place)?;
+        car.run_to_tick(from, self.signals)?;
+        car.sync(wanted)?;
+        let mut told = Vec::new();
+        car.run_to_tick_hearing(to, self.signals, &mut |hit| told.push(hit))?;
+        Ok(told)
     }
 }

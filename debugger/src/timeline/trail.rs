@@ -48,6 +48,8 @@ pub(super) struct Trail<B> {
     entries: Vec<Entry>,
     /// Copies, with the number of entries that they have behind them.
     cars: Vec<(usize, Car<B>)>,
+    /// What these cost, in bytes, once that was looked at.
+    cost: Option<u64>,
 }
 
 /// How the recording of a trail ended.
@@ -57,6 +59,12 @@ enum Recorded<B> {
 }
 
 impl<B: Branch> Trail<B> {
+    /// What its copies cost, in bytes.
+    pub(super) fn cost(&mut self) -> u64 {
+        let cars = &self.cars;
+        *self.cost.get_or_insert_with(|| cars.iter().map(|(_, car)| car.branch.cost()).sum())
+    }
+
     /// The entry before a point of the trail: its number.
     fn before(&self, point: &Position) -> Option<usize> {
         let place = match point.same_place(&self.end) {
@@ -189,8 +197,14 @@ impl<B: Branch> Past<'_, B> {
         let logged = named.iter().map(|(own, _, spec)| (*own, WatchSpec { stop: false, ..(*spec).clone() })).collect();
         let user = |own| named.iter().find(|(known, ..)| *known == own).map(|(_, id, _)| *id);
         car.sync(&Wanted { breakpoints: Vec::new(), watches: logged })?;
-        let mut trail =
-            Trail { runner, end: *point, watches: specs(self.wanted), entries: Vec::new(), cars: Vec::new() };
+        let mut trail = Trail {
+            runner,
+            end: *point,
+            watches: specs(self.wanted),
+            entries: Vec::new(),
+            cars: Vec::new(),
+            cost: None,
+        };
         if car.position()?.same_place(point) {
             return Ok(Recorded::Trail(trail));
         }

@@ -53,6 +53,7 @@ impl<B: Branch> TimeTravel<B> {
     pub fn new(present: B, limits: Limits, wake: impl Fn() + Send + Sync + 'static) -> Result<Self> {
         let mut present = Car::new(present);
         let Status::Stopped(stop) = present.branch.status().clone() else { return Err(InferiorError::Running) };
+        present.branch.footprint(true)?;
         let checkpoints = Checkpoints::new(Checkpoint::new(&stop, present.fork()?), limits);
         let moment = Moment::from(&*stop);
         Ok(TimeTravel {

@@ -216,6 +216,11 @@ impl CodeIndex {
         self.imports.len() as u32
     }
 
+    /// How many functions there are, imported ones among them.
+    pub(in crate::machine) fn count(&self) -> u32 {
+        self.types.len() as u32
+    }
+
     /// All globals, imported ones among them.
     pub(in crate::machine) fn globals(&self) -> u32 {
         self.globals

@@ -13,6 +13,7 @@
 mod breakpoints;
 mod code;
 mod request;
+mod survey;
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,7 @@ use wkdb_tracer::{GuestTime, ModuleId, RunnerId, Tick, WatchHit};
 pub(super) use breakpoints::Breakpoints;
 pub(super) use code::{CodeIndex, FunctionCode, Kind};
 pub use request::{Answer, Answered, Place, Request};
+pub(super) use survey::Survey;
 
 /// What a machine knows of its debugger.
 #[derive(Default)]
@@ -64,6 +66,8 @@ pub(super) struct Debug {
     pub(super) pending: Option<StopReason>,
     /// Watches hit by the instruction under way, which are to stop the machine behind it.
     pub(super) hits: Vec<(WatchId, WatchHit)>,
+    /// What would stop the machine, or be told of, is only counted.
+    pub(super) survey: Option<Survey>,
     /// What the kernel said as it gave up.
     pub(super) panic: Option<String>,
     /// A question to the store of the runner that is polled next.

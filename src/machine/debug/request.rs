@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, InferiorError, Resume, TaskInfo, WatchId, WatchSpec,
 };
+use wkdb_debugger::timeline::{Footprint, Surveyed};
 use wkdb_tracer::recording::{Check, CodePlace, Entry, Position};
-use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
+use wkdb_tracer::{CodeAddress, Frame, ModuleId, RunnerId, WasmValue};
 
 use crate::machine::Pace;
 
@@ -99,6 +100,17 @@ pub enum Request {
     StopAtLoads(bool),
     /// The instruction that a runner is about to begin, where it is stopped in front of one.
     CodePlace(RunnerId),
+    /// What was written and run since the last one that began anew; the first one begins. `anew`: the next one tells of
+    /// what comes from here on.
+    Footprint {
+        /// Begin anew.
+        anew: bool,
+    },
+    /// The mark by which footprints tell that the function of an instruction ran.
+    Mark(CodeAddress),
+    /// From now on hits of breakpoints and watches are counted and stop nothing, and the ticks of so many of the last ones
+    /// remembered; or they stop again. The answer is what was counted so far.
+    Survey(Option<usize>),
 }
 
 /// The answer to a [`Request`].
@@ -133,6 +145,10 @@ pub enum Answer {
     Check(Check),
     /// To [`Request::CodePlace`].
     CodePlace(CodePlace),
+    /// To [`Request::Footprint`]; none if it is not known.
+    Footprint(Option<Footprint>),
+    /// To [`Request::Survey`].
+    Surveyed(Surveyed),
 }
 
 /// What comes of a request.

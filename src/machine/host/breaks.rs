@@ -274,6 +274,14 @@ async fn met(store: &mut StoreContextMut<'_, RunnerData>) {
         },
         None => false,
     };
+    if !met.is_empty() && !done {
+        let mut core = shared.core.borrow_mut();
+        let tick = core.ticks;
+        if let Some(survey) = &mut core.debug.survey {
+            survey.meet(tick);
+            return;
+        }
+    }
     store.data_mut().debug.ready = true;
     if !met.is_empty() {
         pause(store, StopReason::Breakpoint(met)).await;

@@ -187,12 +187,17 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
 /// Tells of the watches that an access touched; whether it touched any.
 fn accessed(caller: &mut Caller<'_, RunnerData>, access: Access) -> bool {
     let (shared, me) = here(caller);
-    if !shared.core.borrow_mut().watches.overlaps(access) {
-        return false;
-    }
+    let counts = {
+        let mut core = shared.core.borrow_mut();
+        core.watches.wrote(access);
+        if !core.watches.overlaps(access) {
+            return false;
+        }
+        core.debug.survey.is_some() && !core.watches.ask_for_places()
+    };
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
     charge(caller);
-    let stack = frames(caller);
+    let stack = if counts { Vec::new() } else { frames(caller) };
     shared.core.borrow_mut().accessed(Some(me), access, Writer::Guest { stack });
     true
 }

@@ -1,32 +1,103 @@
-//! The map of what is watched that compiled code looks at: a memory that all stores of the machine share.
+//! The map of what is watched that compiled code looks at: a memory that all stores of the machine share. With footprints
+//! there are two, of which the second is for reads, and marks of functions.
 //!
-//! What it is made of, and how code reads it, is the rewriting's: see `instrument`.
+//! What they are made of, and how code reads them, is the rewriting's: see `instrument`.
 
 use std::ops::Range;
 
 use super::super::memory::{GuestMemory, MemoryError, WASM_PAGE};
-use crate::instrument::{WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
+use crate::instrument::{
+    FOOTPRINT_PAGES, FUNCTION_MARKS, MARKS, READS_MAP, WATCH_LINE, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT,
+};
+
+/// A write that begins in the line before can reach so far into a line.
+pub(super) const WIDEST: u64 = 16;
 
 /// The map. Code sees a change the next time it looks: after the host call, or the slice, in which it is made.
-pub(in crate::machine) struct WatchMap(GuestMemory);
+pub(in crate::machine) struct WatchMap {
+    memory: GuestMemory,
+    footprint: bool,
+}
+
+/// The slots that a range lies in; with footprints also those of the line before from which a write reaches into it.
+fn slots(range: &Range<u64>, footprint: bool) -> Range<u64> {
+    let into = range.start % WATCH_LINE;
+    let start = if footprint && into < WIDEST - 1 { range.start.saturating_sub(WIDEST - 1) } else { range.start };
+    start / WATCH_SLOT..range.end.div_ceil(WATCH_SLOT)
+}
+
+/// The bits of the map's byte `line` that stand for a range.
+pub(super) fn bits(line: u64, range: &Range<u64>, footprint: bool) -> u8 {
+    let slots = slots(range, footprint);
+    (0..8).filter(|slot| slots.contains(&(line * 8 + slot))).fold(0, |bits, slot| bits | 1 << slot)
+}
 
 impl WatchMap {
     /// A map on which nothing is watched.
     ///
     /// # Errors
     /// There is no room for it.
-    pub(in crate::machine) fn new() -> Result<Self, MemoryError> {
-        Ok(WatchMap(GuestMemory::new(WATCH_MAP_PAGES, WATCH_MAP_PAGES)?))
+    pub(in crate::machine) fn new(footprint: bool) -> Result<Self, MemoryError> {
+        let pages = if footprint { FOOTPRINT_PAGES } else { WATCH_MAP_PAGES };
+        Ok(WatchMap { memory: GuestMemory::new(pages, pages)?, footprint })
     }
 
     /// The memory that it is kept in.
     pub(in crate::machine) fn memory(&self) -> &GuestMemory {
-        &self.0
+        &self.memory
     }
 
-    /// Marks every slot that a range lies in, or clears it.
-    pub(super) fn set(&self, range: &Range<u64>, watched: bool) {
-        let slots = range.start / WATCH_SLOT..range.end.div_ceil(WATCH_SLOT);
+    /// Marks every slot that a range lies in, or clears it; of the map of reads as well, if there is one and `reads`.
+    pub(super) fn set(&self, range: &Range<u64>, watched: bool, reads: bool) {
+        self.set_in(0, range, watched);
+        if self.footprint && reads {
+            self.set_in(READS_MAP, range, watched);
+        }
+    }
+
+    /// Sets the byte of a line in the map of writes.
+    pub(super) fn put(&self, line: u64, bits: u8) {
+        // Behind the map's end there is nothing to set.
+        let _ = self.memory.write(line, &[bits]);
+    }
+
+    /// Marks all slots of lines in the map of writes.
+    pub(super) fn fill(&self, lines: Range<u64>) {
+        const PIECE: u64 = 1 << 16;
+        let mut at = lines.start;
+        while at < lines.end {
+            let len = PIECE.min(lines.end - at);
+            let _ = self.memory.write(at, &[0xff; PIECE as usize][..len as usize]);
+            at += len;
+        }
+        self.repeat(0);
+    }
+
+    /// The functions that were entered, by their marks, of so many of the kernel and so many of a user image; `clear`: takes
+    /// the marks away.
+    pub(super) fn functions(&self, kernel: u32, user: u32, clear: bool) -> Vec<u32> {
+        let mut entered = Vec::new();
+        for (first, count) in [(0, kernel.min(MARKS)), (MARKS, user.min(MARKS))] {
+            let at = FUNCTION_MARKS + u64::from(first);
+            let Ok(marks) = self.memory.read_vec(at, count.into()) else { continue };
+            let before = entered.len();
+            entered.extend(marks.iter().zip(first..).filter(|(mark, _)| **mark != 0).map(|(_, number)| number));
+            if clear && entered.len() > before {
+                let _ = self.memory.write(at, &vec![0; marks.len()]);
+            }
+        }
+        entered
+    }
+
+    /// Marks functions as entered.
+    pub(super) fn enter(&self, functions: impl Iterator<Item = u32>) {
+        for function in functions {
+            let _ = self.memory.write(FUNCTION_MARKS + u64::from(function), &[1]);
+        }
+    }
+
+    fn set_in(&self, map: u64, range: &Range<u64>, watched: bool) {
+        let slots = slots(range, self.footprint);
         let (first, last) = (slots.start / 8, slots.end.saturating_sub(1) / 8);
         // Whole bytes in pieces, so that a watch of everything needs no copy of the map.
         const PIECE: u64 = 4096;
@@ -34,7 +105,7 @@ impl WatchMap {
         while at <= last {
             let len = PIECE.min(last - at + 1);
             // The map covers more than the guest's memory can have; what it does not cover no code can touch.
-            let Ok(mut bytes) = self.0.read_vec(at, len) else { break };
+            let Ok(mut bytes) = self.memory.read_vec(map + at, len) else { break };
             for (byte, number) in bytes.iter_mut().zip(at..) {
                 let bit = |slot: u64| slots.contains(&(number * 8 + slot));
                 let mask = match number > first && number < last {
@@ -43,21 +114,21 @@ impl WatchMap {
                 };
                 *byte = if watched { *byte | mask } else { *byte & !mask };
             }
-            if self.0.write(at, &bytes).is_err() {
+            if self.memory.write(map + at, &bytes).is_err() {
                 break;
             }
             at += len;
         }
         if first < WATCH_MAP_REACH {
-            self.repeat();
+            self.repeat(map);
         }
     }
 
     /// The first bytes come again behind the last, for checks that reach past the end of the address space.
-    fn repeat(&self) {
-        if let Ok(start) = self.0.read_vec(0, WATCH_MAP_REACH) {
+    fn repeat(&self, map: u64) {
+        if let Ok(start) = self.memory.read_vec(map, WATCH_MAP_REACH) {
             // The last page is there for this.
-            let _ = self.0.write((WATCH_MAP_PAGES - 1) * WASM_PAGE, &start);
+            let _ = self.memory.write(map + (WATCH_MAP_PAGES - 1) * WASM_PAGE, &start);
         }
     }
 }
@@ -67,33 +138,33 @@ mod tests {
     use super::*;
 
     fn bytes(map: &WatchMap, at: u64, len: u64) -> Vec<u8> {
-        map.0.read_vec(at, len).unwrap()
+        map.memory.read_vec(at, len).unwrap()
     }
 
     #[test]
     fn a_bit_for_each_slot_that_is_touched() {
-        let map = WatchMap::new().unwrap();
-        map.set(&(64 * 3 + 7..64 * 3 + 9), true);
+        let map = WatchMap::new(false).unwrap();
+        map.set(&(64 * 3 + 7..64 * 3 + 9), true, true);
         assert_eq!(bytes(&map, 2, 3), [0, 0b11, 0]);
-        map.set(&(64 * 3 + 63..64 * 6 + 1), true);
+        map.set(&(64 * 3 + 63..64 * 6 + 1), true, true);
         assert_eq!(bytes(&map, 2, 6), [0, 0b1000_0011, 0xff, 0xff, 1, 0]);
-        map.set(&(64 * 3 + 8..64 * 3 + 9), false);
+        map.set(&(64 * 3 + 8..64 * 3 + 9), false, true);
         assert_eq!(bytes(&map, 3, 1), [0b1000_0001]);
-        map.set(&(0..1), true);
+        map.set(&(0..1), true, true);
         assert_eq!((bytes(&map, 0, 1), bytes(&map, 1 << 26, 1)), (vec![1], vec![1]));
-        map.set(&(0..1), false);
+        map.set(&(0..1), false, true);
         assert_eq!(bytes(&map, 1 << 26, 1), [0]);
     }
 
     #[test]
     fn everything_can_be_watched() {
-        let map = WatchMap::new().unwrap();
-        map.set(&(0..4 << 30), true);
+        let map = WatchMap::new(false).unwrap();
+        map.set(&(0..4 << 30), true, true);
         assert_eq!(
             (bytes(&map, 0, 1), bytes(&map, (1 << 26) - 1, 10)),
             (vec![0xff], [[0xff; 9].as_slice(), &[0]].concat())
         );
-        map.set(&(5..4 << 30), false);
+        map.set(&(5..4 << 30), false, true);
         assert_eq!(bytes(&map, (1 << 26) - 1, 10), [0; 10]);
     }
 }

@@ -5,7 +5,9 @@
 //!                                                             shadow: the bytes before ─┘
 //! ```
 
+mod footprint;
 mod intervals;
+mod lines;
 mod map;
 mod shadow;
 
@@ -18,6 +20,8 @@ use wkdb_tracer::{AccessKind, CodeAddress, Cpu, RunnerId};
 use super::memory::{GuestMemory, MemoryError};
 use crate::code_cache::Variant;
 use intervals::Intervals;
+use lines::Lines;
+use map::WIDEST;
 pub(super) use map::WatchMap;
 use shadow::Shadow;
 
@@ -113,6 +117,8 @@ pub(super) struct WatchSet {
     map: WatchMap,
     memory: GuestMemory,
     variant: Variant,
+    /// What footprints are made from, if they are kept.
+    lines: Option<Lines>,
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
@@ -135,15 +141,21 @@ impl WatchSet {
             next: 0,
             intervals: Intervals::default(),
             shadow: Shadow::default(),
-            map: WatchMap::new()?,
+            map: WatchMap::new(variant.footprint())?,
             memory,
             variant,
+            lines: None,
         })
     }
 
     /// Whether nothing is watched.
     pub(super) fn is_empty(&self) -> bool {
         self.watches.is_empty()
+    }
+
+    /// Whether it matters to a watch where code is.
+    pub(super) fn ask_for_places(&self) -> bool {
+        self.watches.values().any(|spec| spec.condition.places.is_some())
     }
 
     /// The map that compiled code looks at.
@@ -177,7 +189,7 @@ impl WatchSet {
         let memory = &self.memory;
         self.shadow.update(&(address..end), &|range| read(memory, range));
         self.intervals.insert(&(address..end), id);
-        self.map.set(&(address..end), true);
+        self.map.set(&(address..end), true, kind != WatchKind::Write);
         self.watches.insert(id, spec);
         Ok(id)
     }
@@ -187,14 +199,18 @@ impl WatchSet {
         let Some(spec) = self.watches.remove(&id) else { return false };
         let gone = range(&spec);
         self.intervals.remove(id);
-        self.map.set(&gone, false);
+        self.map.set(&gone, false, true);
         // Slots may be shared with what lies beside it.
-        let slots = gone.start & !7..gone.end.saturating_add(7) & !7;
+        let slots = gone.start.saturating_sub(WIDEST) & !7..gone.end.saturating_add(WIDEST + 7) & !7;
         for id in self.intervals.overlapping(&slots) {
-            if let Some(both) = self.watches.get(&id).and_then(|spec| overlap(&range(spec), &slots)) {
-                self.map.set(&both, true);
+            let spec = self.watches.get(&id).map(|spec| (range(spec), spec.kind != WatchKind::Write));
+            if let Some((range, reads)) = spec
+                && let Some(both) = overlap(&range, &slots)
+            {
+                self.map.set(&both, true, reads);
             }
         }
+        self.mark_lines(&gone);
         let intervals = &mut self.intervals;
         self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
         true

@@ -190,3 +190,57 @@ fn a_hundred_thousand_ranges_are_as_quick_as_one() {
     assert!(many < few * 40, "{many:?} against {few:?}");
     assert!(inserted < Duration::from_secs(5), "{inserted:?}");
 }
+
+#[test]
+fn a_footprint_has_the_lines_that_were_written_since_the_last_one() {
+    let memory = memory();
+    let variant = Variant { stores: true, loads: true, debug: true, ..Variant::default() };
+    let mut set = WatchSet::new(memory.clone(), variant).unwrap();
+    let none = || std::iter::empty();
+    assert_eq!(set.footprint([10, 10]), None, "it is not kept yet");
+    set.wrote(write(&memory, 0, &[1]));
+    set.keep_footprints();
+    let map = |set: &WatchSet, line: u64| set.map().memory().read_vec(line, 1).unwrap()[0];
+    assert_eq!((map(&set, 0), map(&set, 4095), map(&set, 4096)), (0xff, 0xff, 0), "memory ends there");
+    let watched = set.insert(spec(128, 8, WatchKind::Access)).unwrap();
+    set.wrote(write(&memory, 120, &[7; 16]));
+    set.wrote(write(&memory, 200, &[7; 4]));
+    let written = set.footprint([10, 10]).unwrap();
+    assert!(written.may_write(64, 1) && written.may_write(128, 1) && written.may_write(255, 1));
+    assert!(!written.may_write(0, 64) && !written.may_write(256 + 15, 4));
+    // The slots from which a write reaches into what is watched, and what is; the marks of lines stay where nothing was written.
+    assert_eq!((map(&set, 1), map(&set, 2), map(&set, 3)), (0b1100_0000, 1, 0));
+    assert!(set.remove(watched));
+    assert_eq!((map(&set, 0), map(&set, 1), map(&set, 2), map(&set, 4)), (0xff, 0, 0, 0xff));
+    // What is watched and not yet written stays marked when it is watched no more.
+    let other = set.insert(spec(1000, 4, WatchKind::Write)).unwrap();
+    assert!(set.remove(other));
+    assert_eq!(map(&set, 1000 / 64), 0xff);
+    memory.grow(1).unwrap();
+    assert!(written.may_write(4 * 65536, 4), "nothing is known of new memory");
+    set.footprint_anew([10, 10], none());
+    assert_eq!((map(&set, 1), map(&set, 4096)), (0xff, 0xff));
+    let written = set.footprint([10, 10]).unwrap();
+    assert!(!written.may_write(64, 1000) && !written.may_write(4 * 65536, 4));
+}
+
+#[test]
+fn a_footprint_has_the_functions_that_were_entered_and_those_under_way() {
+    let memory = memory();
+    let mut set = WatchSet::new(memory, Variant { stores: true, debug: true, ..Variant::default() }).unwrap();
+    set.keep_footprints();
+    let enter = |set: &WatchSet, mark: u32| {
+        set.map().memory().write(crate::instrument::FUNCTION_MARKS + u64::from(mark), &[1]).unwrap();
+    };
+    let (kernel, user) = (crate::instrument::function_mark(false, 5), crate::instrument::function_mark(true, 5));
+    enter(&set, kernel);
+    let run = |set: &WatchSet| {
+        let footprint = set.footprint([10, 10]).unwrap();
+        [kernel, user, 7].map(|mark| footprint.may_run(mark))
+    };
+    assert_eq!(run(&set), [true, false, false]);
+    set.footprint_anew([10, 10], [7].into_iter());
+    assert_eq!(run(&set), [false, false, true]);
+    enter(&set, user);
+    assert_eq!(run(&set), [false, true, true]);
+}

@@ -118,7 +118,7 @@ pub struct Relay {
     pace: Pace,
     /// A debugger is there.
     attached: bool,
-    /// A debugger has changed the guest in ways that the fast machine is not told of.
+    /// A debugger has let one task run alone, which the fast machine is not told of.
     altered: bool,
     /// A debugger wants to be stopped where a program begins.
     stops_at_loads: bool,

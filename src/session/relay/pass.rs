@@ -88,7 +88,16 @@ impl Relay {
     pub(super) fn chase(&mut self) -> Result<()> {
         // One that is stopped is let go on by somebody, and then chased.
         let nobody = self.altered || self.variants.fast.is_none() || self.leader.is_stopped();
-        if nobody || self.pass.is_some() || self.halting {
+        if !nobody && self.leader.machine()?.is_changed_between_ticks() {
+            // Once is enough: it stays so.
+            self.altered = true;
+            self.complain(
+                "the run stays in the code for debugging, and slow: a debugger has changed the guest at an instruction \
+                 between two ticks, at which no other code can be stopped"
+                    .into(),
+            );
+        }
+        if self.altered || nobody || self.pass.is_some() || self.halting {
             return Ok(());
         }
         let begun = self.leader.machine().and_then(|leader| leader.place());
