@@ -9,7 +9,7 @@ use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, StopReaso
 use wkdb_tracer::recording::{Entry, Intervention, Position};
 use wkdb_tracer::{GuestTime, Outcome, Tick};
 
-use super::gdb::{self, GdbAddress};
+use super::gdb::{self, DebuggerPorts};
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, SharedRecording};
 use super::run::{HistoryOptions, bundled_sources, for_debugging, stay};
@@ -58,11 +58,10 @@ pub(super) struct Args {
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
     watch: Vec<WatchArg>,
-    /// Wait for gdb or lldb on this port, on this computer only unless an address is given.
-    #[arg(long, value_name = "[ADDR:]PORT")]
-    gdb: Option<GdbAddress>,
+    #[command(flatten)]
+    ports: DebuggerPorts,
     /// Stay at that moment until a debugger lets the guest go on.
-    #[arg(long, requires = "gdb")]
+    #[arg(long, requires = "debugger")]
     gdb_wait: bool,
     #[command(flatten)]
     history: HistoryOptions,
@@ -137,7 +136,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let kernel = reporter.kernel_bytes().clone();
     let functions = KernelModule::parse(&kernel).context("the kernel cannot be booted")?.outline.defined_functions;
-    let mut debug = args.gdb.is_some().then(|| for_debugging(&config));
+    let mut debug = args.ports.any().then(|| for_debugging(&config));
     let code = CodeDir::with_code(&kernel, functions, config.variant(), config.engine)?;
     config.cache = Some(code.cache());
     if let Some(debug) = &mut debug {
@@ -145,8 +144,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         debug.cache.clone_from(&config.cache);
     }
     let sources = bundled_sources(&kernel);
-    let server =
-        args.gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), sources, Vec::new())).transpose()?;
+    let server = gdb::serve(args.ports, &kernel, CodeStore::open().ok(), sources, Vec::new())?;
 
     let files = recording.source_files().context("cannot read the guest's files")?;
     let recorded = args.record.start(files, &mut config, code.store())?;

@@ -1,4 +1,4 @@
-//! `--gdb`: what the server for gdb and lldb needs from this program.
+//! `--gdb` and `--lldb`: what the server for debuggers needs from this program.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use tempfile::TempDir;
 use wkdb_debugger::commands::{BundledFile, Config, Monitor};
-use wkdb_debugger::companion::layout::Layout;
-use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, build_kernel, code_len, word_size};
-use wkdb_debugger::gdb::{BuildCompanions, Companions, KernelNames, Server, ServerParts};
+use wkdb_debugger::companion::layout::{Layout, WordSize};
+use wkdb_debugger::companion::{COMPANION_VERSION, CompanionModule, WasmObject, build_kernel, code_len, word_size};
+use wkdb_debugger::gdb::{BuildCompanions, Companions, KernelNames, Protocol, Server, ServerParts};
 use wkdb_debugger::inferior::Inferior;
 use wkdb_debugger::symbols::SymbolFiles;
 use wkdb_tracer::ModuleId;
 
+use super::UsageError;
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
 
 /// Where to wait for debuggers: `[ADDR:]PORT`, on this computer only unless an address is given.
@@ -44,27 +45,59 @@ impl fmt::Display for GdbAddress {
     }
 }
 
-/// Listens. `sources` are those that come with this program; `symbols` are directories with modules that have the debug
+/// Where debuggers are waited for.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[group(id = "debugger", required = false, multiple = true)]
+pub(super) struct DebuggerPorts {
+    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. While one is attached, a guest
+    /// runs in code for debugging, two to three times slower. A recording waits at its beginning, and cannot be changed.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub gdb: Option<GdbAddress>,
+    /// Wait on this port for lldb's own Wasm: lldb -o 'process connect --plugin wasm connect://localhost:PORT'. It needs no
+    /// file, and shows Wasm's instructions. Kernels with 32-bit addresses only.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub lldb: Option<GdbAddress>,
+}
+
+impl DebuggerPorts {
+    /// Whether a debugger may come.
+    pub(super) fn any(self) -> bool {
+        self.gdb.is_some() || self.lldb.is_some()
+    }
+}
+
+/// Listens, if debuggers are waited for, to show them a guest with this kernel. `sources` are those that come with this program; `symbols` are directories with modules that have the debug
 /// information which the guest's lack.
 pub(super) fn serve(
-    address: GdbAddress,
+    ports: DebuggerPorts,
+    kernel: &[u8],
     store: Option<CodeStore>,
     sources: &'static [BundledFile],
     symbols: Vec<PathBuf>,
-) -> anyhow::Result<Server> {
+) -> anyhow::Result<Option<Server>> {
+    if !ports.any() {
+        return Ok(None);
+    }
+    if ports.lldb.is_some() && word_size(kernel)? == WordSize::Eight {
+        let text = "--lldb: lldb's Wasm has no 64-bit addresses, and this kernel does: give --gdb PORT, and then \
+                    lldb -o 'gdb-remote PORT'";
+        return Err(UsageError(text.into()).into());
+    }
     let files = symbols.iter().map(|path| SymbolFiles::open(path)).collect::<Result<_, _>>()?;
     let build = BuildCompanions { symbols: files };
     let companions = KeptCompanions { store, build, temporary: None, paths: HashMap::new() };
     let commands = Config { bundled_sources: sources, symbol_directories: symbols, ..Config::default() };
-    let server = Server::bind(
-        address.0,
-        ServerParts {
-            companions: Box::new(companions),
-            monitor: Box::new(Monitor::new(commands)),
-            names: Some(Box::new(KernelNames::default())),
-        },
-    )?;
-    Ok(server)
+    let mut server = Server::new(ServerParts {
+        companions: Box::new(companions),
+        monitor: Box::new(Monitor::new(commands)),
+        names: Some(Box::new(KernelNames::default())),
+    });
+    for (address, protocol) in [(ports.gdb, Protocol::Gdb), (ports.lldb, Protocol::Wasm)] {
+        if let Some(address) = address {
+            server.listen(address.0, protocol)?;
+        }
+    }
+    Ok(Some(server))
 }
 
 /// Writes the kernel's symbols to a file: lldb reads none over the connection.
@@ -77,9 +110,20 @@ pub(super) fn write_symbols(kernel: &[u8], path: &Path) -> anyhow::Result<()> {
 
 /// How to attach, for a person.
 pub(super) fn invitation(server: &Server) -> std::io::Result<String> {
-    let address = server.address()?;
-    let place = if address.ip().is_loopback() { format!(":{}", address.port()) } else { address.to_string() };
-    Ok(format!("wkdb: waiting for a debugger: gdb -ex 'target remote {place}'"))
+    let mut lines = Vec::new();
+    for (address, protocol) in server.addresses()? {
+        let local = address.ip().is_loopback();
+        let how = match protocol {
+            Protocol::Gdb if local => format!("gdb -ex 'target remote :{}'", address.port()),
+            Protocol::Gdb => format!("gdb -ex 'target remote {address}'"),
+            Protocol::Wasm => {
+                let place = if local { format!("localhost:{}", address.port()) } else { address.to_string() };
+                format!("lldb -o 'process connect --plugin wasm connect://{place}'")
+            }
+        };
+        lines.push(format!("wkdb: waiting for a debugger: {how}"));
+    }
+    Ok(lines.join("\n"))
 }
 
 /// Companions as files: of kernels, kept with their code; the others for as long as this runs.
@@ -108,6 +152,22 @@ impl KeptCompanions {
             Err(error) => log::warn!("symbols for gdb are not kept: {error}"),
         }
         Ok(built.to_vec())
+    }
+
+    fn kept_object(&mut self, inferior: &mut dyn Inferior, store: &CodeStore) -> Result<Option<WasmObject>, String> {
+        let wasm = self.build.described(inferior, ModuleId::KERNEL).map_err(|error| error.to_string())?;
+        let key = CodeKey::of(&[b"object", &COMPANION_VERSION.to_le_bytes(), &wasm]);
+        let kept = store.get(&key, Artifact::Companion).and_then(|path| std::fs::read(path).ok());
+        if let Some(object) = kept.and_then(WasmObject::of) {
+            return Ok(Some(object));
+        }
+        let built = self.build.object(inferior, ModuleId::KERNEL)?;
+        if let Some(object) = &built
+            && let Err(error) = store.put(&key, Artifact::Companion, &object.wasm)
+        {
+            log::warn!("what lldb is told is not kept: {error}");
+        }
+        Ok(built)
     }
 
     /// Writes a file that nobody needs after this run.
@@ -144,6 +204,18 @@ impl Companions for KeptCompanions {
             log::warn!("symbols for lldb cannot be written: {error}");
         }
         Ok(built)
+    }
+
+    /// As the kernel's companion, its module for lldb is kept.
+    fn object(&mut self, inferior: &mut dyn Inferior, module: ModuleId) -> Result<Option<WasmObject>, String> {
+        match self.store.take_if(|_| module == ModuleId::KERNEL) {
+            Some(store) => {
+                let object = self.kept_object(inferior, &store);
+                self.store = Some(store);
+                object
+            }
+            None => self.build.object(inferior, module),
+        }
     }
 
     fn path(&mut self, module: ModuleId) -> Option<PathBuf> {

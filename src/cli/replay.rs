@@ -10,7 +10,7 @@ use wkdb_tracer::recording::{Divergence, Ending, Entries, Entry, Position, ReadE
 use wkdb_tracer::{Outcome, Totals};
 
 use super::bisect;
-use super::gdb::GdbAddress;
+use super::gdb::DebuggerPorts;
 use super::prepare::CodeDir;
 use super::run::{HistoryOptions, for_debugging};
 use super::{Exit, print, tui};
@@ -37,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     initramfs: Option<PathBuf>,
     /// Only check: do not show the console and events.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "debugger")]
     verify: bool,
     /// End the replay when this comes true: console=TEXT, time=5m, tick=N, panic, trap. Repeatable.
     #[arg(long, value_name = "CONDITION")]
@@ -52,26 +52,24 @@ pub(super) struct Args {
     #[arg(long, value_name = "BOOL", hide_short_help = true)]
     store_checks: Option<bool>,
     /// Optimise the guest's code or not: it computes the same. Default: as recorded.
-    #[arg(long, value_enum, hide_short_help = true)]
+    #[arg(long, value_enum, hide_short_help = true, conflicts_with = "debugger")]
     opt_level: Option<OptLevelChoice>,
     /// Where the replay is another run, look for the slice in which it becomes one, by running it again in other
     /// variants with checks in between.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "debugger")]
     bisect: bool,
     /// Print a closing line of JSON on standard output.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "debugger")]
     json: bool,
-    /// Do not run it: wait at its beginning for gdb or lldb on this port, on this computer only unless an address is
-    /// given. It can be run forwards and backwards, and not be changed.
-    #[arg(long, value_name = "[ADDR:]PORT", conflicts_with_all = ["verify", "bisect", "json", "opt_level"])]
-    gdb: Option<GdbAddress>,
+    #[command(flatten)]
+    ports: DebuggerPorts,
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     gdb_symbols: Option<PathBuf>,
     #[command(flatten)]
     history: HistoryOptions,
     /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.
-    #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until", "gdb"])]
+    #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until", "gdb", "lldb"])]
     tui: bool,
 }
 
@@ -102,8 +100,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     for watch in &args.watch {
         config.watch.push(reporter.resolve_watch(watch)?);
     }
-    if let Some(address) = args.gdb {
-        return debugged::run(args, &recording, for_debugging(&config), reporter, address);
+    if args.ports.any() {
+        return debugged::run(args, &recording, for_debugging(&config), reporter);
     }
     let code = compile(&mut config, reporter.kernel_bytes())?;
 

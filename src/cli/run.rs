@@ -9,7 +9,7 @@ use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
-use super::gdb::{self, GdbAddress};
+use super::gdb::{self, DebuggerPorts};
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, Recording, SharedRecording};
 use super::session::{Session, failed};
@@ -75,12 +75,10 @@ pub(super) struct RunOptions {
     /// Print every store into this memory, with who did it. Repeatable.
     #[arg(long, value_name = "SYMBOL|0xADDR[:LEN]")]
     pub watch: Vec<WatchArg>,
-    /// Wait for gdb or lldb on this port, on this computer only unless an address is given. While one is attached, the
-    /// guest runs in code for debugging, two to three times slower.
-    #[arg(long, value_name = "[ADDR:]PORT")]
-    pub gdb: Option<GdbAddress>,
+    #[command(flatten)]
+    pub ports: DebuggerPorts,
     /// Do not start the guest before a debugger lets it go on.
-    #[arg(long, requires = "gdb")]
+    #[arg(long, requires = "debugger")]
     pub gdb_wait: bool,
     #[command(flatten)]
     pub history: HistoryOptions,
@@ -91,7 +89,7 @@ pub(super) struct RunOptions {
     #[arg(long = "symbols", value_name = "DIR")]
     pub symbols: Vec<PathBuf>,
     /// Show the whole machine on one screen, and stop it, look anywhere, and go back in time there.
-    #[arg(long, conflicts_with_all = ["gdb", "json"])]
+    #[arg(long, conflicts_with_all = ["gdb", "lldb", "json"])]
     pub tui: bool,
     /// Do not start the guest before F5 is pressed.
     #[arg(long, requires = "tui")]
@@ -292,7 +290,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
         config.watch.push(reporter.resolve_watch(watch)?);
     }
     let (bytes, functions) = (reporter.kernel_bytes(), module.outline.defined_functions);
-    let debug = (attached || options.gdb.is_some()).then(|| for_debugging(&config));
+    let debug = (attached || options.ports.any()).then(|| for_debugging(&config));
     // A debugger that is there from the start may leave, and then the guest runs fast.
     let code = match &debug {
         Some(debug) => CodeDir::with_code(bytes, functions, debug.variant(), debug.engine)?,
@@ -324,18 +322,20 @@ pub(super) fn boot(guest: Guest, options: RunOptions) -> anyhow::Result<Exit> {
     if options.tui {
         return tui::boot(guest, options);
     }
-    let (gdb, json, gdb_symbols) = (options.gdb, options.json, options.gdb_symbols.clone());
+    let (ports, json, gdb_symbols) = (options.ports, options.json, options.gdb_symbols.clone());
     let symbols = options.symbols.clone();
-    if gdb.is_none() && !symbols.is_empty() {
-        return Err(UsageError("--symbols is for debuggers: give --gdb PORT too, or use `wkdb debug`".into()).into());
+    if !ports.any() && !symbols.is_empty() {
+        return Err(UsageError(
+            "--symbols is for debuggers: give --gdb PORT or --lldb PORT too, or use `wkdb debug`".into(),
+        )
+        .into());
     }
     let (record, gdb_wait, limits) = (options.record.clone(), options.gdb_wait, options.history.limits());
     let Prepared { mut config, debug, reporter, code, initrd } = prepare(&guest, options, false)?;
     if let Some(path) = &gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server =
-        gdb.map(|address| gdb::serve(address, CodeStore::open().ok(), guest.sources(), symbols)).transpose()?;
+    let server = gdb::serve(ports, reporter.kernel_bytes(), CodeStore::open().ok(), guest.sources(), symbols)?;
 
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = record.start(files, &mut config, code.store())?;

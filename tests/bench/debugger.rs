@@ -6,6 +6,8 @@
 #[path = "machine/guest.rs"]
 #[expect(dead_code, reason = "the other benchmark looks at more")]
 mod guest;
+#[path = "remote.rs"]
+mod remote;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -206,6 +208,33 @@ fn live(what: &str, config: &MachineConfig, function: &str) -> Result<(), Failur
     Ok(())
 }
 
+/// What it costs a guest that a debugger may come, while none is there: nothing is armed then.
+fn waiting(rounds: usize, cache: &Path) -> Result<(), Failure> {
+    let guest =
+        ["demo", "--append", "tasks=500 nr_cpus=64", "--max-time", "20s", "--pace", "warp", "--json", "--no-record"];
+    let ran = |options: &[&str]| -> Result<Duration, Failure> {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wkdb"));
+        command.args(guest).args(options).env("WKDB_CACHE_DIR", cache).stdin(std::process::Stdio::null());
+        let output = command.output()?;
+        let console = String::from_utf8_lossy(&output.stdout);
+        let closing = console.lines().rev().find(|line| line.starts_with('{')).ok_or("no closing line")?;
+        let wall = serde_json::from_str::<serde_json::Value>(closing)?["wall_ms"].as_f64().ok_or("no time")?;
+        Ok(Duration::from_secs_f64(wall / 1e3))
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for round in 0..rounds + 1 {
+        let (alone, waited_for) = (ran(&[])?, ran(&["--gdb", "0"])?);
+        // The first round compiles.
+        if round > 0 {
+            without.push(alone);
+            with.push(waited_for);
+        }
+    }
+    let ratio = median(with).as_secs_f64() / median(without).as_secs_f64();
+    line("minik, 500 tasks: --gdb and nobody there, against none (time that passes)", "1.00×", &format!("{ratio:.2}×"));
+    Ok(())
+}
+
 /// How long it takes to compile a kernel, on all cores, and how large the code is.
 fn compile_times(what: &str, kernel: &Path) -> Result<(), Failure> {
     let bytes = std::fs::read(kernel)?;
@@ -238,6 +267,9 @@ fn main() -> Result<(), Failure> {
     variants(rounds, "minik: 500 busy tasks, 10 s of guest time", &minik)?;
     steps_here("minik: instruction steps a second", &minik, "schedule")?;
 
+    waiting(rounds, &cache)?;
+    remote::measure("minik", &["demo"], "minik# ", rounds.min(5), &cache)?;
+
     let files = LinuxFiles::write(None)?;
     let mut linux = config(&files.kernel(), "console=hvc nr_cpus=4", &cache);
     linux.initrd = Some(files.initramfs());
@@ -246,5 +278,6 @@ fn main() -> Result<(), Failure> {
     compile_times("Linux", &files.kernel())?;
     variants(rounds, "Linux: boot to its prompt", &linux)?;
     steps_here("Linux: instruction steps a second", &linux, "vsnprintf")?;
-    live("Linux in the debug variant", &linux, "vsnprintf")
+    live("Linux in the debug variant", &linux, "vsnprintf")?;
+    remote::measure("Linux", &["run", "linux"], "\n# ", rounds.min(5), &cache)
 }

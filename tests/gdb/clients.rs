@@ -17,13 +17,18 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects, and switches acknowledgements off.
     pub(crate) fn connect(port: u16) -> Raw {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut raw = Raw { stream, unread: Vec::new() };
+        let mut raw = Raw::dial(port);
         assert_eq!(raw.ask("QStartNoAckMode"), "OK");
         raw.stream.write_all(b"+").unwrap();
         raw
+    }
+
+    /// Connects.
+    pub(crate) fn dial(port: u16) -> Raw {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Raw { stream, unread: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, body: &str) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How long a guest may take for anything; the first time, a kernel is compiled.
 const DEADLINE: Duration = Duration::from_secs(240);
 
-/// A `wkdb` with `--gdb`.
+/// A `wkdb` with `--gdb` or `--lldb`.
 pub(crate) struct Guest {
     child: Child,
     pub(crate) port: u16,
@@ -29,6 +29,14 @@ fn collect(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     text
 }
 
+/// The port for a debugger, as it was told.
+fn port(messages: &str, debugger: &str) -> Option<u16> {
+    let how = format!("waiting for a debugger: {debugger} ");
+    // Of the last line, all may not be there yet.
+    let line = messages.split_inclusive('\n').find(|line| line.contains(&how) && line.ends_with('\n'))?;
+    line.trim_end().rsplit(':').next()?.trim_end_matches('\'').parse().ok()
+}
+
 /// Waits until `done` gives something.
 pub(crate) fn in_time<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -44,20 +52,30 @@ pub(crate) fn in_time<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 impl Guest {
     /// Starts `wkdb` with these arguments, and waits until it waits for debuggers.
     pub(crate) fn start(arguments: &str) -> Guest {
+        Guest::start_for("--gdb", arguments)
+    }
+
+    /// The same, at the port of an option.
+    pub(crate) fn start_for(option: &str, arguments: &str) -> Guest {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
-        command.args(arguments.split_whitespace()).args(["--gdb", "0", "--pace", "warp"]);
+        command.args(arguments.split_whitespace()).args([option, "0"]);
+        if arguments.starts_with("demo") || arguments.starts_with("run") {
+            command.args(["--pace", "warp"]);
+        }
         // A guest that is killed or panics leaves no recording here.
         command.env("WKDB_RECORD_DIR", "");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let console = collect(child.stdout.take().unwrap());
         let messages = collect(child.stderr.take().unwrap());
-        let port = in_time("it waits for a debugger", || {
-            let told = messages.lock().unwrap();
-            let line = told.lines().find(|line| line.contains("waiting for a debugger"))?.to_owned();
-            line.rsplit(':').next()?.trim_end_matches('\'').parse().ok()
-        });
+        let debugger = option.trim_start_matches('-');
+        let port = in_time("it waits for a debugger", || port(&messages.lock().unwrap(), debugger));
         Guest { child, port, console, messages }
+    }
+
+    /// The port for gdb.
+    pub(crate) fn other_port(&self) -> Option<u16> {
+        port(&self.messages.lock().unwrap(), "gdb")
     }
 
     /// Waits until the console shows this.

@@ -132,4 +132,6 @@ sessions! {
     wasm64_level2;
     /// The machine stops before a new program runs, and gdb is told of a new library.
     pending;
+    user;
+    values;
 }

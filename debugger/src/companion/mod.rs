@@ -7,6 +7,9 @@
 //!    layout ─▶ frames: call-frame information ─────────────────────┘
 //! ```
 //!
+//! lldb knows Wasm, but little of what debug information says of it: it is given a Wasm module ([`object`]) with
+//! rewritten debug information as well, whose expressions find frames by [`table`].
+//!
 //! The same module, place in the layout and [`COMPANION_VERSION`] give the same bytes: what is built can be kept under a
 //! hash of these. The kernel has the same place in every layout.
 
@@ -15,7 +18,9 @@ mod dwarf;
 mod elf;
 mod frames;
 pub mod layout;
+mod object;
 mod symbols;
+pub mod table;
 #[cfg(test)]
 mod tests;
 mod wasm;
@@ -23,13 +28,14 @@ mod wasm;
 use thiserror::Error;
 use wkdb_tracer::ModuleId;
 
-use dwarf::{DataBase, Target};
+use dwarf::{DataBase, Target, Terms};
 use elf::Elf;
 use layout::{Layout, WordSize};
+pub use object::{WasmObject, build_object};
 use wasm::Wasm;
 
 /// Changes whenever the same module may give another file.
-pub const COMPANION_VERSION: u32 = 2;
+pub const COMPANION_VERSION: u32 = 3;
 
 /// A module that a debugger is to be told of.
 #[derive(Debug, Clone, Copy)]
@@ -132,8 +138,10 @@ fn build(
     let target = Target {
         wasm: &wasm,
         word: layout.word(),
+        terms: Terms::Processor,
         code_base,
         globals_offset: Layout::globals_offset(module.id),
+        globals_base: layout.globals_base(),
         data: match instance {
             Some(place) => DataBase::Fixed(place.memory_base),
             None if wasm.memory_base.is_some() => DataBase::Instance,

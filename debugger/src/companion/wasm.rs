@@ -70,6 +70,8 @@ pub(super) struct Wasm<'m> {
     pub(super) word: WordSize,
     /// Bytes of the contents of the code section.
     pub(super) code_len: u32,
+    /// Those bytes.
+    pub(super) code: &'m [u8],
     /// In the order of their places.
     pub(super) functions: Vec<Function>,
     function_names: HashMap<u32, &'m str>,
@@ -98,7 +100,7 @@ impl<'m> Wasm<'m> {
                 return Err(CompanionError::Component);
             }
         }
-        Ok(reading.finish())
+        Ok(reading.finish(bytes))
     }
 
     /// The function whose body holds a place.
@@ -373,7 +375,7 @@ impl<'m> Reading<'m> {
         }
     }
 
-    fn finish(mut self) -> Wasm<'m> {
+    fn finish(mut self, bytes: &'m [u8]) -> Wasm<'m> {
         self.exports.sort_by_key(|&(index, _)| index);
         for &(index, name) in &self.exports {
             self.names.entry(index).or_insert(name);
@@ -394,6 +396,7 @@ impl<'m> Reading<'m> {
         Wasm {
             word: if self.wide { WordSize::Eight } else { WordSize::Four },
             code_len: self.code_len,
+            code: bytes.get(self.code_start..).and_then(|rest| rest.get(..self.code_len as usize)).unwrap_or_default(),
             data: exported.chain(named_segments).collect(),
             functions: self.functions,
             function_names: self.names,

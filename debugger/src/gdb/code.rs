@@ -147,6 +147,14 @@ impl Code {
         (text, end, callee)
     }
 
+    /// Whether an instruction calls a function.
+    pub(super) fn is_call(&self, offset: CodeOffset) -> bool {
+        matches!(
+            self.instruction(offset).0,
+            Some(Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. })
+        )
+    }
+
     /// An instruction, and where it ends: one byte on, where there is none.
     fn instruction(&self, offset: CodeOffset) -> (Option<Operator<'_>>, CodeOffset) {
         let end = self.body_at(offset).map_or(offset.0, |body| body.end);
@@ -155,6 +163,13 @@ impl Code {
         let operator = reader.read().ok();
         let len = if operator.is_some() { reader.original_position() } else { 1 };
         (operator, CodeOffset(offset.0.saturating_add(len as u32)))
+    }
+
+    /// Where execution comes to first at or after an offset in a function: past the declarations of its locals.
+    pub(super) fn landing(&self, offset: CodeOffset) -> Option<CodeOffset> {
+        let operators = self.reader(self.body_at(offset)?)?.get_operators_reader().ok()?;
+        let first = u32::try_from(operators.original_position().checked_sub(self.section.start)?).ok()?;
+        Some(CodeOffset(offset.0.max(first)))
     }
 
     /// The first instruction of a function, by its index.

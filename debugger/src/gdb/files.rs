@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wkdb_tracer::ModuleId;
 
 use crate::companion::layout::Layout;
-use crate::companion::{Companion, CompanionModule, build_kernel, build_user};
+use crate::companion::{Companion, CompanionModule, WasmObject, build_kernel, build_object, build_user};
 use crate::inferior::{Inferior, InferiorError};
 use crate::symbols::{SymbolFiles, Symbols};
 
@@ -24,6 +24,15 @@ pub trait Companions {
         layout: &Layout,
         module: ModuleId,
     ) -> Result<Option<Arc<[u8]>>, String>;
+
+    /// The module that lldb's own Wasm is given for one of the guest's. `Ok(None)` where there is none.
+    ///
+    /// # Errors
+    /// In words, for a person: the client goes on without that module.
+    fn object(&mut self, inferior: &mut dyn Inferior, module: ModuleId) -> Result<Option<WasmObject>, String> {
+        let wasm = inferior.module(module).map_err(|error| error.to_string())?;
+        built_object(module, &wasm).map(Some)
+    }
 
     /// A file on this computer with what [`Companions::companion`] last gave for a module: lldb reads no files over the
     /// connection.
@@ -73,6 +82,19 @@ impl Companions for BuildCompanions {
         }
         Ok(Some(elf.into()))
     }
+
+    fn object(&mut self, inferior: &mut dyn Inferior, module: ModuleId) -> Result<Option<WasmObject>, String> {
+        let wasm = self.described(inferior, module).map_err(|error| error.to_string())?;
+        built_object(module, &wasm).map(Some)
+    }
+}
+
+fn built_object(module: ModuleId, wasm: &[u8]) -> Result<WasmObject, String> {
+    let (object, problems) = build_object(&CompanionModule { id: module, wasm }).map_err(|error| error.to_string())?;
+    for problem in problems {
+        log::warn!("debug information for lldb: {problem}");
+    }
+    Ok(object)
 }
 
 /// The name of the kernel's companion.
@@ -99,6 +121,8 @@ pub(super) struct Files {
     companions: Box<dyn Companions>,
     /// What was made, or why not.
     made: BTreeMap<ModuleId, Option<Arc<[u8]>>>,
+    /// The same of modules for lldb's own Wasm.
+    objects: BTreeMap<ModuleId, Option<Arc<WasmObject>>>,
     /// Why companions could not be made, for a person.
     problems: Vec<String>,
     open: BTreeMap<u32, Arc<[u8]>>,
@@ -106,7 +130,13 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(companions: Box<dyn Companions>) -> Files {
-        Files { companions, made: BTreeMap::new(), problems: Vec::new(), open: BTreeMap::new() }
+        Files {
+            companions,
+            made: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            problems: Vec::new(),
+            open: BTreeMap::new(),
+        }
     }
 
     /// The companion of a module.
@@ -125,6 +155,20 @@ impl Files {
             None
         });
         self.made.insert(module, made.clone());
+        made
+    }
+
+    /// The module that lldb's own Wasm is given.
+    pub(super) fn object(&mut self, inferior: &mut dyn Inferior, module: ModuleId) -> Option<Arc<WasmObject>> {
+        if let Some(made) = self.objects.get(&module) {
+            return made.clone();
+        }
+        let made = self.companions.object(inferior, module).unwrap_or_else(|problem| {
+            log::warn!("lldb is not given module {}: {problem}", module.0);
+            None
+        });
+        let made = made.map(Arc::new);
+        self.objects.insert(module, made.clone());
         made
     }
 

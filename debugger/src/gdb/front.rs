@@ -9,12 +9,13 @@ use super::stub::Stub;
 use super::target::Face;
 use super::threads::{attribute, threads_xml};
 use super::view::{Fault, View};
+use super::wasm::{self, Handled};
 use super::wire::{MAX_PACKET, hex, number, transfer};
 use super::{files, lldb};
 use crate::inferior::{InferiorError, Resume, Status, Stop};
 
 /// Bytes of memory that a reply can hold.
-const MAX_READ: u64 = (MAX_PACKET as u64 - 8) / 2;
+pub(super) const MAX_READ: u64 = (MAX_PACKET as u64 - 8) / 2;
 
 /// Who the client is, as far as it has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) enum Client {
     Gdb,
     /// It has sent what only lldb sends.
     Lldb,
+    /// lldb's own Wasm, by the port that it came to.
+    Wasm,
 }
 
 /// What lasts from packet to packet of one connection.
@@ -42,6 +45,8 @@ pub(super) struct Session {
     pub(super) waiting: bool,
     pub(super) points: Points,
     stub: Stub,
+    /// Of a client that is lldb's own Wasm.
+    pub(super) native: wasm::Native,
 }
 
 /// What comes of a packet besides its reply.
@@ -71,9 +76,9 @@ impl Answer {
 }
 
 impl Session {
-    pub(super) fn new() -> Session {
+    pub(super) fn new(client: Client) -> Session {
         Session {
-            client: Client::Gdb,
+            client,
             no_ack: false,
             error_texts: false,
             selected: None,
@@ -82,6 +87,14 @@ impl Session {
             waiting: false,
             points: Points::default(),
             stub: Stub::new(),
+            native: wasm::Native::default(),
+        }
+    }
+
+    /// The client has sent what only lldb sends.
+    pub(super) fn is_lldb(&mut self) {
+        if self.client == Client::Gdb {
+            self.client = Client::Lldb;
         }
     }
 
@@ -90,17 +103,32 @@ impl Session {
         if let Err(error) = face.view.refresh(face.inferior) {
             return Answer::text(self.error(body, &error.into()));
         }
+        let mut translated = None;
+        if self.client == Client::Wasm {
+            match wasm::handle(self, body, face) {
+                Handled::Reply(reply) => return Answer::text(reply),
+                Handled::Refused(fault) => return Answer::text(self.error(body, &fault)),
+                Handled::Usual => {}
+                Handled::As(other) => translated = Some(other),
+            }
+        }
+        let body = translated.as_deref().unwrap_or(body);
         if let Some(answer) = self.in_front(body, face) {
             return answer;
         }
         let selected = self.selected(face);
         face.selected = Some(selected);
-        let rewritten = clamped(body).or_else(|| self.modern(body, selected));
+        let all_named = if self.client == Client::Gdb { None } else { lldb::all_named(body, face) };
+        let others_run = all_named.is_some();
+        let rewritten = clamped(body).or_else(|| self.modern(body, selected)).or(all_named);
         let body = rewritten.as_deref().unwrap_or(body);
         let Some(mut replies) = self.stub.answer(face, selected, body) else {
             return Answer::text(self.refusal(body, 22, "a packet that makes no sense"));
         };
-        if let Some(resume) = face.resume.take() {
+        if let Some(mut resume) = face.resume.take() {
+            if self.client == Client::Wasm && others_run {
+                wasm::run_through_call(&mut resume, face);
+            }
             if *face.inferior.status() == Status::Running {
                 return Answer::text(self.error(body, &InferiorError::Running.into()));
             }
@@ -120,7 +148,7 @@ impl Session {
     }
 
     /// The thread that a packet is about: the one chosen, else the one that stopped.
-    fn selected(&mut self, face: &mut Face<'_>) -> Tid {
+    pub(super) fn selected(&mut self, face: &mut Face<'_>) -> Tid {
         if let Some(selected) = self.selected {
             return selected;
         }
@@ -173,7 +201,11 @@ impl Session {
         }
         if let Some(range) = body.strip_prefix(b"qXfer:libraries:read::") {
             self.modules = Some(face.view.modules.count());
-            let list = if self.client == Client::Lldb { lldb::libraries(face) } else { self.libraries(face) };
+            let list = match self.client {
+                Client::Gdb => self.libraries(face),
+                Client::Lldb => lldb::libraries(face),
+                Client::Wasm => wasm::libraries(face),
+            };
             let reply = transfer(list.as_bytes(), range);
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
@@ -183,10 +215,11 @@ impl Session {
     fn supported(&mut self, features: &[u8], face: &mut Face<'_>) -> String {
         let features = features.split(|&byte| byte == b':' || byte == b';');
         self.error_texts |= features.into_iter().any(|feature| feature == b"error-message+");
+        let files = if self.client == Client::Wasm { "" } else { "qXfer:features:read+;qXfer:exec-file:read+;" };
         let reverse = if face.inferior.has_history() { ";ReverseContinue+;ReverseStep+" } else { "" };
         format!(
-            "PacketSize={MAX_PACKET:x};QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;qXfer:features:read+\
-             ;qXfer:exec-file:read+;qXfer:threads:read+;qXfer:libraries:read+{reverse}"
+            "PacketSize={MAX_PACKET:x};QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;{files}\
+             qXfer:threads:read+;qXfer:libraries:read+{reverse}"
         )
     }
 
@@ -248,6 +281,10 @@ impl Session {
     /// The stop reply; the thread that it names is selected.
     pub(super) fn stopped(&mut self, stop: &Stop, face: &mut Face<'_>) -> String {
         self.selected = Some(stop::thread(stop, face.view, face.inferior));
+        if self.client == Client::Wasm {
+            let more = self.modules.is_some() && self.has_new_modules(face.view);
+            return wasm::stop_reply(self, stop, more, face);
+        }
         let reply = stop::reply(stop, face.points, face.view, face.inferior);
         if self.client == Client::Lldb { lldb::stop_reply(reply, stop, face) } else { reply }
     }
@@ -295,7 +332,7 @@ impl Session {
         // Nothing in it may look like the end of a packet.
         let text: String = text.chars().filter(|c| !matches!(c, '$' | '#' | '}' | '*') && !c.is_control()).collect();
         match self.client {
-            Client::Lldb if self.error_texts => format!("E{errno:02x};{}", hex(text.as_bytes())),
+            Client::Lldb | Client::Wasm if self.error_texts => format!("E{errno:02x};{}", hex(text.as_bytes())),
             Client::Gdb if self.error_texts || !plain => format!("E.{text}"),
             _ => format!("E{errno:02x}"),
         }

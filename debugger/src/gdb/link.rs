@@ -89,14 +89,14 @@ impl Link {
     ///
     /// # Errors
     /// [`InferiorError::Gone`].
-    pub(super) fn new(inferior: &mut dyn Inferior) -> Result<Link, InferiorError> {
+    pub(super) fn new(client: Client, inferior: &mut dyn Inferior) -> Result<Link, InferiorError> {
         let attaching = *inferior.status() == Status::Running;
         if attaching {
             inferior.interrupt()?;
         }
         Ok(Link {
             framer: Framer::default(),
-            session: Session::new(),
+            session: Session::new(client),
             queue: VecDeque::new(),
             attaching,
             out: Vec::new(),

@@ -9,10 +9,10 @@ use gdbstub::common::Tid;
 use wkdb_tracer::ModuleId;
 
 use super::front::{Client, Session};
-use super::stop;
 use super::target::Face;
 use super::threads::attribute;
 use super::wire::{hex, number};
+use super::{stop, wasm};
 use crate::inferior::{Status, Stop, StopReason};
 
 /// Packets that only lldb sends, and that are not for us.
@@ -30,26 +30,45 @@ const UNKNOWN: [&[u8]; 8] = [
 /// Answers a packet that only lldb sends; none if it is not one.
 pub(super) fn answer(session: &mut Session, body: &[u8], face: &mut Face<'_>) -> Option<Vec<u8>> {
     if UNKNOWN.iter().any(|prefix| body.starts_with(prefix)) {
-        session.client = Client::Lldb;
+        session.is_lldb();
         return Some(Vec::new());
     }
     match body {
         b"QListThreadsInStopReply" => {
-            session.client = Client::Lldb;
+            session.is_lldb();
             Some(b"OK".to_vec())
         }
         b"QEnableErrorStrings" => {
-            session.client = Client::Lldb;
+            session.is_lldb();
             session.error_texts = true;
             Some(b"OK".to_vec())
         }
         _ => {
             let thread = body.strip_prefix(b"qThreadStopInfo")?;
-            session.client = Client::Lldb;
+            session.is_lldb();
             let tid = number(thread).and_then(|tid| Tid::new(usize::try_from(tid).ok()?));
             Some(tid.map_or_else(|| b"E16".to_vec(), |tid| thread_stop(session, tid, face)))
         }
     }
+}
+
+/// lldb names all threads that are to go on while one makes a step, in place of saying that all others are; that is to lock
+/// the schedule only if one is not named. The same `vCont` in other words; none where that is what it says.
+pub(super) fn all_named(body: &[u8], face: &mut Face<'_>) -> Option<Vec<u8>> {
+    let actions = std::str::from_utf8(body.strip_prefix(b"vCont;")?).ok()?;
+    let mut step = None;
+    let mut named = 0;
+    for action in actions.split(';') {
+        match action.split_once(':')? {
+            ("c", _) => {}
+            ("s", thread) if step.is_none() => step = Some(thread),
+            _ => return None,
+        }
+        named += 1;
+    }
+    let threads = face.view.threads(face.inferior).ok()?.len();
+    (named == threads && named > 1)
+        .then(|| step.map_or_else(|| "vCont;c".to_owned(), |step| format!("vCont;s:{step};c")).into_bytes())
 }
 
 /// Why one thread is stopped: most are because all are.
@@ -59,7 +78,8 @@ fn thread_stop(session: &mut Session, tid: Tid, face: &mut Face<'_>) -> Vec<u8> 
         return session.stopped(&stop, face).into_bytes();
     }
     let (title, _) = face.view.title(face.inferior, tid).unwrap_or_default();
-    format!("T00thread:{:x};hexname:{};reason:none;", tid.get(), hex(title.as_bytes())).into_bytes()
+    let pc = if session.client == Client::Wasm { wasm::pc_field(session, tid, face) } else { String::new() };
+    format!("T00thread:{:x};{pc}hexname:{};reason:none;", tid.get(), hex(title.as_bytes())).into_bytes()
 }
 
 /// All modules that have symbols, the kernel among them: as files on this computer.
@@ -108,6 +128,7 @@ pub(super) fn stop_reply(mut reply: String, stop: &Stop, face: &mut Face<'_>) ->
         // The address says it.
         StopReason::Watch(_) => return reply,
         StopReason::Trap { .. } | StopReason::Panic { .. } => "exception",
+        StopReason::HistoryStart | StopReason::HistoryEnd => "history boundary",
         _ => "signal",
     };
     let _ = write!(reply, "reason:{reason};");

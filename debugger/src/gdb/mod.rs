@@ -5,6 +5,7 @@
 //!                              └ stop, lldb, threads: answered here          ├ stack: Wasm frames as x86 frames
 //!                                                                            ├ modules, code: addresses
 //!                                                                            └ registers
+//!                                                 └ wasm: to lldb's own Wasm
 //! ```
 //!
 //! [Where everything lies](crate::companion::layout) is shared with the companion, the file that the client reads its
@@ -32,6 +33,7 @@ mod stub;
 mod target;
 mod threads;
 mod view;
+mod wasm;
 mod wire;
 
 #[cfg(test)]
@@ -40,7 +42,7 @@ mod tests;
 pub use files::{BuildCompanions, Companions};
 pub use monitor::{BasicCommands, MonitorCommands, Remark};
 pub use names::KernelNames;
-pub use server::{Server, ServerError, ServerEvent, ServerParts};
+pub use server::{Protocol, Server, ServerError, ServerEvent, ServerParts};
 pub use threads::{TaskName, TaskNames};
 
 /// A script for gdb's `source`: Wasm disassembly for `x/i` and `disassemble`, and `info wkdb`.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use thiserror::Error;
 
 use super::files::{Companions, Files};
+use super::front::Client;
 use super::link::{Farewell, Link, Shared};
 use super::monitor::MonitorCommands;
 use super::points::Points;
@@ -16,11 +17,20 @@ use super::view::View;
 use super::wire::packet;
 use crate::inferior::{Inferior, InferiorError, Notice, Resume, Status};
 
+/// What clients are shown at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A processor that gdb and lldb know.
+    Gdb,
+    /// Wasm, as lldb's plugin for it knows it: `process connect --plugin wasm`.
+    Wasm,
+}
+
 /// A server that cannot be made.
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address is taken, not ours, or not one.
-    #[error("cannot listen for gdb on {address} (port 0 takes any that is free)")]
+    #[error("cannot listen for debuggers on {address} (port 0 takes any that is free)")]
     Listen {
         /// As it was given.
         address: String,
@@ -67,7 +77,7 @@ struct Connection {
 /// A server for gdb and lldb. It does nothing by itself: call [`Server::on_ready`] when one of [`Server::fds`] is
 /// ready, and [`Server::on_notice`] with every notice of the inferior.
 pub struct Server {
-    listener: TcpListener,
+    listeners: Vec<(TcpListener, Protocol)>,
     connection: Option<Connection>,
     shared: Shared,
     /// Clients that came while there was another, until they have been told.
@@ -81,34 +91,59 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address`, as `HOST:PORT`; port 0 is any free one.
-    ///
-    /// # Errors
-    /// [`ServerError::Listen`].
-    pub fn bind(address: impl ToSocketAddrs + ToString, parts: ServerParts) -> Result<Server, ServerError> {
-        let listener = TcpListener::bind(&address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        });
-        let listener = listener.map_err(|source| ServerError::Listen { address: address.to_string(), source })?;
+    /// A server that clients can come to once it [listens](Server::listen).
+    pub fn new(parts: ServerParts) -> Server {
         let ServerParts { companions, monitor, names } = parts;
-        Ok(Server {
-            listener,
+        Server {
+            listeners: Vec::new(),
             connection: None,
             refused: Vec::new(),
             shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
             leftovers: Points::default(),
             monitored: false,
             release: false,
-        })
+        }
     }
 
-    /// Where it listens.
+    /// One that listens on `address` for gdb: see [`Server::listen`].
     ///
     /// # Errors
-    /// As the socket's.
+    /// [`ServerError::Listen`].
+    pub fn bind(address: impl ToSocketAddrs + ToString, parts: ServerParts) -> Result<Server, ServerError> {
+        let mut server = Server::new(parts);
+        server.listen(address, Protocol::Gdb)?;
+        Ok(server)
+    }
+
+    /// Listens on `address`, as `HOST:PORT`; port 0 is any free one. There is one client at a time at all ports together.
+    ///
+    /// # Errors
+    /// [`ServerError::Listen`].
+    pub fn listen(&mut self, address: impl ToSocketAddrs + ToString, protocol: Protocol) -> Result<(), ServerError> {
+        let listener = TcpListener::bind(&address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let listener = listener.map_err(|source| ServerError::Listen { address: address.to_string(), source })?;
+        self.listeners.push((listener, protocol));
+        Ok(())
+    }
+
+    /// Where it listens first.
+    ///
+    /// # Errors
+    /// It does not, or as the socket's.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        let first = self.listeners.first().ok_or(ErrorKind::AddrNotAvailable)?;
+        first.0.local_addr()
+    }
+
+    /// Where it listens, and for whom.
+    ///
+    /// # Errors
+    /// As the sockets'.
+    pub fn addresses(&self) -> io::Result<Vec<(SocketAddr, Protocol)>> {
+        self.listeners.iter().map(|(listener, protocol)| Ok((listener.local_addr()?, *protocol))).collect()
     }
 
     /// Whether a client is there.
@@ -121,7 +156,8 @@ impl Server {
         let client = self.connection.as_ref();
         let client = client.map(|client| (client.stream.as_fd(), !client.link.out.is_empty()));
         let refused = self.refused.iter().map(|stream| (stream.as_fd(), false));
-        std::iter::once((self.listener.as_fd(), false)).chain(client).chain(refused).collect()
+        let listeners = self.listeners.iter().map(|(listener, _)| (listener.as_fd(), false));
+        listeners.chain(client).chain(refused).collect()
     }
 
     /// Takes and answers what has come. Never waits.
@@ -189,11 +225,19 @@ impl Server {
         events
     }
 
+    /// The next client that has come.
+    fn comer(&self) -> Option<(TcpStream, SocketAddr, Protocol)> {
+        self.listeners.iter().find_map(|(listener, protocol)| {
+            let (stream, peer) = listener.accept().ok()?;
+            Some((stream, peer, *protocol))
+        })
+    }
+
     /// Takes clients that have come; whether there is a new one.
     fn accept(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) -> bool {
         let mut new = false;
         // Whatever else accepting may fail with is about a client that is gone again.
-        while let Ok((stream, peer)) = self.listener.accept() {
+        while let Some((stream, peer, protocol)) = self.comer() {
             if self.connection.is_some() {
                 if stream.set_nonblocking(true).is_ok() && self.refused.len() < MAX_REFUSED {
                     self.refused.push(stream);
@@ -207,7 +251,7 @@ impl Server {
                 self.clean_up(inferior);
                 // Nobody is told of those that come while nobody is there.
                 self.shared.view.expect_modules();
-                Link::new(inferior).map_err(|error| error.to_string())
+                Link::new(client(protocol), inferior).map_err(|error| error.to_string())
             });
             match link {
                 Ok(link) => {
@@ -330,6 +374,14 @@ impl Server {
             Ok(()) | Err(InferiorError::Running) => {}
             Err(error) => log::warn!("the machine does not go on after gdb left: {error}"),
         }
+    }
+}
+
+/// What a client is taken for at first.
+fn client(protocol: Protocol) -> Client {
+    match protocol {
+        Protocol::Gdb => Client::Gdb,
+        Protocol::Wasm => Client::Wasm,
     }
 }
 

@@ -106,6 +106,21 @@ impl Stack {
         }
     }
 
+    /// The frames that have a place, the innermost first.
+    pub(super) fn shown(&self) -> &[FrameState] {
+        &self.states[self.hidden.min(self.states.len())..]
+    }
+
+    /// The canonical frame address of a frame that has a place, and `__stack_pointer` in it.
+    pub(super) fn cfa_and_stack_pointer(&self, depth: usize) -> Option<(u64, u64)> {
+        let cfa = self.places.cfa(depth)?;
+        let Some(inner) = depth.checked_sub(1) else { return Some((cfa, self.values.sp)) };
+        let mut word = [0; 8];
+        let len = self.word.bytes() as usize;
+        self.read(self.places.address(inner, Slot::CallerStackPointer)?, &mut word[..len]);
+        Some((cfa, u64::from_le_bytes(word)))
+    }
+
     /// Whether one of the frames has an address.
     pub(super) fn covers(&self, address: u64) -> bool {
         address.checked_sub(self.low).is_some_and(|index| index < self.image.len() as u64)

@@ -18,15 +18,21 @@ pub(super) fn thread(stop: &Stop, view: &mut View, inferior: &mut dyn Inferior) 
     context.map(|context| tid(context.runner)).or_else(first).unwrap_or(tid(RunnerId(0)))
 }
 
-/// A `T` packet's body. The registers that every client asks for are in it.
-pub(super) fn reply(stop: &Stop, points: &Points, view: &mut View, inferior: &mut dyn Inferior) -> String {
-    let tid = thread(stop, view, inferior);
+/// The beginning of a `T` packet's body: signal, thread, and what was hit.
+pub(super) fn head(stop: &Stop, tid: Tid, points: &Points) -> String {
     let mut reply = format!("T{:02x}thread:{:x};", signal(&stop.reason).0, tid.get());
     match &stop.reason {
         StopReason::HistoryStart => reply.push_str("replaylog:begin;"),
         StopReason::HistoryEnd => reply.push_str("replaylog:end;"),
         reason => reply.push_str(&points.field(reason).unwrap_or_default()),
     }
+    reply
+}
+
+/// A `T` packet's body. The registers that every client asks for are in it.
+pub(super) fn reply(stop: &Stop, points: &Points, view: &mut View, inferior: &mut dyn Inferior) -> String {
+    let tid = thread(stop, view, inferior);
+    let mut reply = head(stop, tid, points);
     if let Ok(values) = view.values(inferior, tid) {
         for number in view.registers.vital() {
             let bytes = view.registers.bytes(number, &values).unwrap_or_default();

@@ -4,7 +4,7 @@ use wkdb_tracer::recording::{Divergence, Ending, Entry, Intervention, Position, 
 
 use super::{Args, FromFile, compile};
 use crate::cli::Exit;
-use crate::cli::gdb::{self, GdbAddress};
+use crate::cli::gdb;
 use crate::cli::record::Recording;
 use crate::cli::run::{bundled_sources, stay};
 use crate::code_cache::CodeStore;
@@ -20,13 +20,13 @@ pub(super) fn run(
     recording: &Replayable,
     mut config: MachineConfig,
     reporter: Reporter,
-    address: GdbAddress,
 ) -> anyhow::Result<Exit> {
     let code = compile(&mut config, reporter.kernel_bytes())?;
     if let Some(path) = &args.gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = gdb::serve(address, CodeStore::open().ok(), bundled_sources(reporter.kernel_bytes()), Vec::new())?;
+    let (kernel, store) = (reporter.kernel_bytes(), CodeStore::open().ok());
+    let server = gdb::serve(args.ports, kernel, store, bundled_sources(kernel), Vec::new())?;
     let known = recording.recorded_run()?;
     let end = match &known.outcome {
         Some(outcome) => format!("how it ended: {}", outcome.keyword()),
@@ -41,7 +41,7 @@ pub(super) fn run(
         let machine = Rewindable::open(config, known, variants.limits, listen)?;
         Relay::stopped(machine, variants, Pace::Warp)
     };
-    let exit = stay(begin, Recording::none(), reporter, Some(server), false, false);
+    let exit = stay(begin, Recording::none(), reporter, server, false, false);
     drop(code);
     // However the recorded run ended, it was looked at.
     exit.map(|_| Exit::Ok)

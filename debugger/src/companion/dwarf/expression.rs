@@ -6,9 +6,13 @@
 //! the same, followed by operators               …, deref, the operators
 //! WASM_location local n alone                   …, deref                                      (the value is the place)
 //! WASM_location global g, stack_value           breg globals, 8 g
+//! WASM_location memory base, …                  constu its place, deref, …
 //! WASM_location memory base, addr a, plus       addr base + a
 //! consts k, stack_value                         implicit_value k in 8 bytes
 //! ```
+//!
+//! In lldb's own terms of Wasm ([`Terms::Wasm`]) there are no such registers. What stands for them is read from
+//! [tables](super::super::table), which name the task and the frame that are asked about.
 //!
 //! A frame base is always the value: gdb takes what is on the stack for it.
 //!
@@ -20,8 +24,9 @@ use gimli::{AttributeValue, Dwarf, EndianSlice, Expression, LittleEndian, Operat
 
 use super::super::bytes::{PADDED_ULEB, Put};
 use super::super::layout::{GLOBALS_SHOWN, SLOT_BYTES, Slot, WordSize};
+use super::super::table;
 use super::super::wasm::Function;
-use super::target::{DataBase, Target};
+use super::target::{DataBase, Target, Terms};
 
 type Slice<'m> = EndianSlice<'m, LittleEndian>;
 
@@ -31,12 +36,14 @@ const DW_OP_CONSTU: u8 = 0x10;
 const DW_OP_CONSTS: u8 = 0x11;
 const DW_OP_PLUS: u8 = 0x22;
 const DW_OP_BREG0: u8 = 0x70;
+const DW_OP_DEREF_SIZE: u8 = 0x94;
 const DW_OP_CALL_FRAME_CFA: u8 = 0x9c;
 const DW_OP_IMPLICIT_VALUE: u8 = 0x9e;
 const DW_OP_CONST_TYPE: u8 = 0xa4;
 const DW_OP_DEREF_TYPE: u8 = 0xa6;
 const DW_OP_CONVERT: u8 = 0xa8;
 const DW_OP_REINTERPRET: u8 = 0xa9;
+const DW_OP_WASM_LOCATION: u8 = 0xed;
 
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,8 +174,7 @@ impl Writer<'_, '_> {
     fn frame_base(&mut self, value: &Operation<Slice<'_>>) -> Option<()> {
         match *value {
             Operation::WasmGlobal { index } if self.is_stack_pointer(index) => {
-                self.out.u8(DW_OP_BREG0 + self.target.registers().stack_pointer as u8);
-                self.out.sleb(0);
+                self.stack_pointer();
             }
             _ => {
                 self.place(value)?;
@@ -188,14 +194,28 @@ impl Writer<'_, '_> {
         let slot = match *value {
             Operation::WasmLocal { index } => Slot::Local(index),
             Operation::WasmStack { index } => Slot::Operand(index),
+            // Without a register: of a variable that needs one, gdb believes that it is gone when the function returns, and
+            // does not watch it.
+            Operation::WasmGlobal { index }
+                if Some(index) == self.target.wasm.memory_base
+                    && self.target.terms == Terms::Processor
+                    && u64::from(index) < GLOBALS_SHOWN =>
+            {
+                let offset = self.target.globals_offset + SLOT_BYTES * u64::from(index);
+                self.out.u8(DW_OP_CONSTU);
+                self.out.uleb(self.target.globals_base + offset);
+                return Some(());
+            }
             Operation::WasmGlobal { index } if u64::from(index) < GLOBALS_SHOWN => {
-                self.out.u8(DW_OP_BREG0 + self.target.registers().globals as u8);
-                self.out.sleb((self.target.globals_offset + SLOT_BYTES * u64::from(index)) as i64);
+                self.global(self.target.globals_offset + SLOT_BYTES * u64::from(index));
                 return Some(());
             }
             _ => return None,
         };
-        self.out.u8(DW_OP_CALL_FRAME_CFA);
+        match self.target.terms {
+            Terms::Processor => self.out.u8(DW_OP_CALL_FRAME_CFA),
+            Terms::Wasm => from_table(self.out, table::CFA),
+        }
         self.out.u8(DW_OP_CONSTS);
         self.out.sleb(slot.offset(self.target.word));
         self.out.u8(DW_OP_PLUS);
@@ -252,6 +272,15 @@ impl Writer<'_, '_> {
                 self.out.u8(DW_OP_PLUS);
             }
             Operation::Convert { base_type } => self.typed(DW_OP_CONVERT, &[], input(base_type.0)?),
+            // lldb takes what follows for other operations.
+            Operation::Reinterpret { .. } | Operation::TypedLiteral { .. } if self.target.terms == Terms::Wasm => {
+                return None;
+            }
+            Operation::Deref { space: false, base_type, .. }
+                if base_type.0 != 0 && self.target.terms == Terms::Wasm =>
+            {
+                return None;
+            }
             Operation::Reinterpret { base_type } => {
                 self.typed(DW_OP_REINTERPRET, &[], input(base_type.0)?);
             }
@@ -329,8 +358,46 @@ impl Writer<'_, '_> {
     }
 
     fn address(&mut self, address: u64) {
+        if self.target.terms == Terms::Wasm {
+            if self.target.wasm.memory_base.is_some() && self.target.data == DataBase::Instance {
+                // It is going to be added to the base, and no address before that.
+                self.out.u8(DW_OP_CONSTU);
+                self.out.uleb(address);
+                return;
+            }
+            if address < u64::from(self.target.wasm.code_len) {
+                // lldb would take it for one of code, whose addresses begin at 0 as well.
+                self.out.u8(DW_OP_BREG0 + table::ZERO_REGISTER);
+                self.out.sleb(address as i64);
+                return;
+            }
+        }
         self.out.u8(DW_OP_ADDR);
         self.out.word(self.target.word, address);
+    }
+
+    fn stack_pointer(&mut self) {
+        match self.target.terms {
+            Terms::Processor => {
+                self.out.u8(DW_OP_BREG0 + self.target.registers().stack_pointer as u8);
+                self.out.sleb(0);
+            }
+            Terms::Wasm => from_table(self.out, table::STACK_POINTER),
+        }
+    }
+
+    /// The place of a global, by its offset in the globals area.
+    fn global(&mut self, offset: u64) {
+        match self.target.terms {
+            Terms::Processor => {
+                self.out.u8(DW_OP_BREG0 + self.target.registers().globals as u8);
+                self.out.sleb(offset as i64);
+            }
+            Terms::Wasm => {
+                self.out.u8(DW_OP_BREG0 + table::TASK_REGISTER);
+                self.out.sleb((table::GLOBALS + offset) as i64);
+            }
+        }
     }
 
     /// Reads the value at the place on the stack; how many of the operations after it are done with that.
@@ -352,6 +419,11 @@ impl Writer<'_, '_> {
         {
             self.out.u8(DW_OP_DEREF);
             return 1;
+        }
+        if self.target.terms == Terms::Wasm {
+            // lldb knows no types there, but its values grow as they need.
+            self.out.extend_from_slice(&[DW_OP_DEREF_SIZE, SLOT_BYTES as u8]);
+            return 0;
         }
         let before = self.ty;
         self.typed(DW_OP_DEREF_TYPE, &[SLOT_BYTES as u8], TypeRef::Wide);
@@ -393,6 +465,18 @@ impl Writer<'_, '_> {
         self.out.resize(self.out.len() + PADDED_ULEB, 0);
         self.ty = Some(ty);
     }
+}
+
+/// Reads a word of the row that the table of the task has for the frame.
+pub(super) fn from_table(out: &mut Vec<u8>, field: u64) {
+    out.u8(DW_OP_BREG0 + table::TASK_REGISTER);
+    out.sleb(field as i64);
+    // A local that no function has; its value is told to be the place of the frame's row.
+    out.u8(DW_OP_WASM_LOCATION);
+    out.u8(0);
+    out.uleb(u64::from(table::ROW_LOCAL));
+    out.u8(DW_OP_PLUS);
+    out.u8(DW_OP_DEREF);
 }
 
 fn input(offset: usize) -> Option<TypeRef> {

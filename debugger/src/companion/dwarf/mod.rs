@@ -18,6 +18,7 @@ mod lines;
 mod lists;
 mod output;
 mod plan;
+mod selection;
 mod target;
 mod unit;
 mod variables;
@@ -31,7 +32,7 @@ use super::bytes::Put;
 use output::Output;
 use unit::{Scratch, UnitRewriter};
 
-pub(super) use target::{DataBase, Target};
+pub(super) use target::{DataBase, Target, Terms};
 
 type Slice<'m> = EndianSlice<'m, LittleEndian>;
 
@@ -53,6 +54,8 @@ pub(super) struct Variable {
 pub(super) struct Rewritten {
     pub(super) sections: Vec<(&'static str, Vec<u8>)>,
     pub(super) variables: Vec<Variable>,
+    /// The places of the functions that have an entry, as the input counts.
+    pub(super) described: Vec<u32>,
 }
 
 /// Why a unit is left out.
@@ -227,7 +230,7 @@ fn unit_of(units: &[(usize, usize)], at: usize) -> Option<usize> {
 
 fn finish<'m>(out: Output, target: Target<'m>, section: &impl Fn(&str) -> &'m [u8]) -> Rewritten {
     if out.info.is_empty() {
-        return Rewritten { sections: Vec::new(), variables: out.variables };
+        return Rewritten { sections: Vec::new(), variables: out.variables, described: out.described };
     }
     let mut strings = section(".debug_str").to_vec();
     if !ends_with_zero(&strings) {
@@ -253,7 +256,7 @@ fn finish<'m>(out: Output, target: Target<'m>, section: &impl Fn(&str) -> &'m [u
     ] {
         sections.extend(lists.finish().map(|bytes| (name, bytes)));
     }
-    Rewritten { sections, variables: out.variables }
+    Rewritten { sections, variables: out.variables, described: out.described }
 }
 
 fn ends_with_zero(strings: &[u8]) -> bool {

@@ -30,12 +30,14 @@ pub(super) struct Output {
     pub(super) entries: Vec<(u32, u32)>,
     /// Variables with a fixed address.
     pub(super) variables: Vec<super::Variable>,
+    /// The places in the input of functions that have an entry.
+    pub(super) described: Vec<u32>,
 }
 
 /// How far the output was.
 #[derive(Debug)]
 pub(super) struct Mark {
-    lens: [usize; 11],
+    lens: [usize; 12],
 }
 
 impl Output {
@@ -56,6 +58,7 @@ impl Output {
             far_references: Vec::new(),
             entries: Vec::new(),
             variables: Vec::new(),
+            described: Vec::new(),
         }
     }
 
@@ -84,13 +87,15 @@ impl Output {
                 self.far_references.len(),
                 self.entries.len(),
                 self.variables.len(),
+                self.described.len(),
             ],
         }
     }
 
     /// Forgets all that was written since. Strings may stay: nothing refers to them.
     pub(super) fn roll_back(&mut self, mark: &Mark) {
-        let [info, abbrev, line, aranges, ranges, rnglists, loc, loclists, far, entries, variables] = mark.lens;
+        let [info, abbrev, line, aranges, ranges, rnglists, loc, loclists, far, entries, variables, described] =
+            mark.lens;
         self.info.truncate(info);
         self.abbrev.truncate(abbrev);
         self.line.truncate(line);
@@ -102,6 +107,7 @@ impl Output {
         self.far_references.truncate(far);
         self.entries.truncate(entries);
         self.variables.truncate(variables);
+        self.described.truncate(described);
         self.line_places.retain(|_, place| (*place as usize) < line);
     }
 

@@ -6,6 +6,7 @@ use gimli::{Abbreviation, AttributeSpecification, DwAt, DwForm, DwTag};
 
 use super::super::bytes::Put;
 use super::expression::Purpose;
+use super::target::Terms;
 
 /// Abbreviation codes are below this: lldb reads no larger ones, and compilers count from 1.
 pub(super) const MAX_CODE: u64 = 0xffff;
@@ -63,6 +64,7 @@ impl Plan {
         abbreviation: &Abbreviation,
         version: u16,
         address_size: u8,
+        terms: Terms,
         abbreviations: &mut Vec<u8>,
     ) -> Plan {
         let tag = abbreviation.tag();
@@ -99,7 +101,7 @@ impl Plan {
                 continue;
             };
             plan.steps.push(Step::Change(index, change));
-            if let Some(form) = form(change) {
+            if let Some(form) = form(change, terms) {
                 attribute(abbreviations, spec.name(), form);
             }
         }
@@ -256,11 +258,13 @@ fn is_other_offset(name: DwAt) -> bool {
 }
 
 /// The form that a changed attribute has in the output.
-fn form(change: Change) -> Option<DwForm> {
+fn form(change: Change, terms: Terms) -> Option<DwForm> {
     Some(match change {
         Change::Code | Change::Base => gimli::DW_FORM_addr,
         Change::HighPc => gimli::DW_FORM_data4,
         Change::Expression(_) => gimli::DW_FORM_exprloc,
+        // lldb does not know where in their functions outer frames are: the choice is made in an expression.
+        Change::Locations if terms == Terms::Wasm => gimli::DW_FORM_exprloc,
         Change::Locations | Change::Ranges | Change::Lines => gimli::DW_FORM_sec_offset,
         Change::Reference => gimli::DW_FORM_ref4,
         Change::FarReference => gimli::DW_FORM_ref_addr,

@@ -12,15 +12,28 @@ pub(in super::super) enum DataBase {
     Instance,
 }
 
+/// In whose terms the output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Terms {
+    /// Those of the processor that the guest is shown as: registers, and one address space.
+    Processor,
+    /// Those of lldb's own Wasm: code from the start of its section, and [tables](super::super::table) to find
+    /// a task's frames by.
+    Wasm,
+}
+
 /// A module, placed.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Target<'m> {
     pub(in super::super) wasm: &'m Wasm<'m>,
     pub(in super::super) word: WordSize,
+    pub(in super::super) terms: Terms,
     /// The address of the first byte of the code section's contents.
     pub(in super::super) code_base: u64,
     /// Where the module's globals begin, from the globals register.
     pub(in super::super) globals_offset: u64,
+    /// The address of the globals area.
+    pub(in super::super) globals_base: u64,
     pub(in super::super) data: DataBase,
 }
 

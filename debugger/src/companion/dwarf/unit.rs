@@ -214,7 +214,13 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
             let encoding = unit.encoding();
             let plan = match self.plans[index].take() {
                 Some(plan) => plan,
-                None => Plan::new(abbreviation, encoding.version, encoding.address_size, &mut self.out.abbrev),
+                None => Plan::new(
+                    abbreviation,
+                    encoding.version,
+                    encoding.address_size,
+                    self.target.terms,
+                    &mut self.out.abbrev,
+                ),
             };
             if depth == 0 && !is_unit(plan.tag) {
                 return Err(UnitError::Broken);

@@ -2,6 +2,7 @@
 
 mod garbage;
 mod layout;
+mod object;
 mod reading;
 mod same;
 mod symbols;

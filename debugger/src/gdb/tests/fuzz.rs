@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::front::Client;
 use super::super::wire::packet;
 use super::fake::Fake;
 use super::transcripts::Talk;
@@ -63,6 +64,18 @@ fn almost_packet() -> impl Strategy<Value = Vec<u8>> {
         "qsThreadInfo",
         "qCRC:",
         "!",
+        "qHostInfo",
+        "qRegisterInfo",
+        "qWasmCallStack:",
+        "qWasmLocal:",
+        "qWasmGlobal:0;",
+        "qWasmStackValue:",
+        "p0;thread:",
+        "x4000000000000000,",
+        "m4000000000000000,",
+        "m100000000,",
+        "m180000000,",
+        "Z0,40000000000000",
         "R",
     ];
     let tail = prop_oneof![
@@ -86,12 +99,13 @@ proptest! {
             1..40,
         ),
         history in any::<bool>(),
+        wasm in any::<bool>(),
     ) {
         let mut fake = Fake::new();
         fake.history = history;
         fake.script.extend(std::iter::repeat_n(StopReason::Step, 100));
         let before = fake.states.clone();
-        let mut talk = Talk::new(fake);
+        let mut talk = Talk::of(if wasm { Client::Wasm } else { Client::Gdb }, fake);
         for bytes in &input {
             talk.send(bytes);
         }

@@ -5,3 +5,4 @@ mod fuzz;
 mod monitor;
 mod sessions;
 mod transcripts;
+mod wasm;

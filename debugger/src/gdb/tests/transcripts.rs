@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wkdb_tracer::{Outcome, WatchHit, Writer};
 
+use super::super::front::Client;
 use super::super::link::{Farewell, Link, Shared};
 use super::super::wire::{Framer, Inbound, hex, packet};
 use super::super::{files::Files, view::View};
@@ -20,8 +21,13 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(mut fake: Fake) -> Talk {
-        let link = Link::new(&mut fake).unwrap();
+    pub(super) fn new(fake: Fake) -> Talk {
+        Talk::of(Client::Gdb, fake)
+    }
+
+    /// A client that came to the port of such ones.
+    pub(super) fn of(client: Client, mut fake: Fake) -> Talk {
+        let link = Link::new(client, &mut fake).unwrap();
         let parts = parts();
         let shared = Shared { view: View::new(None), files: Files::new(parts.companions), monitor: parts.monitor };
         let mut talk = Talk { fake, shared, link, farewell: None, text: String::new() };

@@ -7,6 +7,8 @@ use super::super::super::wasm::Function;
 use super::super::expression::{Purpose, TypeFixup};
 use super::super::lists::Entry;
 use super::super::plan::{Change, Plan};
+use super::super::selection::Selection;
+use super::super::target::Terms;
 use super::super::{UnitError, lines};
 use super::{Entering, Scratch, Slice, UnitRewriter};
 
@@ -27,7 +29,9 @@ impl<'m> UnitRewriter<'_, 'm> {
                 if attribute.name() == gimli::DW_AT_low_pc {
                     entering.low_pc = Some(address);
                     if plan.tag == gimli::DW_TAG_subprogram {
-                        self.functions.push((entering.depth, self.target.function(address)));
+                        let function = self.target.function(address);
+                        self.functions.push((entering.depth, function));
+                        self.out.described.extend(function.map(|function| function.start));
                     }
                 }
                 // Without a section at 0, that is nowhere.
@@ -60,6 +64,7 @@ impl<'m> UnitRewriter<'_, 'm> {
                 self.out.info.extend_from_slice(&self.scratch.expression);
                 self.types.extend(self.scratch.fixups.iter().map(|fixup| TypeFixup { at: at + fixup.at, ..*fixup }));
             }
+            Change::Locations if self.target.terms == Terms::Wasm => self.selection(value)?,
             Change::Locations => {
                 let place = self.locations(value)?;
                 self.out.info.u32(place);
@@ -156,6 +161,33 @@ impl<'m> UnitRewriter<'_, 'm> {
             self.out.loc.end()
         }
         Ok(place)
+    }
+
+    /// A location list as one expression, which looks where in its function the frame is.
+    fn selection(&mut self, value: AttributeValue<Slice<'m>>) -> Result<(), UnitError> {
+        let mut list = self.dwarf.attr_locations(self.unit, value)?.ok_or(UnitError::Broken)?;
+        let mut selection = Selection::new();
+        while let Some(entry) = list.next()? {
+            let everywhere = entry.range.end == u64::MAX;
+            let range = self.target.range(entry.range.begin, entry.range.end);
+            if range.is_none() && !everywhere {
+                continue;
+            }
+            let function = match everywhere {
+                true => self.functions.last().and_then(|&(_, function)| function),
+                false => self.target.function(entry.range.begin),
+            };
+            if self.convert(entry.data, Purpose::Location, function) {
+                let range = range.filter(|_| !everywhere);
+                selection.add(range, &self.scratch.expression, &self.scratch.fixups);
+            }
+        }
+        let (bytes, fixups) = selection.finish();
+        self.out.info.uleb(bytes.len() as u64);
+        let at = self.out.info.len();
+        self.out.info.extend_from_slice(&bytes);
+        self.types.extend(fixups.into_iter().map(|fixup| TypeFixup { at: at + fixup.at, ..fixup }));
+        Ok(())
     }
 
     fn ranges(&mut self, value: AttributeValue<Slice<'m>>, depth: isize) -> Result<u32, UnitError> {
