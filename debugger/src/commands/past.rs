@@ -10,6 +10,7 @@ use super::events::{self, bytes, who};
 use super::output::{Output, Style, Table};
 use super::plan::Plan;
 use super::words::{nearest, parse_number};
+use crate::explain::Explanation;
 use crate::inferior::{Found, Goal, History, Inferior, Position, Search, SearchEnd, Status, Writes};
 use crate::symbols::TypeId;
 
@@ -214,6 +215,16 @@ impl Debugger {
             out.line("No such events so far.");
         }
         Ok(out)
+    }
+
+    /// Explains what went wrong in the run, from its symptom back; see [`explain`](crate::explain). It is shown where it
+    /// was before afterwards.
+    ///
+    /// # Errors
+    /// It runs, there is no past, or the machine is gone. What cannot be found out is told in the explanation.
+    pub fn explain(&mut self, inferior: &mut dyn Inferior) -> Result<Explanation> {
+        history(inferior)?;
+        Ok(crate::explain::explain(inferior, &mut self.modules)?)
     }
 
     /// Has the past looked through for writes.
