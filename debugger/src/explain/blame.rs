@@ -23,6 +23,9 @@ use crate::inferior::{Goal, Result};
 /// Copies that a value is followed through.
 const MOST_COPIES: usize = 8;
 
+/// Pointers that the address of a write is followed through.
+const MOST_POINTERS: usize = 3;
+
 /// Writes of a word that are looked at, the last ones.
 const MOST_WRITES: usize = 4096;
 
@@ -329,36 +332,53 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// How the writer came by the address that it wrote to: from a word that somebody put it into before, if it was. Gives
-    /// who did, where the memory has changed hands since.
+    /// How the writer came by the address that it wrote to: from which words that somebody put it into before. Gives who
+    /// did, where the memory has been freed since: that pointer was stale.
     fn where_from(
         &mut self,
         written: &Written,
         life: Option<&Life>,
         explanation: &mut Explanation,
     ) -> Result<Option<String>> {
-        let Some(cursor) = self.stored_at(&written.hit) else { return Ok(None) };
-        // It stands behind the write.
-        let Origin::Memory { word, by, address } = self.follow(cursor)? else { return Ok(None) };
-        let name = self.word_name(&address, word.address)?;
-        let mut step = Step::new(format!("{by} took the address that was written to from {name}"));
-        let mut kept_by = None;
-        if let Some(hit) = self.last_write(word.address, word.len)?
-            && let Some((actor, stack)) = self.who_did(&hit)
-            && let Some(place) = stack.who()
-        {
-            step = step.detail(format!("put there by {place}, {actor}"));
+        let Some(mut cursor) = self.stored_at(&written.hit) else { return Ok(None) };
+        let within = |address: u64| {
+            let object = life.map(|life| &life.object);
+            object.is_some_and(|object| (object.start..object.start + object.size).contains(&address))
+        };
+        for _ in 0..MOST_POINTERS {
+            // It stands behind the write, or where the last pointer was read.
+            let Origin::Memory { word, by, address } = self.follow(cursor)? else { break };
+            // What a part of an object says of where the rest is, or an allocator of what it hands out, is right.
+            if by.is_allocator() {
+                break;
+            }
+            if within(word.address) {
+                cursor = address;
+                continue;
+            }
+            let name = self.word_name(&address, word.address)?;
+            let Some(hit) = self.last_write(word.address, word.len)? else { break };
+            let Some((actor, stack)) = self.who_did(&hit) else { break };
+            let Some(place) = stack.who().cloned() else { break };
             let freed = life.and_then(|life| {
                 life.changes.iter().find(|change| {
                     change.what == What::Freed && change.actor.tick > actor.tick && change.actor.tick < written.actor.tick
                 })
             });
-            if let Some(freed) = freed {
-                step = step.detail(format!("the memory has been freed since, by {}, {}", freed.place(), freed.actor));
-                kept_by = Some(place.to_string());
+            let text = format!("{by} took the address that was written to from {name}");
+            let step = Step::new(text).detail(format!("put there by {place}, {actor}"));
+            match freed {
+                Some(freed) => {
+                    let text = format!("the memory has been freed since, by {}, {}", freed.place(), freed.actor);
+                    explanation.steps.push(step.detail(text));
+                    return Ok(Some(place.to_string()));
+                }
+                None => {
+                    explanation.steps.push(step);
+                    cursor = address;
+                }
             }
         }
-        explanation.steps.push(step);
-        Ok(kept_by)
+        Ok(None)
     }
 }

@@ -104,8 +104,8 @@ impl Culprit {
     /// The place of a stack that is to be named, and who called it.
     fn of(stack: &Stack, at: usize, actor: &Actor, did: impl Into<String>) -> Culprit {
         let place = stack.0[at].clone();
-        let caller = stack.0[at + 1..].iter().find(|place| !place.is_helper());
-        let called_by = caller.filter(|caller| caller.same_file(&place) && !caller.same_function(&place)).cloned();
+        let caller = stack.0[at + 1..].iter().find(|caller| !caller.is_helper() && !caller.same_function(&place));
+        let called_by = caller.filter(|caller| caller.same_file(&place)).cloned();
         Culprit { place, called_by, did: did.into(), tick: actor.tick, time: actor.time }
     }
 }
@@ -141,3 +141,6 @@ impl Explorer<'_> {
         Ok(explanation)
     }
 }
+
+#[cfg(test)]
+mod tests;

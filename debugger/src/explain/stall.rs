@@ -4,8 +4,11 @@ use wkdb_tracer::{Cpu, Event, RunnerId};
 
 use super::explorer::Explorer;
 use super::place::Actor;
-use super::{Explanation, Step};
+use super::{Explanation, Step, SymptomKind};
 use crate::inferior::{Goal, Result};
+
+/// How long after the last event of a run that spins is looked first, in nanoseconds of guest time.
+const FIRST_LOOK_NS: u64 = 1_000_000;
 
 /// Sleepers that are looked into.
 const MOST_SLEEPERS: usize = 4;
@@ -13,7 +16,12 @@ const MOST_SLEEPERS: usize = 4;
 impl Explorer<'_> {
     /// Explains why something does not go on.
     pub(super) fn explain_stall(&mut self, explanation: &mut Explanation) -> Result<()> {
-        self.go_to(Goal::End)?;
+        if explanation.symptom.as_ref().is_some_and(|symptom| symptom.kind == SymptomKind::Spin)
+            && self.explain_early(explanation)?
+        {
+            return Ok(());
+        }
+        self.go_to_end()?;
         if self.explain_baton(explanation)? || self.explain_timers(explanation)? {
             return Ok(());
         }
@@ -25,7 +33,7 @@ impl Explorer<'_> {
         let mut sleepers: Vec<RunnerId> = holder.into_iter().collect();
         sleepers.extend(self.sleepers(&named)?);
         for runner in sleepers.into_iter().take(MOST_SLEEPERS) {
-            self.go_to(Goal::End)?;
+            self.go_to_end()?;
             self.explain_sleeper(runner, explanation)?;
             if !explanation.culprits.is_empty() {
                 return Ok(());
@@ -35,6 +43,27 @@ impl Explorer<'_> {
             explanation.unknown.push("what is waited for: no lock, no wheel and no sleeper explains it".to_owned());
         }
         Ok(())
+    }
+
+    /// Looks for tasks that wait for each other soon after the last thing that happened: they will wait for ever, and to spin
+    /// to the end of the run takes long. Whether there are such.
+    fn explain_early(&mut self, explanation: &mut Explanation) -> Result<bool> {
+        let end = self.history()?.extent();
+        let end = end.recording.map_or(end.present.time, |recording| recording.end.time);
+        let milestones = self.history()?.milestones().iter();
+        let happened = milestones.filter(|milestone| !matches!(milestone.event, Event::Hog { .. }));
+        let last = happened.map(|milestone| milestone.at.time).max().unwrap_or_default();
+        let mut after = FIRST_LOOK_NS;
+        while last.after_ns(after) < end {
+            self.go_to(Goal::Time(last.after_ns(after)))?;
+            self.explain_locks(explanation)?;
+            if !explanation.culprits.is_empty() {
+                return Ok(true);
+            }
+            explanation.steps.clear();
+            after *= 4;
+        }
+        Ok(false)
     }
 
     /// The tasks in an uninterruptible sleep, those first that the symptom names.

@@ -104,7 +104,7 @@ impl Explorer<'_> {
                 _ => {}
             }
         }
-        let (outcome, at) = self.end()?;
+        let (outcome, at) = self.outcome()?;
         let end = |kind, text: String| {
             let symptom =
                 Symptom { kind, text, tick: at.0, time: at.1, task: None, stack: Stack::default() };
@@ -119,6 +119,7 @@ impl Explorer<'_> {
             }
             _ => {}
         }
+        self.go_to_end()?;
         let log = self.kernel(|kernel| kernel.dmesg().lines).unwrap_or_default();
         let complains = |text: &str| STALLS.iter().any(|(begin, then)| text.starts_with(begin) && text.contains(then));
         if let Some(line) = log.iter().find(|line| complains(&line.text)) {
@@ -149,28 +150,25 @@ impl Explorer<'_> {
         Ok(None)
     }
 
-    /// Goes to the end of the run, or as far as it has come; how it ended, and when.
-    fn end(&mut self) -> Result<(Option<Outcome>, (Tick, GuestTime))> {
+    /// How the run ended, if it has, and when; otherwise, how far it has come.
+    fn outcome(&mut self) -> Result<(Option<Outcome>, (Tick, GuestTime))> {
         let extent = self.history()?.extent();
-        match extent.recording {
-            Some(recording) => {
-                self.go_to(Goal::End)?;
-                Ok((recording.outcome, (recording.end.tick, recording.end.time)))
-            }
-            None => {
-                if extent.in_the_past {
-                    self.go_to(Goal::Present)?;
-                }
-                let outcome = match self.inferior.status() {
-                    Status::Stopped(stop) => match &stop.reason {
-                        StopReason::End(outcome) => Some((**outcome).clone()),
-                        _ => None,
-                    },
-                    _ => None,
-                };
-                Ok((outcome, (extent.present.tick, extent.present.time)))
-            }
+        if let Some(recording) = extent.recording {
+            return Ok((recording.outcome, (recording.end.tick, recording.end.time)));
         }
+        let outcome = match self.inferior.status() {
+            Status::Stopped(stop) => match &stop.reason {
+                StopReason::End(outcome) => Some((**outcome).clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        Ok((outcome, (extent.present.tick, extent.present.time)))
+    }
+
+    /// Goes to the end of a recording; of a live run, to its present.
+    pub(super) fn go_to_end(&mut self) -> Result<()> {
+        self.go_to(Goal::End).map(|_| ())
     }
 }
 

@@ -12,11 +12,14 @@ use crate::inferior::Result;
 const MOST_FRAMES: usize = 6;
 
 fn stack_text(out: &mut Output, stack: &Stack) {
-    let places = &stack.0;
+    // What is in headers says little, but for where it is.
+    let innermost = stack.0.iter().take(1);
+    let others = stack.0.iter().skip(1).filter(|place| !place.file.as_ref().is_some_and(|file| file.ends_with(".h")));
+    let places: Vec<_> = innermost.chain(others).collect();
     let mut at = 0;
     let mut told = 0;
     while at < places.len() && told < MOST_FRAMES {
-        let same = places[at..].iter().take_while(|place| **place == places[at]).count();
+        let same = places[at..].iter().take_while(|place| ***place == *places[at]).count();
         out.push("       ").push(if told == 0 { "in " } else { " < " }).mark(Style::Place, places[at].to_string());
         if same > 1 {
             out.push(format!(" ×{same}"));

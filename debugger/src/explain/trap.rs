@@ -8,6 +8,7 @@ use super::slice::{Cursor, Origin, Word};
 use super::symptom::SymptomKind;
 use super::{Explanation, Step};
 use crate::inferior::{Goal, Milestone, Result, Resume, StopReason};
+use crate::kernel::Finding;
 
 /// Words that are followed from the one that trapped: pointers to pointers.
 const MOST_WORDS: usize = 12;
@@ -180,7 +181,7 @@ impl Explorer<'_> {
                     let bad_place = self.nonsense_address(word.address);
                     match (bad_place, wrong) {
                         (Some(bad), _) => {
-                            explanation.steps.push(step.detail(format!("nothing is there: the address is {bad}")));
+                            explanation.steps.push(step.detail(format!("nothing is kept there: the address is {bad}")));
                             (cursor, taken_for) = (address, Use::Pointer);
                         }
                         (None, Some(_)) => {
@@ -221,7 +222,14 @@ impl Explorer<'_> {
         if address < 1 << 16 {
             return Some("in the first page".to_owned());
         }
-        (!self.is_memory(address)).then(|| "beyond the memory".to_owned())
+        if !self.is_memory(address) {
+            return Some("beyond the memory".to_owned());
+        }
+        let findings = self.kernel(|kernel| kernel.address(address).findings).unwrap_or_default();
+        findings.into_iter().find_map(|finding| match finding {
+            Finding::Stack { task, in_use: Some(false), .. } => Some(format!("below the stack pointer of {task}")),
+            _ => None,
+        })
     }
 
     /// A word as the source has it, and where it lies.
@@ -243,7 +251,8 @@ impl Explorer<'_> {
         step.details.extend(all.into_iter().filter(|text| !is_told(text)).map(|text| format!("there: {text}")));
         let before = address.checked_sub(1).and_then(|before| self.data_name(before));
         if let (Some(before), Some(_)) = (before, name) {
-            step.details.push(format!("right behind {before}"));
+            let member = before.split('+').next().unwrap_or(&before);
+            step.details.push(format!("right behind {member}"));
         }
         step
     }

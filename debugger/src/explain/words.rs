@@ -5,7 +5,7 @@ use wkdb_tracer::{ModuleId, RunnerId};
 use super::explorer::Explorer;
 use crate::expr::{Evaluator, FrameTarget};
 use crate::kernel::{Finding, StackUse};
-use crate::symbols::{Symbols, TypeId, TypeKind};
+use crate::symbols::{DataSource, Symbols, TypeId, TypeKind};
 
 /// Below this there are no data of a guest's: the first page of Wasm.
 const FIRST_PAGE: u64 = 1 << 16;
@@ -45,7 +45,13 @@ impl Explorer<'_> {
 
     /// A value as a pointer: with the name of what lies there.
     pub(super) fn pointer_text(&mut self, value: u64) -> String {
-        match self.data_name(value) {
+        let symbols = self.symbols(ModuleId::KERNEL);
+        // What a pointer to a variable means is the variable, not its first member.
+        let begins = symbols.and_then(|symbols| {
+            let (symbol, offset) = symbols.symbol_at(value)?;
+            (offset == 0).then(|| symbol.name.clone())
+        });
+        match begins.or_else(|| self.data_name(value)) {
             Some(name) if value >= FIRST_PAGE => format!("{value:#x} <{name}>"),
             _ => format!("{value:#x}"),
         }
@@ -63,6 +69,16 @@ impl Explorer<'_> {
         let (symbol, offset) = symbols.symbol_at(address)?;
         if symbol.size.is_some_and(|size| offset >= size.max(1)) {
             return None;
+        }
+        // A symbol in the middle of a variable says less than its member.
+        if symbol.source != DataSource::Dwarf
+            && let Some(before) = symbol.address.checked_sub(1)
+            && let Some((around, _)) = symbols.symbol_at(before)
+            && let Some(into) = address.checked_sub(around.address)
+            && around.source == DataSource::Dwarf
+            && around.size.is_some_and(|size| into < size)
+        {
+            return Some(named(&symbols, &around.name, around.address, into));
         }
         Some(named(&symbols, &symbol.name, symbol.address, offset))
     }
