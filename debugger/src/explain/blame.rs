@@ -46,8 +46,15 @@ impl Written {
 }
 
 impl Explorer<'_> {
-    /// Explains how a word came to hold what it holds now.
-    pub(super) fn blame(&mut self, word: Word, taken_for: Use, explanation: &mut Explanation) -> Result<()> {
+    /// Explains how a word came to hold what it holds now. Where it is not `certain` that this is wrong, who wrote it is
+    /// named only if it was not theirs.
+    pub(super) fn blame(
+        &mut self,
+        word: Word,
+        taken_for: Use,
+        certain: bool,
+        explanation: &mut Explanation,
+    ) -> Result<()> {
         let Some(written) = self.written(word, taken_for, explanation)? else { return Ok(()) };
         explanation.word = Some((written.word.address, written.word.len));
         let life = self.life(written.word.address)?;
@@ -62,7 +69,11 @@ impl Explorer<'_> {
         }
         let did = format!("wrote {} there", self.new_text(&written, taken_for));
         let mut culprit = Culprit::of(&written.stack, written.who, &written.actor, did);
-        self.ownership(&written, life.as_ref(), explanation)?;
+        let theirs = self.ownership(&written, life.as_ref(), explanation)?;
+        if !certain && theirs {
+            explanation.unknown.push("whether this value, or what was computed from it, is wrong".to_owned());
+            return Ok(());
+        }
         if let Some(kept_by) = self.where_from(&written, life.as_ref(), explanation)? {
             culprit.did = format!("{}, by an address that {kept_by} kept", culprit.did);
         }
@@ -293,8 +304,9 @@ impl Explorer<'_> {
         true
     }
 
-    /// Who else writes there: since the memory was handed out, if it was.
-    fn ownership(&mut self, written: &Written, life: Option<&Life>, explanation: &mut Explanation) -> Result<()> {
+    /// Who else writes there: since the memory was handed out, if it was. Whether the word is the writer's own, as far as
+    /// that can be told.
+    fn ownership(&mut self, written: &Written, life: Option<&Life>, explanation: &mut Explanation) -> Result<bool> {
         let (hits, _) = self.writes(written.word.address, written.word.len, MOST_WRITES)?;
         let now = written.actor.tick.0;
         let since = life.and_then(|life| life.last(What::Allocated, now)).map_or(0, |change| change.actor.tick.0);
@@ -310,7 +322,7 @@ impl Explorer<'_> {
             }
         }
         if others.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let mut most: Vec<(Place, u64)> = others.into_values().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -329,7 +341,7 @@ impl Explorer<'_> {
             step = step.detail(format!("and by {} others", most.len() - 4));
         }
         explanation.steps.push(step);
-        Ok(())
+        Ok(theirs)
     }
 
     /// How the writer came by the address that it wrote to: from which words that somebody put it into before. Gives who
@@ -360,6 +372,10 @@ impl Explorer<'_> {
             let Some(hit) = self.last_write(word.address, word.len)? else { break };
             let Some((actor, stack)) = self.who_did(&hit) else { break };
             let Some(place) = stack.who().cloned() else { break };
+            // Where per-CPU data lie, and what was there before the first function ran, is nobody's doing.
+            if place.is_allocator() || place.function.starts_with("__wasm_") {
+                break;
+            }
             let freed = life.and_then(|life| {
                 life.changes.iter().find(|change| {
                     change.what == What::Freed && change.actor.tick > actor.tick && change.actor.tick < written.actor.tick
@@ -375,6 +391,10 @@ impl Explorer<'_> {
                 }
                 None => {
                     explanation.steps.push(step);
+                    // Further back is looked for a pointer that was kept for too long, where there may be one.
+                    if !life.is_some_and(|life| life.changes.iter().any(|change| change.what == What::Freed)) {
+                        break;
+                    }
                     cursor = address;
                 }
             }

@@ -167,7 +167,7 @@ impl Explorer<'_> {
     }
 
     fn lock_name(&mut self, lock: &Lock) -> String {
-        match self.data_name(lock.address) {
+        match self.variable_at(lock.address) {
             Some(name) => name,
             None => match self.what_is_at(lock.address).into_iter().next() {
                 Some(what) => format!("the lock at {:#x} ({what})", lock.address),

@@ -22,7 +22,7 @@ impl Explorer<'_> {
             return Ok(());
         }
         self.go_to_end()?;
-        if self.explain_baton(explanation)? || self.explain_timers(explanation)? {
+        if self.explain_baton(explanation)? || self.explain_timers(true, explanation)? {
             return Ok(());
         }
         let holder = self.explain_locks(explanation)?;
@@ -39,7 +39,9 @@ impl Explorer<'_> {
                 return Ok(());
             }
         }
-        if explanation.steps.is_empty() {
+        self.go_to_end()?;
+        let found = self.explain_timers(false, explanation)? || !explanation.steps.is_empty();
+        if !found {
             explanation.unknown.push("what is waited for: no lock, no wheel and no sleeper explains it".to_owned());
         }
         Ok(())

@@ -14,13 +14,15 @@ const TOO_MANY: i64 = 1000;
 const MOST_TOLD: usize = 4;
 
 impl Explorer<'_> {
-    /// Explains a wheel whose clock makes no sense; whether there is one. The machine stands at the run's end.
-    pub(super) fn explain_timers(&mut self, explanation: &mut Explanation) -> Result<bool> {
+    /// Explains a wheel whose clock is ahead, or has fallen behind; whether there is one. The machine stands at the run's
+    /// end.
+    pub(super) fn explain_timers(&mut self, ahead: bool, explanation: &mut Explanation) -> Result<bool> {
         let bases = self.kernel(|kernel| kernel.timers().bases).unwrap_or_default();
         let stands = |base: &&BaseRow| {
-            let ahead = base.lag.is_some_and(|lag| lag < -TOO_MANY);
-            let behind = base.overdue > TOO_MANY as u64;
-            (ahead || behind) && !base.timers.is_empty()
+            let is_ahead = base.lag.is_some_and(|lag| lag < -TOO_MANY);
+            // Deferrable timers wait for something else to wake their CPU.
+            let is_behind = !is_ahead && base.overdue > TOO_MANY as u64 && base.name != "deferrable";
+            (if ahead { is_ahead } else { is_behind }) && !base.timers.is_empty()
         };
         // The one that most timers wait in.
         let Some(base) = bases.iter().filter(stands).max_by_key(|base| (base.timers.len(), std::cmp::Reverse(base.cpu))) else {
@@ -55,7 +57,7 @@ impl Explorer<'_> {
         let step = Step::new(format!("Its clock is the word at {address:#x}"));
         let step = self.about_word(step, address);
         explanation.steps.push(step);
-        self.blame(Word { address, len, value }, Use::Number, explanation)?;
+        self.blame(Word { address, len, value }, Use::Number, true, explanation)?;
         Ok(true)
     }
 }

@@ -156,13 +156,18 @@ impl Explorer<'_> {
         if let Some(frame) = self.frame(cursor.runner, cursor.level)? {
             cursor.value = self.eval(&body, &frame, &cursor.source, 0);
         }
-        let Some(word) = self.bad_word(cursor, taken_for, explanation)? else { return Ok(()) };
-        self.blame(word, taken_for, explanation)
+        let Some((word, certain)) = self.bad_word(cursor, taken_for, explanation)? else { return Ok(()) };
+        self.blame(word, taken_for, certain, explanation)
     }
 
-    /// Follows a bad value to the word of memory that it came out of, and tells the way. What is nothing by itself, as a
-    /// word near null, was read through a bad pointer: that is followed then.
-    fn bad_word(&mut self, mut cursor: Cursor, taken_for: Use, explanation: &mut Explanation) -> Result<Option<Word>> {
+    /// Follows a bad value to the word of memory that it came out of, and tells the way; and whether the value is bad by
+    /// itself. What is nothing by itself, as a word near null, was read through a bad pointer: that is followed then.
+    fn bad_word(
+        &mut self,
+        mut cursor: Cursor,
+        taken_for: Use,
+        explanation: &mut Explanation,
+    ) -> Result<Option<(Word, bool)>> {
         let mut taken_for = taken_for;
         for _ in 0..MOST_WORDS {
             match self.follow(cursor)? {
@@ -187,14 +192,13 @@ impl Explorer<'_> {
                         (None, Some(_)) => {
                             let step = self.about_word(step, word.address);
                             explanation.steps.push(step);
-                            return Ok(Some(word));
+                            return Ok(Some((word, true)));
                         }
                         (None, None) => {
                             // The value can be right: what it was computed from is not.
                             let step = self.about_word(step, word.address);
-                            explanation.steps.push(step.detail("by itself it makes sense".to_owned()));
-                            explanation.unknown.push("whether the value, or what was added to it, is wrong".to_owned());
-                            return Ok(Some(word));
+                            explanation.steps.push(step.detail("by itself it could be one".to_owned()));
+                            return Ok(Some((word, false)));
                         }
                     }
                 }

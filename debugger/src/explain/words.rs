@@ -45,16 +45,33 @@ impl Explorer<'_> {
 
     /// A value as a pointer: with the name of what lies there.
     pub(super) fn pointer_text(&mut self, value: u64) -> String {
-        let symbols = self.symbols(ModuleId::KERNEL);
-        // What a pointer to a variable means is the variable, not its first member.
-        let begins = symbols.and_then(|symbols| {
-            let (symbol, offset) = symbols.symbol_at(value)?;
-            (offset == 0).then(|| symbol.name.clone())
-        });
-        match begins.or_else(|| self.data_name(value)) {
+        match self.variable_at(value) {
             Some(name) if value >= FIRST_PAGE => format!("{value:#x} <{name}>"),
             _ => format!("{value:#x}"),
         }
+    }
+
+    /// What a pointer means: where a variable begins, that, not its first member.
+    pub(super) fn variable_at(&mut self, address: u64) -> Option<String> {
+        let symbols = self.symbols(ModuleId::KERNEL)?;
+        let whole = symbols.symbol_at(address).filter(|(_, offset)| *offset == 0).map(|(symbol, _)| symbol.name.clone());
+        whole.or_else(|| {
+            // The same for a member that is a structure: `minik_eth0.stats_lock`.
+            let name = self.data_name(address)?;
+            let before = address.checked_sub(1).and_then(|before| self.data_name(before)).unwrap_or_default();
+            let mut common = 0;
+            for ((at, one), other) in name.char_indices().zip(before.chars().map(Some).chain(std::iter::repeat(None))) {
+                if Some(one) != other {
+                    break;
+                }
+                if matches!(one, '.' | '[') {
+                    common = at;
+                }
+            }
+            // The first member of the name that the byte before does not share.
+            let end = name[common + 1..].find('.').map_or(name.len(), |end| common + 1 + end);
+            Some(name[..end].to_owned())
+        })
     }
 
     /// A value as a function pointer of the kernel's.
