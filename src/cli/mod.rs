@@ -14,6 +14,7 @@ mod branch;
 mod console;
 mod debug;
 mod demo;
+mod detect;
 mod exit;
 mod gdb;
 mod hunt;

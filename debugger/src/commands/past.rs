@@ -389,7 +389,7 @@ impl Asked {
 }
 
 fn milestone_has_no_context(event: &Event) -> bool {
-    matches!(event, Event::Complaint { context: None, .. })
+    matches!(event, Event::Complaint { .. } | Event::Finding(_)) && event.context().is_none()
 }
 
 fn count(checkpoints: usize) -> String {
