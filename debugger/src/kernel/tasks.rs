@@ -133,7 +133,7 @@ pub struct TasksView {
 }
 
 /// Whether a function only puts a task to sleep.
-fn is_scheduler(function: &str) -> bool {
+pub(super) fn is_scheduler(function: &str) -> bool {
     // Clang's copies of a function have a number behind it.
     let function = function.split('.').next().unwrap_or(function);
     SCHEDULER.iter().any(|pattern| match pattern.strip_suffix('*') {
