@@ -37,6 +37,8 @@ pub(super) struct Explorer<'a> {
     symbols: &'a mut dyn SymbolSource,
     codes: HashMap<ModuleId, Option<Rc<Code>>>,
     bodies: HashMap<(ModuleId, u32), Option<Rc<Body>>>,
+    /// When what stands still is looked at, if that is not the end of the run.
+    pub(super) moment: Option<Goal>,
     /// Places that were asked for.
     known: HashMap<CodeAddress, Vec<Place>>,
 }
@@ -53,7 +55,7 @@ fn refused(text: &str) -> InferiorError {
 
 impl<'a> Explorer<'a> {
     pub(super) fn new(inferior: &'a mut dyn Inferior, symbols: &'a mut dyn SymbolSource) -> Self {
-        Explorer { inferior, symbols, codes: HashMap::new(), bodies: HashMap::new(), known: HashMap::new() }
+        Explorer { inferior, symbols, codes: HashMap::new(), bodies: HashMap::new(), moment: None, known: HashMap::new() }
     }
 
     pub(super) fn history(&mut self) -> Result<&mut dyn History> {

@@ -15,6 +15,7 @@ mod blame;
 mod body;
 mod code;
 mod explorer;
+mod finding;
 mod lock;
 mod names;
 mod object;
@@ -38,6 +39,9 @@ use explorer::Explorer;
 pub(crate) use explorer::SymbolSource;
 pub use place::{Actor, Place, Stack};
 pub use symptom::{Symptom, SymptomKind};
+
+/// Symptoms of a run that are looked into, until one shows who did it.
+const MOST_SYMPTOMS: usize = 5;
 
 /// What a symptom comes from, as far as it was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -127,18 +131,46 @@ pub(crate) fn explain(inferior: &mut dyn Inferior, symbols: &mut dyn SymbolSourc
 impl Explorer<'_> {
     fn explain(&mut self) -> Result<Explanation> {
         let mut explanation = Explanation::default();
-        let Some((symptom, what)) = self.symptom()? else { return Ok(explanation) };
-        explanation.symptom = Some(symptom);
-        match what {
-            symptom::What::Trap(event) => self.explain_trap(&event, &mut explanation)?,
-            symptom::What::Panic(event) => self.explain_panic(&event, &mut explanation)?,
-            symptom::What::Stall => self.explain_stall(&mut explanation)?,
+        for (symptom, what) in self.symptoms()?.into_iter().take(MOST_SYMPTOMS) {
+            self.explain_symptom(symptom, &what, &mut explanation)?;
+            if !explanation.culprits.is_empty() {
+                break;
+            }
+        }
+        // What stands still at the end comes of what went wrong before.
+        if explanation.symptom.is_none()
+            && let Some((symptom, what)) = self.symptom_at_end()?
+        {
+            self.explain_symptom(symptom, &what, &mut explanation)?;
+        }
+        if explanation.symptom.is_none() {
+            return Ok(explanation);
         }
         if explanation.culprits.is_empty() && explanation.unknown.is_empty() {
             explanation.unknown.push("who did it was not found".to_owned());
         }
+        if !explanation.culprits.is_empty() {
+            // What could not be found out of an earlier symptom does not matter any more.
+            explanation.unknown.dedup();
+        }
         self.commands(&mut explanation)?;
         Ok(explanation)
+    }
+
+    fn explain_symptom(&mut self, symptom: Symptom, what: &symptom::What, explanation: &mut Explanation) -> Result<()> {
+        match explanation.symptom {
+            None => explanation.symptom = Some(symptom),
+            Some(_) => {
+                let text = format!("After that, at tick {}, {} s: {}", symptom.tick, symptom.time, symptom.text);
+                explanation.steps.push(Step::new(text));
+            }
+        }
+        match what {
+            symptom::What::Finding(event) => self.explain_finding(event, explanation),
+            symptom::What::Trap(event) => self.explain_trap(event, explanation),
+            symptom::What::Panic(event) => self.explain_panic(event, explanation),
+            symptom::What::Stall => self.explain_stall(explanation),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ fn deepest(stack: &Stack) -> Option<(usize, usize)> {
 }
 
 impl Explorer<'_> {
-    fn overflow(&mut self, actor: &Actor, stack: &Stack, over: Option<u64>, explanation: &mut Explanation) -> bool {
+    pub(super) fn overflow(&mut self, actor: &Actor, stack: &Stack, over: Option<u64>, explanation: &mut Explanation) -> bool {
         let Some((at, times)) = deepest(stack) else { return false };
         let step = Step::new(format!("The calls that took the stack: {}", chain(stack)));
         let step = match over {

@@ -1,7 +1,7 @@
 //! What went wrong in a run: the first of what its events, its end, and the kernel's own log tell.
 
 use serde::Serialize;
-use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, Tick};
+use wkdb_tracer::{Detector, Event, GuestTime, ModuleId, Outcome, Tick};
 
 use super::explorer::Explorer;
 use super::place::Stack;
@@ -21,6 +21,8 @@ const STALLS: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SymptomKind {
+    /// A detector found something.
+    Finding,
     /// Kernel code trapped.
     KernelTrap,
     /// A program trapped.
@@ -58,6 +60,7 @@ pub struct Symptom {
 
 /// What is to be looked into.
 pub(super) enum What {
+    Finding(Box<Milestone>),
     Trap(Box<Milestone>),
     Panic(Box<Milestone>),
     Stall,
@@ -69,25 +72,32 @@ impl Explorer<'_> {
         let task = context.map(|context| format!("{} on {}", context.comm, context.cpu));
         let stack = self.stack(milestone.event.stack());
         let text = match stack.0.first() {
-            Some(place) if kind != SymptomKind::Panic => format!("{text} in {place}"),
+            Some(place) if !matches!(kind, SymptomKind::Panic | SymptomKind::Finding) => format!("{text} in {place}"),
             _ => text,
         };
         Symptom { kind, text, tick: milestone.at.tick, time: milestone.at.time, task, stack }
     }
 
-    /// What went wrong first; none where nothing did. Goes to the end of the run, if that has to be looked at.
-    pub(super) fn symptom(&mut self) -> Result<Option<(Symptom, What)>> {
+    /// What went wrong in the course of the run, in its order: findings, a trap of the kernel's, a panic.
+    pub(super) fn symptoms(&mut self) -> Result<Vec<(Symptom, What)>> {
         let milestones = self.history()?.milestones().to_vec();
         let in_kernel = |milestone: &Milestone| {
             milestone.event.stack().first().is_none_or(|frame| frame.address.module == ModuleId::KERNEL)
         };
         let mut user_trap = None;
-        let mut hog = None;
+        let mut symptoms = Vec::new();
         for milestone in milestones {
             match &milestone.event {
+                // What a trap's pointer was is found out here as well.
+                Event::Finding(finding) if finding.detector != Detector::Trap => {
+                    let symptom = self.symptom_of(SymptomKind::Finding, finding.to_string(), &milestone);
+                    symptoms.push((symptom, What::Finding(Box::new(milestone))));
+                }
                 Event::Trap { reason, .. } if in_kernel(&milestone) => {
                     let symptom = self.symptom_of(SymptomKind::KernelTrap, format!("trap: {reason}"), &milestone);
-                    return Ok(Some((symptom, What::Trap(Box::new(milestone)))));
+                    symptoms.push((symptom, What::Trap(Box::new(milestone))));
+                    // What comes behind comes of it.
+                    break;
                 }
                 Event::Trap { .. } => _ = user_trap.get_or_insert(milestone),
                 Event::Panic { message, .. } => {
@@ -98,12 +108,21 @@ impl Explorer<'_> {
                         Some(trap) => What::Trap(Box::new(trap)),
                         None => What::Panic(Box::new(milestone)),
                     };
-                    return Ok(Some((symptom, what)));
+                    symptoms.push((symptom, what));
+                    break;
                 }
-                Event::Hog { .. } => _ = hog.get_or_insert(milestone),
                 _ => {}
             }
         }
+        Ok(symptoms)
+    }
+
+    /// What is wrong at the end of the run; none where nothing is. Goes there, if that has to be looked at.
+    pub(super) fn symptom_at_end(&mut self) -> Result<Option<(Symptom, What)>> {
+        let milestones = self.history()?.milestones();
+        let first = |wanted: fn(&Event) -> bool| milestones.iter().find(|milestone| wanted(&milestone.event)).cloned();
+        let hog = first(|event| matches!(event, Event::Hog { .. }));
+        let user_trap = first(|event| matches!(event, Event::Trap { .. }));
         let (outcome, at) = self.outcome()?;
         let end = |kind, text: String| {
             let symptom =
@@ -166,9 +185,10 @@ impl Explorer<'_> {
         Ok((outcome, (extent.present.tick, extent.present.time)))
     }
 
-    /// Goes to the end of a recording; of a live run, to its present.
+    /// Goes to the moment at which what stands still is looked at: where a detector saw it, or the end of the run.
     pub(super) fn go_to_end(&mut self) -> Result<()> {
-        self.go_to(Goal::End).map(|_| ())
+        let moment = self.moment.unwrap_or(Goal::End);
+        self.go_to(moment).map(|_| ())
     }
 }
 
