@@ -58,10 +58,7 @@ pub(crate) const LINUX: &[Bug] = &[
     },
     linux("fdtable", THEN_PS, &["binder_copy_transaction"]),
     linux("rcu", THEN_PS, &["dst_scrub"]),
-    Bug {
-        shows: "kernel stack overflow",
-        ..linux("stack-overflow", "expect \"\\n# \"\nwait 20s\n", &["acpi_walk"])
-    },
+    Bug { shows: "kernel stack overflow", ..linux("stack-overflow", "expect \"\\n# \"\nwait 20s\n", &["acpi_walk"]) },
     linux("user-write", "expect \"\\n# \"\nsend \"wild fb\\n\"\nexpect \"\\n# \"\nwait 5s\n", &["draw_too_much"]),
     Bug { seeds: 0..10, shows: "blocked for more than", ..linux("lost-wakeup", WAIT, &["ring_consumer"]) },
     Bug {

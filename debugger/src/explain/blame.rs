@@ -277,14 +277,18 @@ impl Explorer<'_> {
         let Some(symbols) = self.symbols(ModuleId::KERNEL) else { return false };
         let place = symbols.functions_named(&freed.place().function);
         let callbacks: Vec<u64> = place.iter().filter_map(|function| symbols.table_place(function.index)).collect();
-        let since = life.changes.iter().rev().find(|change| {
-            change.what == What::Allocated && change.actor.tick < freed.actor.tick
-        });
+        let since = life
+            .changes
+            .iter()
+            .rev()
+            .find(|change| change.what == What::Allocated && change.actor.tick < freed.actor.tick);
         let since = since.map_or(0, |change| change.actor.tick.0);
         let queued: Vec<(Actor, Stack, u64)> = life
             .queued
             .iter()
-            .filter(|(actor, _, value)| actor.tick.0 >= since && actor.tick <= freed.actor.tick && callbacks.contains(value))
+            .filter(|(actor, _, value)| {
+                actor.tick.0 >= since && actor.tick <= freed.actor.tick && callbacks.contains(value)
+            })
             .cloned()
             .collect();
         let Some((actor, stack, _)) = queued.last() else { return false };
@@ -314,7 +318,10 @@ impl Explorer<'_> {
         for hit in hits.iter().filter(|hit| **hit != written.hit) {
             let Some((actor, stack)) = self.who_did(hit) else { continue };
             let allocator = stack.has(super::names::frees) || stack.has(super::names::allocates);
-            if actor.tick.0 < since || allocator || stack.0.first().is_some_and(|place| place.function.starts_with("__wasm_")) {
+            if actor.tick.0 < since
+                || allocator
+                || stack.0.first().is_some_and(|place| place.function.starts_with("__wasm_"))
+            {
                 continue;
             }
             if let Some(place) = stack.who() {
@@ -326,7 +333,8 @@ impl Explorer<'_> {
         }
         let mut most: Vec<(Place, u64)> = others.into_values().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let theirs = most.iter().any(|(place, _)| place.same_file(written.place()) || place.same_function(written.place()));
+        let theirs =
+            most.iter().any(|(place, _)| place.same_file(written.place()) || place.same_function(written.place()));
         let text = if theirs {
             "The same part of the program has written there before"
         } else {
@@ -378,7 +386,9 @@ impl Explorer<'_> {
             }
             let freed = life.and_then(|life| {
                 life.changes.iter().find(|change| {
-                    change.what == What::Freed && change.actor.tick > actor.tick && change.actor.tick < written.actor.tick
+                    change.what == What::Freed
+                        && change.actor.tick > actor.tick
+                        && change.actor.tick < written.actor.tick
                 })
             });
             let text = format!("{by} took the address that was written to from {name}");

@@ -48,11 +48,20 @@ pub(super) enum Kind {
     GlobalGet(u32),
     GlobalSet(u32),
     /// Reads memory: at its first operand and this offset, so many bytes.
-    Load { offset: u64, len: u64 },
+    Load {
+        offset: u64,
+        len: u64,
+    },
     /// Writes its last operand.
-    Store { offset: u64, len: u64 },
+    Store {
+        offset: u64,
+        len: u64,
+    },
     /// Reads and writes in one.
-    Update { offset: u64, len: u64 },
+    Update {
+        offset: u64,
+        len: u64,
+    },
     /// `memory.copy`: destination, source, length.
     Copy,
     /// `memory.fill`.
@@ -240,7 +249,10 @@ impl Body {
                         Kind::LocalGet(local) => {
                             for definition in self.definitions(local, from) {
                                 if let Definition::At(set) = definition {
-                                    left.push((set, self.instructions[set].takes.first().cloned().unwrap_or(Source::Unknown)));
+                                    left.push((
+                                        set,
+                                        self.instructions[set].takes.first().cloned().unwrap_or(Source::Unknown),
+                                    ));
                                 }
                             }
                         }
@@ -439,12 +451,24 @@ fn kind(operator: &Operator<'_>) -> Kind {
         LocalTee { local_index } => Kind::LocalTee(*local_index),
         GlobalGet { global_index } => Kind::GlobalGet(*global_index),
         GlobalSet { global_index } => Kind::GlobalSet(*global_index),
-        I32Load8S { memarg } | I32Load8U { memarg } | I64Load8S { memarg } | I64Load8U { memarg }
-        | I32AtomicLoad8U { memarg } | I64AtomicLoad8U { memarg } => load(memarg, 1),
-        I32Load16S { memarg } | I32Load16U { memarg } | I64Load16S { memarg } | I64Load16U { memarg }
-        | I32AtomicLoad16U { memarg } | I64AtomicLoad16U { memarg } => load(memarg, 2),
-        I32Load { memarg } | F32Load { memarg } | I64Load32S { memarg } | I64Load32U { memarg }
-        | I32AtomicLoad { memarg } | I64AtomicLoad32U { memarg } => load(memarg, 4),
+        I32Load8S { memarg }
+        | I32Load8U { memarg }
+        | I64Load8S { memarg }
+        | I64Load8U { memarg }
+        | I32AtomicLoad8U { memarg }
+        | I64AtomicLoad8U { memarg } => load(memarg, 1),
+        I32Load16S { memarg }
+        | I32Load16U { memarg }
+        | I64Load16S { memarg }
+        | I64Load16U { memarg }
+        | I32AtomicLoad16U { memarg }
+        | I64AtomicLoad16U { memarg } => load(memarg, 2),
+        I32Load { memarg }
+        | F32Load { memarg }
+        | I64Load32S { memarg }
+        | I64Load32U { memarg }
+        | I32AtomicLoad { memarg }
+        | I64AtomicLoad32U { memarg } => load(memarg, 4),
         I64Load { memarg } | F64Load { memarg } | I64AtomicLoad { memarg } => load(memarg, 8),
         V128Load { memarg } => load(memarg, 16),
         I32Store8 { memarg } | I64Store8 { memarg } | I32AtomicStore8 { memarg } | I64AtomicStore8 { memarg } => {
@@ -453,15 +477,26 @@ fn kind(operator: &Operator<'_>) -> Kind {
         I32Store16 { memarg } | I64Store16 { memarg } | I32AtomicStore16 { memarg } | I64AtomicStore16 { memarg } => {
             store(memarg, 2)
         }
-        I32Store { memarg } | F32Store { memarg } | I64Store32 { memarg } | I32AtomicStore { memarg }
+        I32Store { memarg }
+        | F32Store { memarg }
+        | I64Store32 { memarg }
+        | I32AtomicStore { memarg }
         | I64AtomicStore32 { memarg } => store(memarg, 4),
         I64Store { memarg } | F64Store { memarg } | I64AtomicStore { memarg } => store(memarg, 8),
         V128Store { memarg } => store(memarg, 16),
-        I32AtomicRmwAdd { memarg } | I32AtomicRmwSub { memarg } | I32AtomicRmwAnd { memarg }
-        | I32AtomicRmwOr { memarg } | I32AtomicRmwXor { memarg } | I32AtomicRmwXchg { memarg }
+        I32AtomicRmwAdd { memarg }
+        | I32AtomicRmwSub { memarg }
+        | I32AtomicRmwAnd { memarg }
+        | I32AtomicRmwOr { memarg }
+        | I32AtomicRmwXor { memarg }
+        | I32AtomicRmwXchg { memarg }
         | I32AtomicRmwCmpxchg { memarg } => Kind::Update { offset: memarg.offset, len: 4 },
-        I64AtomicRmwAdd { memarg } | I64AtomicRmwSub { memarg } | I64AtomicRmwAnd { memarg }
-        | I64AtomicRmwOr { memarg } | I64AtomicRmwXor { memarg } | I64AtomicRmwXchg { memarg }
+        I64AtomicRmwAdd { memarg }
+        | I64AtomicRmwSub { memarg }
+        | I64AtomicRmwAnd { memarg }
+        | I64AtomicRmwOr { memarg }
+        | I64AtomicRmwXor { memarg }
+        | I64AtomicRmwXchg { memarg }
         | I64AtomicRmwCmpxchg { memarg } => Kind::Update { offset: memarg.offset, len: 8 },
         MemoryAtomicWait32 { memarg } | MemoryAtomicNotify { memarg } => load(memarg, 4),
         MemoryAtomicWait64 { memarg } => load(memarg, 8),

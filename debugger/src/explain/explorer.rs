@@ -10,8 +10,8 @@ use super::body::Body;
 use super::code::Code;
 use super::place::{Place, Stack};
 use crate::inferior::{
-    BreakpointSpec, FrameState, Found, Goal, History, Inferior, InferiorError, Notice, Position, Result, Resume, Search,
-    Status, Stop, StopReason, WatchCondition, WatchKind, WatchSpec, Writes,
+    BreakpointSpec, Found, FrameState, Goal, History, Inferior, InferiorError, Notice, Position, Result, Resume,
+    Search, Status, Stop, StopReason, WatchCondition, WatchKind, WatchSpec, Writes,
 };
 use crate::kernel::Kernel;
 use crate::symbols::Symbols;
@@ -55,7 +55,14 @@ fn refused(text: &str) -> InferiorError {
 
 impl<'a> Explorer<'a> {
     pub(super) fn new(inferior: &'a mut dyn Inferior, symbols: &'a mut dyn SymbolSource) -> Self {
-        Explorer { inferior, symbols, codes: HashMap::new(), bodies: HashMap::new(), moment: None, known: HashMap::new() }
+        Explorer {
+            inferior,
+            symbols,
+            codes: HashMap::new(),
+            bodies: HashMap::new(),
+            moment: None,
+            known: HashMap::new(),
+        }
     }
 
     pub(super) fn history(&mut self) -> Result<&mut dyn History> {

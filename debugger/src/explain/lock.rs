@@ -51,6 +51,14 @@ pub(super) struct Taken {
     pub(super) by: usize,
 }
 
+/// Whether a place is part of a lock, or of how who waits for one sleeps.
+fn of_lock(place: &Place) -> bool {
+    names::locks(&place.function)
+        || names::schedules(&place.function)
+        || names::is_of_locks(place.file.as_deref())
+        || place.is_helper()
+}
+
 /// The member of a type that is called `owner`: where it is, and how long.
 fn owner_in(symbols: &Symbols, ty: TypeId, depth: usize) -> Option<(u64, u64)> {
     let (_, resolved) = symbols.resolve(ty);
@@ -83,7 +91,6 @@ impl Explorer<'_> {
     fn waiter(&mut self, task: TaskInfo) -> Result<Option<Waiter>> {
         let runner = task.context.runner;
         let frames = self.inferior.frames(runner)?;
-        let of_lock = |place: &Place| names::locks(&place.function) || names::schedules(&place.function) || place.is_helper();
         // The frames of the lock itself, as Wasm has them: what is inlined into who wants it is not told apart.
         let mut inner = 0;
         let mut takes = false;
@@ -104,7 +111,8 @@ impl Explorer<'_> {
         let lock_frame = frames[inner - 1];
         let owner = self.symbols(lock_frame.address.module).and_then(|symbols| {
             let scopes = symbols.scopes(lock_frame.address.offset);
-            let variables = scopes.iter().rev().flat_map(|scope| scope.variables.iter().filter(|variable| variable.parameter));
+            let variables =
+                scopes.iter().rev().flat_map(|scope| scope.variables.iter().filter(|variable| variable.parameter));
             let pointed = variables.filter_map(|variable| match symbols.resolve(variable.ty).1.kind {
                 TypeKind::Pointer { to, .. } => Some(to),
                 _ => None,
@@ -161,13 +169,15 @@ impl Explorer<'_> {
 
     fn taken(&mut self, hit: &WatchHit) -> Option<Taken> {
         let (actor, stack) = self.who_did(hit)?;
-        let of_lock = |place: &Place| names::locks(&place.function) || names::schedules(&place.function) || place.is_helper();
         let by = stack.0.iter().position(|place| !of_lock(place))?;
         Some(Taken { actor, stack, by })
     }
 
     fn lock_name(&mut self, lock: &Lock) -> String {
-        match self.variable_at(lock.address) {
+        // Its owner is a member of it, if it has one.
+        let by_owner = self.data_name(lock.word).filter(|_| lock.has_owner);
+        let by_owner = by_owner.and_then(|name| name.rsplit_once(".owner").map(|(name, _)| name.to_owned()));
+        match by_owner.or_else(|| self.variable_at(lock.address)) {
             Some(name) => name,
             None => match self.what_is_at(lock.address).into_iter().next() {
                 Some(what) => format!("the lock at {:#x} ({what})", lock.address),
@@ -184,7 +194,9 @@ impl Explorer<'_> {
             let (hits, _) = self.writes(lock.word, lock.len, MOST_WRITES)?;
             for hit in &hits {
                 let Some(context) = &hit.context else { continue };
-                let held = |bytes: &[u8]| bytes.iter().any(|&byte| byte & !(OWNER_FLAGS as u8) != 0 || (!lock.has_owner && byte != 0));
+                let held = |bytes: &[u8]| {
+                    bytes.iter().any(|&byte| byte & !(OWNER_FLAGS as u8) != 0 || (!lock.has_owner && byte != 0))
+                };
                 if held(&hit.old) != held(&hit.new) {
                     events.push((context.tick.0, is_one, context.runner, held(&hit.new)));
                 }
@@ -224,7 +236,10 @@ impl Explorer<'_> {
             let mut seen = BTreeSet::from([start]);
             while let Some(at) = next(way[way.len() - 1]) {
                 if at == start {
-                    self.tell_cycle(&way.iter().map(|&at| (&waiters[at], held[at].as_ref())).collect::<Vec<_>>(), explanation)?;
+                    self.tell_cycle(
+                        &way.iter().map(|&at| (&waiters[at], held[at].as_ref())).collect::<Vec<_>>(),
+                        explanation,
+                    )?;
                     return Ok(None);
                 }
                 if !seen.insert(at) {

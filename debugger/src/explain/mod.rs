@@ -21,8 +21,8 @@ mod names;
 mod object;
 mod overflow;
 mod place;
-mod slice;
 mod sleeper;
+mod slice;
 mod stall;
 mod symptom;
 mod text;
@@ -150,8 +150,8 @@ impl Explorer<'_> {
             explanation.unknown.push("who did it was not found".to_owned());
         }
         if !explanation.culprits.is_empty() {
-            // What could not be found out of an earlier symptom does not matter any more.
-            explanation.unknown.dedup();
+            // What could not be found out on the way does not matter any more.
+            explanation.unknown.clear();
         }
         self.commands(&mut explanation)?;
         Ok(explanation)

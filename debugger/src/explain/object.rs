@@ -97,9 +97,9 @@ impl Explorer<'_> {
         let key = |change: &Change| (change.what, change.actor.runner, change.place().clone());
         let mut kept: Vec<Change> = Vec::new();
         for change in changes {
-            let again = kept.last().is_some_and(|last| {
-                key(last) == key(&change) && change.actor.tick.0 - last.actor.tick.0 <= SAME_CALL
-            });
+            let again = kept
+                .last()
+                .is_some_and(|last| key(last) == key(&change) && change.actor.tick.0 - last.actor.tick.0 <= SAME_CALL);
             if !again {
                 kept.push(change);
             }

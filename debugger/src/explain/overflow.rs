@@ -46,7 +46,13 @@ fn deepest(stack: &Stack) -> Option<(usize, usize)> {
 }
 
 impl Explorer<'_> {
-    pub(super) fn overflow(&mut self, actor: &Actor, stack: &Stack, over: Option<u64>, explanation: &mut Explanation) -> bool {
+    pub(super) fn overflow(
+        &mut self,
+        actor: &Actor,
+        stack: &Stack,
+        over: Option<u64>,
+        explanation: &mut Explanation,
+    ) -> bool {
         let Some((at, times)) = deepest(stack) else { return false };
         let step = Step::new(format!("The calls that took the stack: {}", chain(stack)));
         let step = match over {
@@ -55,7 +61,9 @@ impl Explorer<'_> {
         };
         explanation.steps.push(step.by(actor, &Stack::default()));
         let did = match times {
-            times if times >= RECURSION => format!("calls itself {times} levels deep: more than its stack has room for"),
+            times if times >= RECURSION => {
+                format!("calls itself {times} levels deep: more than its stack has room for")
+            }
             _ => "was called where its stack had no room left".to_owned(),
         };
         explanation.culprits.push(Culprit::of(stack, at, actor, did));

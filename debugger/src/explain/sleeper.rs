@@ -5,7 +5,10 @@
 //!  waker                    changes the condition, wakes nobody: the wake-up is lost
 //! ```
 
-use wkdb_tracer::{CodeAddress, RunnerId, WatchHit, Writer};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use wkdb_tracer::{CodeAddress, ModuleId, RunnerId, WatchHit, Writer};
 
 use super::body::{Body, Kind};
 use super::explorer::{Explorer, word};
@@ -16,6 +19,17 @@ use crate::inferior::{Goal, Position, Result};
 /// Reads of a condition that are looked at.
 const MOST_LOOKS: usize = 8;
 
+/// Where a task set its state.
+struct Asleep {
+    runner: RunnerId,
+    module: ModuleId,
+    /// Frames below.
+    level: usize,
+    body: Rc<Body>,
+    /// The instruction that did, or that called what did.
+    at: usize,
+}
+
 /// A read of what a task waits for.
 struct Look {
     address: u64,
@@ -25,7 +39,7 @@ struct Look {
 }
 
 impl Explorer<'_> {
-    /// Explains why a task sleeps; the machine stands at the run's end. Whether something was found.
+    /// Explains why a task sleeps; the machine stands where that is looked at. Whether something was found.
     pub(super) fn explain_sleeper(&mut self, runner: RunnerId, explanation: &mut Explanation) -> Result<bool> {
         let Some((state, len)) = self.kernel(|kernel| kernel.state_word(runner)).flatten() else { return Ok(false) };
         let end = self.position()?;
@@ -40,36 +54,44 @@ impl Explorer<'_> {
         let text = format!("{who} sleeps since then: {} set its state, and nobody has changed that", stack.0[by]);
         explanation.steps.push(Step::new(text).by(&actor, &stack));
         explanation.word.get_or_insert((state, len));
-        let looks = self.looks(&hit, (state, len), &stack)?;
-        self.go_to(Goal::Position(end))?;
-        let mut told = false;
-        for look in &looks {
-            let Some(change) = self.last_write(look.address, look.len)? else { continue };
-            let Some((waker, waker_stack)) = self.who_did(&change) else { continue };
-            if waker.runner == runner || waker.tick < look.at.tick {
+        let Some(asleep) = self.asleep(&hit) else { return Ok(true) };
+        self.go_to(Goal::LastWrite { address: state, len })?;
+        let slept = self.position()?;
+        let mut looks = Vec::new();
+        for load in conditions(&asleep.body, asleep.at).into_iter().take(MOST_LOOKS) {
+            self.go_to(Goal::Position(slept))?;
+            let Some(look) = self.look(&asleep, load)? else { continue };
+            self.go_to(Goal::Position(end))?;
+            let change = self.last_write(look.address, look.len)?;
+            let change = change.and_then(|change| self.who_did(&change));
+            let changed = change.filter(|(waker, _)| waker.runner != runner && waker.tick >= look.at.tick);
+            let Some((waker, waker_stack)) = changed else {
+                looks.push(look);
                 continue;
-            }
-            self.tell_change(look, &waker, &waker_stack, &actor, explanation);
-            let (at, who, did) = if waker.tick <= actor.tick {
-                let did = "looks, and only then sets its state: what comes in between wakes nobody";
-                (by, &actor, did.to_owned())
-            } else {
-                let Some(at) = waker_stack.responsible() else { continue };
-                let did = "changed what is waited for, and did not wake who waits".to_owned();
-                explanation.culprits.push(Culprit::of(&waker_stack, at, &waker, did));
-                return Ok(true);
             };
-            explanation.culprits.push(Culprit::of(&stack, at, who, did));
-            told = true;
-            break;
+            self.tell_change(&look, &waker, &waker_stack, &actor, explanation);
+            if waker.tick <= actor.tick {
+                let did = "looks, and only then sets its state: what comes in between wakes nobody";
+                explanation.culprits.push(Culprit::of(&stack, by, &actor, did));
+            } else if let Some(at) = waker_stack.responsible() {
+                let did = "changed what is waited for, and did not wake who waits";
+                explanation.culprits.push(Culprit::of(&waker_stack, at, &waker, did));
+            }
+            return Ok(true);
         }
-        if !told {
-            self.tell_silence(&looks, explanation)?;
-        }
+        self.go_to(Goal::Position(end))?;
+        self.tell_silence(&looks, explanation)?;
         Ok(true)
     }
 
-    fn tell_change(&mut self, look: &Look, waker: &Actor, waker_stack: &Stack, sleeper: &Actor, explanation: &mut Explanation) {
+    fn tell_change(
+        &mut self,
+        look: &Look,
+        waker: &Actor,
+        waker_stack: &Stack,
+        sleeper: &Actor,
+        explanation: &mut Explanation,
+    ) {
         let name = self.data_name(look.address).unwrap_or_else(|| format!("{:#x}", look.address));
         let text = format!("Before that it looked at {name}: {}, tick {}", look.by, look.at.tick);
         explanation.steps.push(Step::new(text));
@@ -99,46 +121,35 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// What a task read on the way to where it set its state: the words that branches there depend on.
-    fn looks(&mut self, slept: &WatchHit, state: (u64, u64), stack: &Stack) -> Result<Vec<Look>> {
-        let Writer::Guest { stack: frames } = &slept.writer else { return Ok(Vec::new()) };
-        let Some(runner) = slept.context.as_ref().map(|context| context.runner) else { return Ok(Vec::new()) };
-        // The state is set by the scheduler's own functions, or inlined into who sleeps: the first frame that is not only
-        // those.
-        let mut depth = 0;
-        for frame in frames {
-            let places = self.places(frame.address);
-            if places.iter().any(|place| !names::schedules(&place.function) && !place.is_helper()) {
-                break;
-            }
-            depth += 1;
+    /// The frame in which a task set its state, behind those of the scheduler.
+    fn asleep(&mut self, slept: &WatchHit) -> Option<Asleep> {
+        let Writer::Guest { stack: frames } = &slept.writer else { return None };
+        let runner = slept.context.as_ref()?.runner;
+        let sleeps = |place: &Place| names::schedules(&place.function) || place.is_helper();
+        let depth = frames.iter().position(|frame| !self.places(frame.address).iter().all(sleeps))?;
+        let frame = frames[depth];
+        let body = self.body(frame.address.module, frame.function)?;
+        let at = body.at(frame.address.offset)?;
+        Some(Asleep { runner, module: frame.address.module, level: frames.len() - 1 - depth, body, at })
+    }
+
+    /// The last time before now that a task came to a load: what it read there. It stands there then.
+    fn look(&mut self, asleep: &Asleep, load: usize) -> Result<Option<Look>> {
+        let instruction = &asleep.body.instructions[load];
+        let (Kind::Load { offset, len } | Kind::Update { offset, len }) = instruction.kind else { return Ok(None) };
+        let address = CodeAddress { module: asleep.module, offset: instruction.offset };
+        if self.back_to(&[address], asleep.runner, asleep.level)?.is_none() {
+            return Ok(None);
         }
-        let Some(frame) = frames.get(depth).copied() else { return Ok(Vec::new()) };
-        let (module, level) = (frame.address.module, frames.len() - 1 - depth);
-        let Some(body) = self.body(module, frame.function) else { return Ok(Vec::new()) };
-        let Some(at) = body.at(frame.address.offset) else { return Ok(Vec::new()) };
-        let loads = conditions(&body, at);
-        let _ = stack;
-        let mut looks = Vec::new();
-        for load in loads.into_iter().take(MOST_LOOKS) {
-            let (Kind::Load { offset, len } | Kind::Update { offset, len }) = body.instructions[load].kind else { continue };
-            self.go_to(Goal::LastWrite { address: state.0, len: state.1 })?;
-            let address = CodeAddress { module, offset: body.instructions[load].offset };
-            if self.back_to(&[address], runner, level)?.is_none() {
-                continue;
-            }
-            let at = self.position()?;
-            let operands = self.frame(runner, level)?.map(|frame| frame.operands).unwrap_or_default();
-            let first = operands.len().checked_sub(body.instructions[load].takes.len());
-            let Some(base) = first.and_then(|first| operands.get(first).copied()).and_then(word) else { continue };
-            let place = self.places(address).into_iter().find(|place| !place.is_helper());
-            let Some(by) = place else { continue };
-            looks.push(Look { address: base.wrapping_add(offset) & u64::from(u32::MAX), len, at, by });
-        }
-        // What was looked at last is what mattered.
-        looks.sort_by_key(|look| std::cmp::Reverse(look.at.tick));
-        self.go_to(Goal::LastWrite { address: state.0, len: state.1 })?;
-        Ok(looks)
+        let at = self.position()?;
+        let operands = self.frame(asleep.runner, asleep.level)?.map(|frame| frame.operands).unwrap_or_default();
+        let first = operands.len().checked_sub(instruction.takes.len());
+        let Some(base) = first.and_then(|first| operands.get(first).copied()).and_then(word) else { return Ok(None) };
+        let places = self.places(address);
+        let Some(by) = places.iter().find(|place| !place.is_helper()).or(places.first()).cloned() else {
+            return Ok(None);
+        };
+        Ok(Some(Look { address: base.wrapping_add(offset) & u64::from(u32::MAX), len, at, by }))
     }
 }
 
@@ -147,16 +158,17 @@ impl Explorer<'_> {
 fn conditions(body: &Body, at: usize) -> Vec<usize> {
     let before = body.before(at);
     let branches = before.iter().rev().filter(|&&at| body.instructions[at].kind == Kind::Branch);
-    let mut loads = Vec::new();
+    let mut loads: Vec<usize> = Vec::new();
     // Those above it in the function first; then those of a loop around it.
     let (above, below): (Vec<usize>, Vec<usize>) = branches.partition(|&&branch| branch < at);
     for branch in above.into_iter().chain(below) {
         let Some(condition) = body.instructions[branch].takes.last() else { continue };
-        for load in body.loads_behind(branch, condition) {
-            if !loads.contains(&load) {
-                loads.push(load);
-            }
-        }
+        let behind = body.loads_behind(branch, condition);
+        // The nearest above the branch first.
+        let (near, far): (Vec<usize>, Vec<usize>) = behind.into_iter().rev().partition(|&load| load < branch);
+        loads.extend(near.into_iter().chain(far));
     }
+    let mut seen = BTreeSet::new();
+    loads.retain(|load| seen.insert(*load));
     loads
 }

@@ -8,7 +8,7 @@ use wkdb_tracer::{CodeAddress, ModuleId, RunnerId};
 use super::body::{Binary, Body, Definition, Kind, Source};
 use super::explorer::{Explorer, word};
 use super::place::Place;
-use crate::inferior::{FrameState, Goal, Result, Resume, StepKind, Direction};
+use crate::inferior::{Direction, FrameState, Goal, Result, Resume, StepKind};
 
 /// Steps that are followed.
 const MOST_STEPS: usize = 400;
@@ -161,9 +161,8 @@ impl Explorer<'_> {
 
     fn frame_of(&mut self, cursor: &Cursor) -> Result<Option<FrameState>> {
         let frame = self.frame(cursor.runner, cursor.level)?;
-        let is_it = |frame: &FrameState| {
-            (frame.frame.address.module, frame.frame.function) == (cursor.module, cursor.function)
-        };
+        let is_it =
+            |frame: &FrameState| (frame.frame.address.module, frame.frame.function) == (cursor.module, cursor.function);
         Ok(frame.filter(is_it))
     }
 
@@ -369,7 +368,8 @@ impl Explorer<'_> {
         if !(pointer..pointer.saturating_add(LARGEST_STACK)).contains(&address) {
             return Ok(false);
         }
-        let in_kernel = self.inferior.frames(runner)?.first().is_some_and(|frame| frame.address.module == ModuleId::KERNEL);
+        let in_kernel =
+            self.inferior.frames(runner)?.first().is_some_and(|frame| frame.address.module == ModuleId::KERNEL);
         let stack = self.kernel(|kernel| kernel.stack_of(runner)).flatten();
         Ok(match stack {
             Some(stack) if in_kernel => (stack.base..stack.base.saturating_add(stack.size)).contains(&address),

@@ -71,7 +71,11 @@ impl Explorer<'_> {
     /// The tasks in an uninterruptible sleep, those first that the symptom names.
     fn sleepers(&mut self, named: &str) -> Result<Vec<RunnerId>> {
         let tasks = self.kernel(|kernel| kernel.tasks().tasks).unwrap_or_default();
-        let asleep = tasks.into_iter().filter(|task| task.state == Some('D'));
+        // Who sleeps for a time wakes by itself.
+        let asleep = tasks.into_iter().filter(|task| {
+            let timed = task.waits_in.as_ref().is_some_and(|function| super::names::sleeps_for_a_time(function));
+            task.state == Some('D') && !timed
+        });
         let mut found: Vec<(bool, RunnerId)> = asleep
             .filter_map(|task| {
                 let name = format!("{}:{}", task.task.comm.as_deref().unwrap_or("?"), task.task.pid.unwrap_or(-1));
@@ -79,6 +83,9 @@ impl Explorer<'_> {
             })
             .collect();
         found.sort();
+        if found.iter().any(|(unnamed, _)| !unnamed) {
+            found.retain(|(unnamed, _)| !unnamed);
+        }
         Ok(found.into_iter().map(|(_, runner)| runner).collect())
     }
 
@@ -98,7 +105,8 @@ impl Explorer<'_> {
                 _ => None,
             });
             let Some(gone) = gone else { continue };
-            let text = format!("Nobody runs on {cpu} any more: its baton is lost. All tasks there wait to be switched to");
+            let text =
+                format!("Nobody runs on {cpu} any more: its baton is lost. All tasks there wait to be switched to");
             explanation.steps.push(Step::new(text));
             let text = format!(
                 "The last task that ended there is {}: its runner was destroyed before it had switched to another one",

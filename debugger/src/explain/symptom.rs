@@ -71,7 +71,7 @@ impl Explorer<'_> {
         let context = milestone.event.context();
         let task = context.map(|context| format!("{} on {}", context.comm, context.cpu));
         let stack = self.stack(milestone.event.stack());
-        let text = match stack.0.first() {
+        let text = match stack.who() {
             Some(place) if !matches!(kind, SymptomKind::Panic | SymptomKind::Finding) => format!("{text} in {place}"),
             _ => text,
         };
@@ -125,8 +125,7 @@ impl Explorer<'_> {
         let user_trap = first(|event| matches!(event, Event::Trap { .. }));
         let (outcome, at) = self.outcome()?;
         let end = |kind, text: String| {
-            let symptom =
-                Symptom { kind, text, tick: at.0, time: at.1, task: None, stack: Stack::default() };
+            let symptom = Symptom { kind, text, tick: at.0, time: at.1, task: None, stack: Stack::default() };
             Ok(Some((symptom, What::Stall)))
         };
         match outcome {
@@ -164,7 +163,10 @@ impl Explorer<'_> {
             return Ok(Some((symptom, What::Trap(Box::new(milestone)))));
         }
         if let Some(Outcome::MaxTime) = outcome {
-            return end(SymptomKind::Script, "the run came to its time limit before what should have ended it".to_owned());
+            return end(
+                SymptomKind::Script,
+                "the run came to its time limit before what should have ended it".to_owned(),
+            );
         }
         Ok(None)
     }

@@ -25,7 +25,9 @@ impl Explorer<'_> {
             (if ahead { is_ahead } else { is_behind }) && !base.timers.is_empty()
         };
         // The one that most timers wait in.
-        let Some(base) = bases.iter().filter(stands).max_by_key(|base| (base.timers.len(), std::cmp::Reverse(base.cpu))) else {
+        let Some(base) =
+            bases.iter().filter(stands).max_by_key(|base| (base.timers.len(), std::cmp::Reverse(base.cpu)))
+        else {
             return Ok(false);
         };
         let count = base.timers.len();
@@ -35,7 +37,9 @@ impl Explorer<'_> {
             lag => format!("{lag} jiffies behind the kernel's"),
         };
         let text = format!("cpu{}'s timer wheel ({}) stands still: its clock is {clk}, {how}", base.cpu, base.name);
-        let mut step = Step::new(text).detail(format!("{count} timers wait in it"));
+        let waiting =
+            if count == 1 { "one timer waits in it".to_owned() } else { format!("{count} timers wait in it") };
+        let mut step = Step::new(text).detail(waiting);
         for timer in base.timers.iter().take(MOST_TOLD) {
             let function = timer.function.as_deref().unwrap_or("?");
             let of = timer.of.as_ref().map(|of| format!(" of {of}")).unwrap_or_default();
@@ -48,9 +52,13 @@ impl Explorer<'_> {
         }
         explanation.steps.push(step);
         let address = base.address;
-        let Some((address, len)) = self.kernel(|kernel| kernel.timer_clock(address)).flatten() else { return Ok(false) };
+        let Some((address, len)) = self.kernel(|kernel| kernel.timer_clock(address)).flatten() else {
+            return Ok(false);
+        };
         if lag >= 0 {
-            explanation.unknown.push("who should have run its timers: its clock was not written by a stranger".to_owned());
+            explanation
+                .unknown
+                .push("who should have run its timers: its clock was not written by a stranger".to_owned());
             return Ok(true);
         }
         let value = self.number(address, len).unwrap_or(0);

@@ -54,7 +54,8 @@ impl Explorer<'_> {
     /// What a pointer means: where a variable begins, that, not its first member.
     pub(super) fn variable_at(&mut self, address: u64) -> Option<String> {
         let symbols = self.symbols(ModuleId::KERNEL)?;
-        let whole = symbols.symbol_at(address).filter(|(_, offset)| *offset == 0).map(|(symbol, _)| symbol.name.clone());
+        let whole =
+            symbols.symbol_at(address).filter(|(_, offset)| *offset == 0).map(|(symbol, _)| symbol.name.clone());
         whole.or_else(|| {
             // The same for a member that is a structure: `minik_eth0.stats_lock`.
             let name = self.data_name(address)?;

@@ -142,8 +142,7 @@ impl Command {
     /// Whether it cannot be done while the machine runs.
     pub(super) fn needs_stopped(&self) -> bool {
         use Command::{Break, Delete, Display, Enable, Explain, Set, Watch};
-        self.resumes()
-            || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_) | Explain(_))
+        self.resumes() || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_) | Explain(_))
     }
 
     /// Does it.
