@@ -26,13 +26,15 @@ pub enum Condition {
     Trap,
     /// The input script has ended.
     Script,
+    /// A detector found something.
+    Finding,
 }
 
 /// A condition that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConditionError {
     /// A word that is none.
-    #[error("{0:?} is no condition; use console=TEXT, time=5m, tick=N, panic, trap or script")]
+    #[error("{0:?} is no condition; use console=TEXT, time=5m, tick=N, panic, trap, finding or script")]
     Unknown(String),
     /// A word that needs a value.
     #[error("{name} needs a value, as in {example}")]
@@ -64,7 +66,7 @@ pub enum ConditionError {
 impl FromStr for Condition {
     type Err = ConditionError;
 
-    /// Reads `console=TEXT` (with C escapes), `time=SPAN`, `tick=N`, `panic`, `trap` or `script`.
+    /// Reads `console=TEXT` (with C escapes), `time=SPAN`, `tick=N`, `panic`, `trap`, `finding` or `script`.
     fn from_str(text: &str) -> Result<Self, ConditionError> {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -90,6 +92,7 @@ impl FromStr for Condition {
             "panic" => plain(Condition::Panic, "panic"),
             "trap" => plain(Condition::Trap, "trap"),
             "script" => plain(Condition::Script, "script"),
+            "finding" => plain(Condition::Finding, "finding"),
             _ => Err(ConditionError::Unknown(text.into())),
         }
     }
@@ -105,6 +108,7 @@ impl fmt::Display for Condition {
             Condition::Panic => f.write_str("panic"),
             Condition::Trap => f.write_str("trap"),
             Condition::Script => f.write_str("script"),
+            Condition::Finding => f.write_str("finding"),
         }
     }
 }
@@ -125,6 +129,7 @@ mod tests {
         assert_eq!(read("panic"), Condition::Panic);
         assert_eq!(read("trap"), Condition::Trap);
         assert_eq!(read("script"), Condition::Script);
+        assert_eq!(read("finding"), Condition::Finding);
     }
 
     #[test]
@@ -132,7 +137,7 @@ mod tests {
         let say = |text: &str| text.parse::<Condition>().unwrap_err().to_string();
         assert_eq!(
             say("reboot"),
-            r#""reboot" is no condition; use console=TEXT, time=5m, tick=N, panic, trap or script"#
+            r#""reboot" is no condition; use console=TEXT, time=5m, tick=N, panic, trap, finding or script"#
         );
         assert_eq!(say("console="), "console needs a value, as in console='login: '");
         assert_eq!(say("time"), "time needs a value, as in time=5m");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wkdb_debugger::symbols::{Symbols, backtrace};
 use wkdb_tracer::{
-    AccessKind, Context, Event, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer,
+    AccessKind, Context, Event, Finding, Frame, ModuleId, Outcome, RunnerReport, RunnerState, Totals, WatchHit, Writer,
 };
 
 use crate::machine::WatchRange;
@@ -100,9 +100,28 @@ impl Reporter {
                 Some(context) => format!("wkdb: {text}\n  {}", who(context)),
                 None => format!("wkdb: {text}"),
             },
+            Event::Finding(finding) => self.finding(finding),
             Event::TaskBorn { .. } | Event::TaskGone { .. } | Event::CpuStarted { .. } => return None,
             Event::CpuStopped { context } => format!("wkdb: {} was stopped\n  {}", context.cpu, who(context)),
         })
+    }
+
+    fn finding(&mut self, finding: &Finding) -> String {
+        let mut text = format!("wkdb: finding: {finding}\n");
+        if let Some(context) = &finding.context {
+            text.push_str(&format!("  {}\n", who(context)));
+        }
+        for line in &finding.details {
+            text.push_str(&format!("  {line}\n"));
+        }
+        if let (Some(area), Some(change)) = (finding.area, &finding.change) {
+            let old = change.old.as_deref().map_or_else(|| "?".to_owned(), bytes);
+            text.push_str(&format!("  {:#x}: {old} -> {}\n", area.address, bytes(&change.new)));
+        }
+        if !finding.stack.is_empty() {
+            text.push_str(&self.stack(&finding.stack));
+        }
+        text
     }
 
     fn watch_hit(&mut self, hit: &WatchHit) -> String {

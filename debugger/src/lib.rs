@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod companion;
+pub mod explain;
 pub mod expr;
 pub mod gdb;
 pub mod inferior;

@@ -9,6 +9,7 @@ use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, StopReaso
 use wkdb_tracer::recording::{Entry, Intervention, Position};
 use wkdb_tracer::{GuestTime, Outcome, Tick};
 
+use super::detect::DetectOptions;
 use super::gdb::{self, DebuggerPorts};
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, SharedRecording};
@@ -44,8 +45,8 @@ pub(super) struct Args {
     /// From that moment on, type what this script says, and expect what it says.
     #[arg(long, value_name = "SCRIPT")]
     input: Option<PathBuf>,
-    /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, script. It must not come true
-    /// before the moment. Repeatable.
+    /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, finding, script. It must not come
+    /// true before the moment. Repeatable.
     #[arg(long, value_name = "CONDITION")]
     until: Vec<Condition>,
     /// End the run at this guest time (2.5s, 5m, 1h).
@@ -63,6 +64,8 @@ pub(super) struct Args {
     /// Stay at that moment until a debugger lets the guest go on.
     #[arg(long, requires = "debugger")]
     gdb_wait: bool,
+    #[command(flatten)]
+    detect: DetectOptions,
     #[command(flatten)]
     history: HistoryOptions,
     /// Print a closing line of JSON on standard output.
@@ -109,6 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let mut config = recording.config()?;
     config.journal = Some(JournalConfig::record());
     config.until.clone_from(&args.until);
+    config.detect = args.detect.instead_of(std::mem::take(&mut config.detect));
     config.max_time = args.max_time;
     let script = match &args.input {
         Some(path) => {

@@ -18,6 +18,8 @@ pub enum Exit {
     Usage,
     /// The guest ended the run otherwise.
     Guest(u8),
+    /// The guest ended the run as it was asked to, but detectors found something on the way.
+    Findings,
     /// A replay is not the run that was recorded.
     Diverged,
     /// A hunt found seeds that go wrong.
@@ -40,6 +42,16 @@ impl Exit {
         }
     }
 
+    /// The same of a run in which detectors found so many things: one that ended well did not go well. One that was to end
+    /// at the first finding did what it was asked to.
+    pub fn with_findings(self, outcome: &Outcome, findings: u64) -> Exit {
+        let asked = matches!(outcome, Outcome::Until(condition) if condition == "finding");
+        match self {
+            Exit::Ok | Exit::Guest(7) if findings > 0 && !asked => Exit::Findings,
+            exit => exit,
+        }
+    }
+
     /// As a number.
     pub fn code(self) -> u8 {
         match self {
@@ -49,6 +61,7 @@ impl Exit {
             Exit::Guest(code) => code,
             Exit::Diverged => 9,
             Exit::Found => 10,
+            Exit::Findings => 11,
             // As shells say of a program that Ctrl-C ended.
             Exit::Interrupted => 130,
         }

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wkdb_tracer::GuestTime;
 
 use super::demo::{EraChoice, demo_guest};
+use super::detect::DetectOptions;
 use super::record::quoted;
 use super::run::{Guest, Prepared, RunOptions, linux_guest, prepare};
 use super::{Exit, UsageError, print};
@@ -53,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "random")]
     sched: Policy,
     /// bad: end the hunt at the first seed that goes wrong. Else as with `wkdb run`: end each run when this comes true
-    /// (console=TEXT, time=5m, tick=N, panic, trap, script). Repeatable.
+    /// (console=TEXT, time=5m, tick=N, panic, trap, finding, script). Repeatable.
     #[arg(long, value_name = "bad|CONDITION")]
     until: Vec<Until>,
     /// A run goes wrong if this text is printed. The kernel's own words for it (BUG, WARNING, hung tasks, lockups,
@@ -94,6 +95,8 @@ pub(super) struct Args {
     /// Time slice in ticks (loop turns and function calls of the guest).
     #[arg(long, value_name = "TICKS", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     slice: Option<u32>,
+    #[command(flatten)]
+    detect: DetectOptions,
     /// Leave the guest's files out of the recordings.
     #[arg(long)]
     no_embed: bool,
@@ -138,6 +141,7 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<Exit> {
     options.stall = args.stall.unwrap_or(options.stall);
     options.slice = args.slice.unwrap_or(options.slice);
     options.pace = Some(Pace::Warp);
+    options.detect = std::mem::take(&mut args.detect);
     options.until =
         args.until.iter().filter_map(|until| if let Until::Run(c) = until { Some(c.clone()) } else { None }).collect();
     let (guest, name) = guest(&kernel, &mut args, &mut options)?;

@@ -14,7 +14,9 @@ mod branch;
 mod console;
 mod debug;
 mod demo;
+mod detect;
 mod exit;
+mod explain;
 mod gdb;
 mod hunt;
 mod info;
@@ -56,6 +58,8 @@ enum Command {
     Replay(Box<replay::Args>),
     /// Say what the kernel of a recorded guest says of itself at some moment: tasks, CPUs, timers, workqueues, log …
     Inspect(inspect::Args),
+    /// Explain what went wrong in a recorded run: from its symptom back to who did it.
+    Explain(explain::Args),
     /// Run a guest on many seeds: how many go wrong, how, and the shortest recording of each way.
     Hunt(Box<hunt::Args>),
     /// Run a recording again up to a moment, and go on from there in another way.
@@ -101,6 +105,7 @@ pub fn main() -> anyhow::Result<Exit> {
         Command::Debug(args) => debug::run(*args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Hunt(args) => hunt::run(*args),
         Command::Branch(args) => branch::run(*args),
         Command::Trace(args) => trace::run(&args),

@@ -117,7 +117,7 @@ impl Recording {
             // It failed for a reason of ours that a replay would not show.
             return None;
         }
-        let bad = ended.is_none_or(|(outcome, _)| is_bad(outcome));
+        let bad = ended.is_none_or(|(outcome, _)| is_bad(outcome)) || recorder.has_findings();
         match recorder.finish(ended) {
             Ok(Some(path)) if bad => {
                 Some(format!("wkdb: the run is recorded; to see it again: wkdb replay {}", quoted(&path)))

@@ -8,6 +8,8 @@ use anyhow::Context;
 use serde_json::json;
 use wkdb_tracer::recording::{BlockKind, Ending, Entry, Position, ReadError, Recording};
 
+use wkdb_tracer::Event;
+
 use super::{Exit, print};
 use crate::units::format_size;
 
@@ -20,6 +22,8 @@ struct Counts {
     events: u64,
     checks: u64,
     memory_checks: u64,
+    /// What detectors found, with the ticks.
+    findings: Vec<(u64, String)>,
     last: Position,
     damage: Option<ReadError>,
 }
@@ -35,7 +39,13 @@ fn count(recording: &mut Recording<BufReader<File>>) -> Counts {
                     Entry::Console(bytes) => counts.console += bytes.len() as u64,
                     Entry::Input(bytes) => counts.input += bytes.len() as u64,
                     Entry::Intervention(_) => counts.interventions += 1,
-                    Entry::Event(_) => counts.events += 1,
+                    Entry::Event(event) => {
+                        counts.events += 1;
+                        if let Event::Finding(finding) = *event {
+                            let tick = finding.context.as_ref().map_or(at.tick, |context| context.tick);
+                            counts.findings.push((tick.0, finding.to_string()));
+                        }
+                    }
                     Entry::Check(check) => {
                         counts.checks += 1;
                         counts.memory_checks += u64::from(check.memory.is_some());
@@ -96,6 +106,7 @@ fn to_json(recording: &Recording<BufReader<File>>, counts: &Counts, size: u64) -
         "input_bytes": counts.input,
         "interventions": counts.interventions,
         "events": counts.events,
+        "findings": counts.findings.iter().map(|(tick, text)| json!({ "tick": tick, "text": text })).collect::<Vec<_>>(),
         "checks": counts.checks,
         "memory_checks": counts.memory_checks,
     })
@@ -130,6 +141,9 @@ fn to_text(recording: &Recording<BufReader<File>>, counts: &Counts, size: u64) -
             format!("damaged at byte {bytes}: {damage}\n  whole up to {at}\n")
         }
     };
+    for (tick, finding) in &counts.findings {
+        text += &format!("finding at tick {tick}: {finding}\n");
+    }
     let Counts { console, input, interventions, events, checks, memory_checks, .. } = counts;
     text += &format!(
         "{} in all: the guest {}, what happened {} in {} blocks\n  {console} bytes printed, {input} typed, {events} events, \

@@ -10,6 +10,7 @@ use wkdb_tracer::recording::{Divergence, Ending, Entries, Entry, Position, ReadE
 use wkdb_tracer::{Outcome, Totals};
 
 use super::bisect;
+use super::detect::DetectOptions;
 use super::gdb::DebuggerPorts;
 use super::prepare::CodeDir;
 use super::run::{HistoryOptions, for_debugging};
@@ -39,7 +40,7 @@ pub(super) struct Args {
     /// Only check: do not show the console and events.
     #[arg(long, conflicts_with = "debugger")]
     verify: bool,
-    /// End the replay when this comes true: console=TEXT, time=5m, tick=N, panic, trap. Repeatable.
+    /// End the replay when this comes true: console=TEXT, time=5m, tick=N, panic, trap, finding. Repeatable.
     #[arg(long, value_name = "CONDITION")]
     until: Vec<Condition>,
     /// Whether idle guest time is skipped or waited for.
@@ -67,6 +68,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "gdb")]
     gdb_symbols: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) detect: DetectOptions,
+    #[command(flatten)]
     history: HistoryOptions,
     /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.
     #[arg(long, conflicts_with_all = ["json", "verify", "bisect", "until", "gdb", "lldb"])]
@@ -86,13 +89,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let named = Named { kernel: args.kernel.clone(), initramfs: args.initramfs.clone() };
     if args.tui {
-        return tui::replay(&args.file, &named, &args.watch);
+        return tui::replay(&args.file, &named, &args.watch, &args.detect);
     }
     let path = args.file.display();
     let recording = Replayable::open(&args.file, &named).with_context(|| format!("{path} cannot be replayed"))?;
     let mut config = recording.config()?;
     config.until.extend(args.until.iter().cloned());
     config.pace = args.pace;
+    config.detect = args.detect.instead_of(std::mem::take(&mut config.detect));
     config.store_checks = args.store_checks.unwrap_or(config.store_checks);
     config.engine.opt_level = args.opt_level.unwrap_or(config.engine.opt_level);
     let kernel = std::fs::read(recording.kernel()).context("cannot read the guest's kernel")?;
@@ -180,7 +184,10 @@ impl<'a> Replay<'a> {
     ) -> anyhow::Result<Self> {
         let ending = recording.ending();
         let entries = recording.recording()?.into_entries();
-        let verifier = Verifier::new(entries, matches!(ending, Ending::Complete(_)));
+        let mut verifier = Verifier::new(entries, matches!(ending, Ending::Complete(_)));
+        if config.detect != recording.config()?.detect {
+            verifier.ignore_findings();
+        }
         let same_code =
             config.variant() == recording.config()?.variant() && config.engine == recording.config()?.engine;
         let machine = MachineProcess::start(config)?;
@@ -206,7 +213,8 @@ impl<'a> Replay<'a> {
                 }
                 FromMachine::Event(event) => {
                     let watch = matches!(*event, wkdb_tracer::Event::Watch(_));
-                    if (watch || !self.args.verify)
+                    let asked = watch || matches!(*event, wkdb_tracer::Event::Finding(_));
+                    if (asked || !self.args.verify)
                         && let Some(text) = self.reporter.event(&event)
                     {
                         eprintln!("{}", text.trim_end());

@@ -9,6 +9,7 @@ use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_tracer::{GuestTime, Outcome, Totals};
 
 use super::console::Terminal;
+use super::detect::DetectOptions;
 use super::gdb::{self, DebuggerPorts};
 use super::prepare::CodeDir;
 use super::record::{RecordOptions, Recording, SharedRecording};
@@ -60,7 +61,7 @@ pub(super) struct RunOptions {
     /// The text of a script that is not in a file.
     #[arg(skip)]
     pub script_text: Option<String>,
-    /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, script. Repeatable.
+    /// End the run when this comes true: console=TEXT, time=5m, tick=N, panic, trap, finding, script. Repeatable.
     #[arg(long, value_name = "CONDITION")]
     pub until: Vec<Condition>,
     /// End the run after this much guest time (2.5s, 5m, 1h).
@@ -103,6 +104,8 @@ pub(super) struct RunOptions {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub detect: DetectOptions,
     #[command(flatten)]
     pub record: RecordOptions,
 }
@@ -265,6 +268,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
+    config.detect = options.detect.config();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {
         Some(path) => {
@@ -372,10 +376,11 @@ pub(super) fn stay(
             return Err(error);
         }
     };
-    let exit = Exit::of(&outcome);
+    let findings = session.findings;
+    let exit = Exit::of(&outcome).with_findings(&outcome, findings);
     session.close(&outcome, &totals)?;
     if json {
-        print(format!("{}\n", closing_line(&outcome, &totals, exit, started.elapsed())))?;
+        print(format!("{}\n", closing_line((&outcome, &totals), findings, exit, started.elapsed())))?;
     }
     Ok(exit)
 }
@@ -406,7 +411,12 @@ fn start(
 }
 
 /// What `--json` prints.
-fn closing_line(outcome: &Outcome, totals: &Totals, exit: Exit, wall: std::time::Duration) -> serde_json::Value {
+fn closing_line(
+    (outcome, totals): (&Outcome, &Totals),
+    findings: u64,
+    exit: Exit,
+    wall: std::time::Duration,
+) -> serde_json::Value {
     let hash = |hash: u64| format!("{hash:016x}");
     serde_json::json!({
         "outcome": outcome.keyword(),
@@ -417,6 +427,7 @@ fn closing_line(outcome: &Outcome, totals: &Totals, exit: Exit, wall: std::time:
             _ => None,
         },
         "exit_code": exit.code(),
+        "findings": findings,
         "ticks": totals.ticks,
         "guest_ns": totals.time,
         "seed": totals.seed,

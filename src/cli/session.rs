@@ -9,7 +9,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wkdb_debugger::gdb::{Server, ServerEvent};
 use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, Status, StopReason};
-use wkdb_tracer::{Outcome, Totals};
+use wkdb_tracer::{Event, Outcome, Totals};
 
 use super::console::Terminal;
 use super::print;
@@ -32,6 +32,8 @@ pub(super) struct Session {
     typed: Vec<u8>,
     /// The console's last line is not ended.
     open_line: bool,
+    /// What detectors have found so far.
+    pub(super) findings: u64,
     /// How the run ended.
     end: Option<(Outcome, Totals)>,
     /// Since when a debugger waits for the machine, and when somebody was last told of it.
@@ -69,6 +71,7 @@ impl Session {
             interactive,
             typed: Vec::new(),
             open_line: false,
+            findings: 0,
             end: None,
             waited_for: None,
         }
@@ -202,6 +205,7 @@ impl Session {
                     self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
                 }
                 Notice::Event(event) => {
+                    self.findings += u64::from(matches!(**event, Event::Finding(_)));
                     if let Some(text) = self.reporter.event(event) {
                         self.terminal.say(&text);
                     }

@@ -31,6 +31,7 @@ use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
 use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 use wkdb_tracer::Outcome;
 
+use super::detect::DetectOptions;
 use super::record::SharedRecording;
 use super::replay::compile;
 use super::run::{Guest, Prepared, RunOptions, prepare};
@@ -106,12 +107,13 @@ pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit
 }
 
 /// Opens a recording, and shows it: where it ended if it ended badly, else its beginning.
-pub(super) fn replay(path: &Path, named: &Named, watches: &[WatchArg]) -> anyhow::Result<Exit> {
+pub(super) fn replay(path: &Path, named: &Named, watches: &[WatchArg], detect: &DetectOptions) -> anyhow::Result<Exit> {
     check_terminal()?;
     let settings = settings()?;
     let name = path.display();
     let recording = Replayable::open(path, named).with_context(|| format!("{name} cannot be replayed"))?;
     let mut config = recording.config()?;
+    config.detect = detect.instead_of(std::mem::take(&mut config.detect));
     config.pace = Pace::Warp;
     config.engine.debug = true;
     (config.store_checks, config.load_checks) = (true, true);

@@ -12,7 +12,7 @@ use super::symptom::{Kind, Symptom};
 use crate::condition::Condition;
 
 /// The version of these rules. Results by other rules cannot be joined with ours.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// Functions that a symptom names, of one stack.
 const FUNCTIONS: usize = 3;
@@ -45,9 +45,16 @@ impl Judge {
         Judge { kernel_bytes: kernel, kernel: None, users: HashMap::new(), goals, ignore: ignore.to_vec() }
     }
 
-    /// What went wrong, if anything. The end goes first if it is a bad one: what was noticed before often led to it. Then
-    /// what was noticed first; then what was missed.
+    /// What went wrong, if anything. What a detector found goes first: it is nearer to the mistake than what came of it.
+    /// Then the end, if it is a bad one: what was noticed before often led to it. Then what was noticed first; then what
+    /// was missed.
     pub fn symptom(&mut self, run: &Observed) -> Option<Symptom> {
+        for note in run.notes.iter().filter(|note| matches!(note, Note::Event(Event::Finding(_)))) {
+            let symptom = self.noticed(note, run);
+            if let Some(symptom) = symptom.filter(|symptom| !self.ignores(symptom)) {
+                return Some(symptom);
+            }
+        }
         let end = self.bad_end(run);
         if let Some(symptom) = end.filter(|symptom| !self.ignores(symptom)) {
             return Some(symptom);
@@ -118,6 +125,9 @@ impl Judge {
             Note::Event(Event::Hog { context, stack, .. }) => {
                 let functions = self.functions(stack, run, LOCK_DEPTH);
                 Symptom::new(Kind::Hog, &format!("{} holds its CPU", context.comm), vec![place(&functions)])
+            }
+            Note::Event(Event::Finding(finding)) => {
+                Symptom::new(Kind::Finding, finding.detector.name(), self.functions(&finding.stack, run, 1))
             }
             Note::Event(Event::Complaint { text, .. }) => Symptom::new(Kind::Contract, text, Vec::new()),
             Note::Event(_) => return None,

@@ -24,6 +24,8 @@ pub enum Kind {
     Broken,
     /// A task held its CPU for long while others waited for it.
     Hog,
+    /// A detector found something.
+    Finding,
     /// The guest broke the host contract, and the run went on.
     Contract,
     /// The kernel, or whoever was listened for, said so on the console.
@@ -44,6 +46,7 @@ impl Kind {
             Kind::Spin => "spin",
             Kind::Broken => "broken",
             Kind::Hog => "hog",
+            Kind::Finding => "finding",
             Kind::Contract => "contract",
             Kind::Console => "console",
             Kind::Script => "script",

@@ -302,7 +302,7 @@ impl Machine {
     }
 
     /// Answers a request.
-    fn answer(&mut self, request: Request) -> Answered {
+    pub(super) fn answer(&mut self, request: Request) -> Answered {
         match request {
             Request::Attach(attached) => {
                 self.shared.core.borrow_mut().debug.attached = attached;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
 use wkdb_tracer::{GuestTime, Tick};
 
+use super::detect::DetectConfig;
 use super::engine::EngineOptions;
 use super::journal::JournalConfig;
 use super::schedule::Policy;
@@ -98,6 +99,8 @@ pub struct MachineConfig {
     pub attach: bool,
     /// What is told of what goes on, if anything.
     pub trace: Option<TraceConfig>,
+    /// What is looked for that may be wrong.
+    pub detect: DetectConfig,
 }
 
 impl MachineConfig {
@@ -135,6 +138,7 @@ impl MachineConfig {
             journal: None,
             attach: false,
             trace: None,
+            detect: DetectConfig::default(),
         }
     }
 
@@ -143,7 +147,7 @@ impl MachineConfig {
         let watched = !self.watch.is_empty() || !self.watch_specs.is_empty();
         let reads = self.watch_specs.iter().any(|spec| spec.kind != WatchKind::Write);
         Variant {
-            stores: self.store_checks || watched,
+            stores: self.store_checks || watched || self.detect.checks_stores(),
             loads: self.load_checks || reads,
             debug: self.engine.debug,
             probes: self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes),

@@ -17,6 +17,7 @@ use wkdb_tracer::{
 use super::config::MachineConfig;
 use super::console::Console;
 use super::debug::{Answered, Debug};
+use super::detect::Detection;
 use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
@@ -107,6 +108,7 @@ pub(super) struct Core {
     script_line: Option<u32>,
     cpus_started: u32,
     pub(super) tracer: Option<Tracer>,
+    pub(super) detection: Detection,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
 }
@@ -144,6 +146,7 @@ impl Core {
             script_line: None,
             cpus_started: 1,
             tracer: None,
+            detection: Detection::default(),
             output: Vec::new(),
             born: Vec::new(),
         }

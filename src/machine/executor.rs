@@ -17,6 +17,7 @@ use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
+use super::detect::{Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -157,12 +158,15 @@ pub struct Machine {
     pub(super) quitting: bool,
     /// The debugger was told how the run ends.
     end_told: bool,
+    /// Monitors have looked at the guest's panic.
+    panic_looked_at: bool,
     /// Who ran last.
     pub(super) last: Option<RunnerId>,
     /// Who was told of last as the only one that may run.
     pub(super) alone_told: Option<RunnerId>,
     /// Of a run that is recorded or replayed.
     pub(super) journal: Option<Journal>,
+    pub(super) monitors: Monitors,
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, MachineError> {
@@ -221,8 +225,10 @@ impl Machine {
         let debugging = variant.debug;
         let tracer = config.trace.as_ref().map(|trace| Tracer::new(trace, &module, &kernel_bytes)).transpose();
         let tracer = tracer.map_err(|error| MachineError::Code { path: config.kernel.clone(), error: error.into() })?;
+        let monitors = Monitors::of(&config.detect);
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         core.tracer = tracer;
+        core.detection.looks_at_traps = !monitors.is_empty();
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -248,9 +254,11 @@ impl Machine {
             in_slice: false,
             quitting: false,
             end_told: false,
+            panic_looked_at: false,
             last: None,
             alone_told: None,
             journal,
+            monitors,
         })
     }
 
@@ -305,6 +313,10 @@ impl Machine {
             self.settle(port);
             let ended = self.shared.core.borrow().stop.clone();
             if let Some(outcome) = ended {
+                if outcome == Outcome::Panic && !std::mem::replace(&mut self.panic_looked_at, true) {
+                    self.have_looked(Occasion::Panic(self.last), self.last, port);
+                    self.tell(port);
+                }
                 if self.attached() && !std::mem::replace(&mut self.end_told, true) {
                     let panic = self.shared.core.borrow_mut().debug.panic.take();
                     let end = || StopReason::End(Box::new(outcome));
@@ -322,7 +334,8 @@ impl Machine {
                 continue;
             }
             self.keep_time();
-            self.notice_spin();
+            self.notice_spin(port);
+            self.look_now_and_then(port);
             if self.shared.core.borrow().stop.is_some() {
                 continue;
             }
@@ -442,7 +455,7 @@ impl Machine {
     }
 
     /// Ends the run of a machine in which tasks run, but nothing comes of it.
-    fn notice_spin(&mut self) {
+    fn notice_spin(&mut self, port: &mut dyn Port) {
         {
             let core = self.shared.core.borrow();
             let idle = core.runners.runnable().is_empty();
@@ -450,6 +463,7 @@ impl Machine {
                 return;
             }
         }
+        self.have_looked(Occasion::Spin, None, port);
         let mut reports = self.reports();
         reports.retain(|report| report.state == RunnerState::Runnable);
         self.shared.core.borrow_mut().stop(Outcome::Spin(reports));
@@ -485,7 +499,7 @@ impl Machine {
             }
         }
         self.in_slice = false;
-        self.notice_hog(runner);
+        self.notice_hog(runner, port);
     }
 
     /// Begins a part of a slice that ends at tick `end`.
@@ -544,6 +558,14 @@ impl Machine {
                 }
                 continue;
             }
+            let trapped = self.shared.core.borrow_mut().detection.trapped.take();
+            if let Some(trapped) = trapped {
+                self.have_looked(Occasion::Trap(&trapped), Some(runner), port);
+                if self.leaves(runner) {
+                    return false;
+                }
+                continue;
+            }
             let pending = self.shared.core.borrow_mut().debug.pending.take();
             let Some(reason) = pending else { return true };
             self.stop(reason, Some(runner), port);
@@ -563,7 +585,7 @@ impl Machine {
     }
 
     /// Reports a task that has held its CPU for long: in the kernel, or while others wait for it.
-    fn notice_hog(&mut self, runner: RunnerId) {
+    fn notice_hog(&mut self, runner: RunnerId, port: &mut dyn Port) {
         let (for_ns, others) = {
             let core = self.shared.core.borrow();
             let Some(r) = core.runners.get(runner) else { return };
@@ -582,6 +604,8 @@ impl Machine {
         if in_kernel || others > 0 {
             let context = core.context(runner);
             core.tell(Event::Hog { context, for_ns, others, stack });
+            drop(core);
+            self.have_looked(Occasion::Hog(runner), Some(runner), port);
         }
     }
 
@@ -595,10 +619,15 @@ impl Machine {
             (next.map(|next| core.limits().chain(core.debug.until_time).fold(next, GuestTime::min)), core.config.pace)
         };
         let Some(next) = next else {
+            self.have_looked(Occasion::Deadlock, None, port);
             let reports = self.reports();
             self.shared.core.borrow_mut().stop(Outcome::Deadlock(reports));
             return;
         };
+        self.look_before_idling(next, port);
+        if self.shared.core.borrow().stop.is_some() {
+            return;
+        }
         if pace == Pace::Real {
             let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
             if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {

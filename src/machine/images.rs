@@ -23,7 +23,7 @@ pub(super) struct Image {
     /// The module as the guest has it.
     pub(super) original: Rc<Vec<u8>>,
     map: OnceCell<Option<OffsetMap>>,
-    symbols: OnceCell<Option<Symbols>>,
+    symbols: OnceCell<Option<Rc<Symbols>>>,
     code: OnceCell<CodeIndex>,
     has_active_data: OnceCell<bool>,
 }
@@ -79,8 +79,12 @@ impl Image {
 
     /// The name of a function of the original module.
     pub(super) fn function_name(&self, function: u32) -> String {
-        let symbols = self.symbols.get_or_init(|| Symbols::load(self.original.to_vec()).ok());
-        symbols.as_ref().map_or_else(|| format!("func[{function}]"), |symbols| symbols.function_name(function))
+        self.symbols().map_or_else(|| format!("func[{function}]"), |symbols| symbols.function_name(function))
+    }
+
+    /// The original module's symbols.
+    pub(super) fn symbols(&self) -> Option<Rc<Symbols>> {
+        self.symbols.get_or_init(|| Symbols::load(self.original.to_vec()).ok().map(Rc::new)).clone()
     }
 
     /// The place in the original module that a frame of the rewritten one is at.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::GuestTime;
+use wkdb_tracer::{Detector, GuestTime, UnknownDetector};
 
 use crate::condition::Condition;
 use crate::machine::engine::OptLevelChoice;
@@ -43,6 +43,12 @@ pub struct MachineRecord {
     pub store_checks: bool,
     /// How the code was compiled. A replay may have it otherwise.
     pub opt_level: OptLevelChoice,
+    /// The detectors that were on, by name. A replay may have others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detect: Vec<String>,
+    /// Rules for the detector `guard`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<String>,
 }
 
 impl MachineRecord {
@@ -60,8 +66,10 @@ impl MachineRecord {
             until: config.until.iter().map(Condition::to_string).collect(),
             max_time: config.max_time,
             stall_ns: config.stall_ns,
-            store_checks: config.variant().stores,
+            store_checks: config.store_checks || !config.watch.is_empty() || !config.watch_specs.is_empty(),
             opt_level: config.engine.opt_level,
+            detect: config.detect.detectors.iter().map(Detector::to_string).collect(),
+            guards: config.detect.guards.clone(),
         }
     }
 
@@ -86,6 +94,9 @@ impl MachineRecord {
         config.stall_ns = self.stall_ns;
         config.store_checks = self.store_checks;
         config.engine.opt_level = self.opt_level;
+        let detectors = self.detect.iter().map(|name| name.parse().map_err(|error: UnknownDetector| error.to_string()));
+        config.detect.detectors = detectors.collect::<Result<_, _>>()?;
+        config.detect.guards.clone_from(&self.guards);
         Ok(config)
     }
 }
@@ -108,6 +119,8 @@ mod tests {
             vec![Condition::Console(vec![0xff, b'#']), Condition::Time(GuestTime(1)), Condition::Tick(Tick(u64::MAX))];
         config.max_time = Some(GuestTime(5));
         config.store_checks = true;
+        config.detect.detectors = [Detector::Stack, Detector::Null].into();
+        config.detect.guards = vec!["struct worker.pool only kernel/workqueue.c".into()];
         let json = serde_json::to_string(&MachineRecord::of(&config)).unwrap();
         let back: MachineRecord = serde_json::from_str(&json).unwrap();
         assert_eq!(back.config("kernel".into(), Some("initramfs".into())).unwrap(), config);

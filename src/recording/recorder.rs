@@ -134,6 +134,8 @@ pub struct RunRecorder {
     kept: Kept,
     source: Arc<Hashed>,
     at: Position,
+    /// A detector has found something.
+    findings: bool,
 }
 
 impl RunRecorder {
@@ -167,7 +169,7 @@ impl RunRecorder {
                 Kept::Spool { directory, recorder }
             }
         };
-        Ok(RunRecorder { kept, source, at: Position::default() })
+        Ok(RunRecorder { kept, source, at: Position::default(), findings: false })
     }
 
     /// What follows happened here.
@@ -185,6 +187,7 @@ impl RunRecorder {
 
     /// The same for an event. Stores into watched memory are no part of the run.
     pub fn event(&mut self, event: &Event) {
+        self.findings |= matches!(event, Event::Finding(_));
         if !matches!(event, Event::Watch(_)) {
             self.entry(Entry::Event(Box::new(event.clone())));
         }
@@ -205,6 +208,11 @@ impl RunRecorder {
             | FromMachine::Forked { .. }
             | FromMachine::Trace(_) => {}
         }
+    }
+
+    /// Whether a detector has found something: that is a bad run, however it ends.
+    pub fn has_findings(&self) -> bool {
+        self.findings
     }
 
     /// Why nothing is recorded any more; told once.
@@ -237,7 +245,7 @@ impl RunRecorder {
                     Err(error) => Err(SaveError::Write { path, error }),
                 }
             }
-            Kept::Spool { .. } if end.as_ref().is_some_and(|end| !is_bad(&end.outcome)) => Ok(None),
+            Kept::Spool { .. } if !self.findings && end.as_ref().is_some_and(|end| !is_bad(&end.outcome)) => Ok(None),
             Kept::Spool { directory, recorder } => {
                 let Some(writer) = recorder.finish().map_err(SaveError::Keep)? else { return Ok(None) };
                 let saved = save(writer, &self.source, end.as_ref(), &directory);
@@ -252,7 +260,7 @@ pub fn is_bad(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Panic | Outcome::Deadlock(_) | Outcome::Spin(_) | Outcome::Broken(_) | Outcome::Script { .. } => true,
         // Somebody waited for the worst.
-        Outcome::Until(condition) => condition == "panic" || condition == "trap",
+        Outcome::Until(condition) => ["panic", "trap", "finding"].contains(&condition.as_str()),
         Outcome::MaxTime | Outcome::Quit | Outcome::RecordingEnds => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CodeAddress, Cpu, GuestTime, RunnerId, TaskId, Tick};
+use crate::{CodeAddress, Cpu, Finding, GuestTime, RunnerId, TaskId, Tick};
 
 /// Who ran, and when: the context that every report carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,8 @@ pub enum Event {
         /// What is wrong and what the host did about it.
         text: String,
     },
+    /// A detector found something. Recordings keep events by their number: what comes new comes behind.
+    Finding(Box<Finding>),
 }
 
 impl Event {
@@ -184,6 +186,7 @@ impl Event {
             | Event::CpuStopped { context }
             | Event::Hog { context, .. } => Some(context),
             Event::Complaint { context, .. } => context.as_ref(),
+            Event::Finding(finding) => finding.context.as_ref(),
         }
     }
 
@@ -192,6 +195,7 @@ impl Event {
         match self {
             Event::Trap { stack, .. } | Event::Panic { stack, .. } | Event::Hog { stack, .. } => stack,
             Event::Watch(WatchHit { writer: Writer::Guest { stack }, .. }) => stack,
+            Event::Finding(finding) => &finding.stack,
             _ => &[],
         }
     }

@@ -57,6 +57,10 @@ pub(super) fn line(event: &Event, mut place: impl FnMut(&Frame) -> String) -> St
         }
         Event::Complaint { context: Some(context), text } => format!("{}: {text}", who(context)),
         Event::Complaint { context: None, text } => text.clone(),
+        Event::Finding(finding) => match &finding.context {
+            Some(context) => format!("{}: {finding}{}", who(context), at(&finding.stack)),
+            None => finding.to_string(),
+        },
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use wkdb_tracer::{CodeAddress, ModuleId};
 
+use crate::explain::SymbolSource;
 use crate::inferior::Inferior;
 use crate::symbols::{Location, SymbolFiles, Symbols};
 
@@ -26,6 +27,12 @@ enum Entry {
     Symbols(Rc<Symbols>),
     /// Why there are none.
     Unreadable(String),
+}
+
+impl SymbolSource for Modules {
+    fn symbols(&mut self, inferior: &mut dyn Inferior, module: ModuleId) -> Option<Rc<Symbols>> {
+        Modules::symbols(self, inferior, module)
+    }
 }
 
 impl Modules {

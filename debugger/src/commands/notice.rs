@@ -74,8 +74,8 @@ impl Debugger {
                 out.mark(Style::Problem, text).push("\n");
                 out
             }
-            // A trap and a panic stop the machine, which is told then.
-            Event::Trap { .. } | Event::Panic { .. } => Output::new(),
+            // A trap, a panic, and what detectors find stop the machine, which is told then.
+            Event::Trap { .. } | Event::Panic { .. } | Event::Finding(_) => Output::new(),
             Event::TaskBorn { .. } | Event::TaskGone { .. } | Event::CpuStarted { .. } => Output::new(),
         }
     }

@@ -10,6 +10,7 @@ use super::events::{self, bytes, who};
 use super::output::{Output, Style, Table};
 use super::plan::Plan;
 use super::words::{nearest, parse_number};
+use crate::explain::Explanation;
 use crate::inferior::{Found, Goal, History, Inferior, Position, Search, SearchEnd, Status, Writes};
 use crate::symbols::TypeId;
 
@@ -216,6 +217,16 @@ impl Debugger {
         Ok(out)
     }
 
+    /// Explains what went wrong in the run, from its symptom back; see [`explain`](crate::explain). It is shown where it
+    /// was before afterwards.
+    ///
+    /// # Errors
+    /// It runs, there is no past, or the machine is gone. What cannot be found out is told in the explanation.
+    pub fn explain(&mut self, inferior: &mut dyn Inferior) -> Result<Explanation> {
+        history(inferior)?;
+        Ok(crate::explain::explain(inferior, &mut self.modules)?)
+    }
+
     /// Has the past looked through for writes.
     pub(super) fn look_for_writes(
         &mut self,
@@ -389,7 +400,7 @@ impl Asked {
 }
 
 fn milestone_has_no_context(event: &Event) -> bool {
-    matches!(event, Event::Complaint { context: None, .. })
+    matches!(event, Event::Complaint { .. } | Event::Finding(_)) && event.context().is_none()
 }
 
 fn count(checkpoints: usize) -> String {

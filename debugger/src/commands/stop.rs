@@ -26,6 +26,12 @@ impl Debugger {
                     }
                 }
             }
+            StopReason::Finding { findings, .. } => {
+                for finding in findings {
+                    out.mark(Style::Problem, finding.to_string()).push("\n");
+                    finding.details.iter().for_each(|line| _ = out.line(format!("  {line}")));
+                }
+            }
             reason => {
                 let headline = self.headline(reason, points);
                 if !headline.is_empty() {
@@ -62,8 +68,8 @@ impl Debugger {
                 names.join(", ")
             }
             StopReason::Step => String::new(),
-            // Each hit has a headline of its own.
-            StopReason::Watch(_) => String::new(),
+            // Each of them has a headline of its own.
+            StopReason::Watch(_) | StopReason::Finding { .. } => String::new(),
             StopReason::Tick => "Came to the moment that was asked for.".to_owned(),
             StopReason::Trap { reason } => format!("Trap: {reason}. The kernel will handle it."),
             StopReason::Panic { message } => format!("The guest kernel panicked: {}", message.trim_end()),

@@ -58,7 +58,8 @@ pub(super) fn signal(reason: &StopReason) -> Signal {
         | StopReason::Tick
         | StopReason::HistoryStart
         | StopReason::HistoryEnd
-        | StopReason::ModuleLoaded(_) => Signal::SIGTRAP,
+        | StopReason::ModuleLoaded(_)
+        | StopReason::Finding { .. } => Signal::SIGTRAP,
     }
 }
 
@@ -87,6 +88,9 @@ pub(super) fn explanation(reason: &StopReason) -> Option<String> {
             Writer::Host { action } => Some(format!("written by the host: {action}")),
             Writer::Guest { .. } => None,
         }),
+        StopReason::Finding { findings, .. } => {
+            Some(findings.iter().map(|finding| finding.to_string()).collect::<Vec<_>>().join("\n"))
+        }
         _ => None,
     }
 }

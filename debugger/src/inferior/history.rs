@@ -42,7 +42,11 @@ impl Position {
             address: stop.frame.map(|frame| frame.address),
             at_instruction: matches!(
                 stop.reason,
-                StopReason::Breakpoint(_) | StopReason::Step | StopReason::Watch(_) | StopReason::Trap { .. }
+                StopReason::Breakpoint(_)
+                    | StopReason::Step
+                    | StopReason::Watch(_)
+                    | StopReason::Trap { .. }
+                    | StopReason::Finding { at_instruction: true, .. }
             ),
         }
     }

@@ -1,7 +1,7 @@
 //! Why a machine stopped.
 
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::{Context, Frame, GuestTime, ModuleId, Outcome, Tick, WatchHit};
+use wkdb_tracer::{Context, Finding, Frame, GuestTime, ModuleId, Outcome, Tick, WatchHit};
 
 use super::{BreakpointId, WatchId};
 
@@ -54,4 +54,12 @@ pub enum StopReason {
     /// A user image that the guest has not run before is about to run its first instruction, in the task that stopped:
     /// see [`super::Inferior::stop_at_loads`].
     ModuleLoaded(ModuleId),
+    /// Detectors found something.
+    Finding {
+        /// What; not empty.
+        findings: Vec<Finding>,
+        /// The task that stopped did it with the instruction that it is behind. Otherwise the machine stands between two
+        /// slices.
+        at_instruction: bool,
+    },
 }

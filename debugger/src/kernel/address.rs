@@ -162,7 +162,8 @@ impl Kernel<'_> {
 }
 
 impl Finding {
-    fn text(&self) -> String {
+    /// It, in words.
+    pub fn text(&self) -> String {
         match self {
             Finding::NearNull => "near null: no pointer should lead here".to_owned(),
             Finding::NoMemory => "no memory".to_owned(),

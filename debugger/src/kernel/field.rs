@@ -1,7 +1,7 @@
 //! Members of structures by the names that the source gives them.
 
 use super::Kernel;
-use crate::symbols::{BitRange, Composite, TypeId, TypeKind};
+use crate::symbols::{BitRange, Composite, Symbols, TypeId, TypeKind};
 
 /// How deep anonymous structures are nested in each other at most.
 const MAX_NESTING: usize = 16;
@@ -15,36 +15,36 @@ pub(super) struct Field {
     pub(super) bits: Option<BitRange>,
 }
 
-impl Kernel<'_> {
-    /// The member that a path names: `thread.user_sp`, `sched_timer.node.expires`. `None` if this kernel has none.
-    pub(super) fn field(&self, ty: TypeId, path: &'static str) -> Option<Field> {
-        if let Some(known) = self.fields.borrow().get(&(ty, path)) {
-            return *known;
-        }
-        let mut field = Some(Field { offset: 0, ty, bits: None });
-        for name in path.split('.') {
-            field = field.and_then(|outer| {
-                let inner = self.member(outer.ty, name, 0)?;
-                Some(Field { offset: outer.offset + inner.offset, ..inner })
-            });
-        }
-        self.fields.borrow_mut().insert((ty, path), field);
-        field
+/// The member that a path names: `thread.user_sp`, `sched_timer.node.expires`. `None` if this kernel has none.
+pub(super) fn find(symbols: &Symbols, ty: TypeId, path: &str) -> Option<Field> {
+    let mut field = Field { offset: 0, ty, bits: None };
+    for name in path.split('.') {
+        let inner = member(symbols, field.ty, name, 0)?;
+        field = Field { offset: field.offset + inner.offset, ..inner };
     }
+    Some(field)
+}
 
-    /// A member by its name, also one of an anonymous structure inside.
-    fn member(&self, ty: TypeId, name: &str, depth: usize) -> Option<Field> {
-        let (_, ty) = self.symbols.resolve(ty);
-        let TypeKind::Composite(Composite { members, .. }) = &ty.kind else { return None };
-        if depth > MAX_NESTING {
-            return None;
+/// A member by its name, also one of an anonymous structure inside.
+fn member(symbols: &Symbols, ty: TypeId, name: &str, depth: usize) -> Option<Field> {
+    let (_, ty) = symbols.resolve(ty);
+    let TypeKind::Composite(Composite { members, .. }) = &ty.kind else { return None };
+    if depth > MAX_NESTING {
+        return None;
+    }
+    members.iter().find_map(|outer| match &outer.name {
+        Some(known) => (known == name).then_some(Field { offset: outer.offset, ty: outer.ty, bits: outer.bits }),
+        None => {
+            let inner = member(symbols, outer.ty, name, depth + 1)?;
+            Some(Field { offset: outer.offset + inner.offset, ..inner })
         }
-        members.iter().find_map(|member| match &member.name {
-            Some(known) => (known == name).then_some(Field { offset: member.offset, ty: member.ty, bits: member.bits }),
-            None => {
-                let inner = self.member(member.ty, name, depth + 1)?;
-                Some(Field { offset: member.offset + inner.offset, ..inner })
-            }
-        })
+    })
+}
+
+impl Kernel<'_> {
+    /// The member that a path names, found once. `None` if this kernel has none.
+    pub(super) fn field(&self, ty: TypeId, path: &'static str) -> Option<Field> {
+        let mut known = self.fields.borrow_mut();
+        *known.entry((ty, path)).or_insert_with(|| find(&self.symbols, ty, path))
     }
 }

@@ -15,6 +15,7 @@
 
 mod address;
 mod cpus;
+pub mod detect;
 mod field;
 mod files;
 mod maple;
@@ -106,6 +107,23 @@ impl FrameReader for NoFrame {
 
     fn memory(&mut self, address: u64, _: u64) -> Result<Vec<u8>, Unavailable> {
         Err(Unavailable(format!("a global's place does not depend on memory at {address:#x}")))
+    }
+}
+
+/// A variable's address and type; of several with one name, of the one that other files can see.
+fn find_variable(symbols: &Symbols, name: &str) -> Option<(u64, TypeId)> {
+    let place = |variable: &Variable| symbols.place(variable, None, &mut NoFrame).ok()?.address();
+    let found = symbols.variables_named(name);
+    found.iter().find_map(|variable| Some((place(variable)?, variable.ty)))
+}
+
+/// A type by its name as C writes it.
+fn find_type(symbols: &Symbols, name: &str) -> Option<TypeId> {
+    let id = symbols.type_named(name, None)?;
+    // A type that is only declared has nothing to read.
+    match &symbols.resolve(id).1.kind {
+        TypeKind::Composite(composite) if composite.incomplete => None,
+        _ => Some(id),
     }
 }
 
@@ -229,11 +247,8 @@ impl<'i> Kernel<'i> {
 
     /// A variable of the kernel; of several with one name, the one that other files can see. `None` if there is none.
     pub fn variable(&self, name: &'static str) -> Option<Object<'_, 'i>> {
-        let (address, ty) = (*self.variables.borrow_mut().entry(name).or_insert_with(|| {
-            let place = |variable: &Variable| self.symbols.place(variable, None, &mut NoFrame).ok()?.address();
-            let found = self.symbols.variables_named(name);
-            found.iter().find_map(|variable| Some((place(variable)?, variable.ty)))
-        }))?;
+        let mut known = self.variables.borrow_mut();
+        let (address, ty) = (*known.entry(name).or_insert_with(|| find_variable(&self.symbols, name)))?;
         Some(Object::new(self, address, ty))
     }
 
@@ -276,14 +291,7 @@ impl<'i> Kernel<'i> {
 
     /// A type by its name as C writes it. `None` if this kernel has none.
     fn type_named(&self, name: &'static str) -> Option<TypeId> {
-        *self.types.borrow_mut().entry(name).or_insert_with(|| {
-            let id = self.symbols.type_named(name, None)?;
-            // A type that is only declared has nothing to read.
-            match &self.symbols.resolve(id).1.kind {
-                TypeKind::Composite(composite) if composite.incomplete => None,
-                _ => Some(id),
-            }
-        })
+        *self.types.borrow_mut().entry(name).or_insert_with(|| find_type(&self.symbols, name))
     }
 
     /// A structure at an address that came from the kernel's memory. `None`, with a problem, if it cannot be there.

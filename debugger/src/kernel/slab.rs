@@ -66,7 +66,7 @@ impl<'i> Kernel<'i> {
     }
 
     /// The page that an address is in, and what it is used for.
-    pub(super) fn page_info(&self, address: u64) -> Option<PageInfo> {
+    pub fn page_info(&self, address: u64) -> Option<PageInfo> {
         let pfn = address >> PAGE_SHIFT;
         let page = self.page(pfn)?;
         if page.member("order").is_some() {

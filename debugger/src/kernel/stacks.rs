@@ -103,6 +103,13 @@ impl Kernel<'_> {
         Some(StackUse { base, size, pointer, used })
     }
 
+    /// The kernel stack of the task that a runner runs.
+    pub fn stack_of(&self, runner: RunnerId) -> Option<StackUse> {
+        let runner = self.runners().iter().find(|known| known.context.runner == runner)?;
+        let task = self.object("struct task_struct", runner.context.task.0)?;
+        self.stack_use(&task, Some(runner))
+    }
+
     fn stack_row(&self, task: &Object<'_, '_>) -> Option<StackRow> {
         let stack = self.stack_use(task, self.runner(task.address()))?;
         let who = self.task_ref(task);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
-use wkdb_tracer::{GuestTime, ModuleId, RunnerState};
+use wkdb_tracer::{GuestTime, ModuleId, RunnerId, RunnerState};
 
 use super::text::{cell, plain, styled, tell_problems};
 use super::{Kernel, Now, Object, StackUse};
@@ -133,7 +133,7 @@ pub struct TasksView {
 }
 
 /// Whether a function only puts a task to sleep.
-fn is_scheduler(function: &str) -> bool {
+pub(super) fn is_scheduler(function: &str) -> bool {
     // Clang's copies of a function have a number behind it.
     let function = function.split('.').next().unwrap_or(function);
     SCHEDULER.iter().any(|pattern| match pattern.strip_suffix('*') {
@@ -223,6 +223,21 @@ impl<'i> Kernel<'i> {
         let task = Some(address).filter(|&address| address != 0)?;
         let task = self.object("struct task_struct", task)?;
         Some(self.task_ref(&task))
+    }
+
+    /// The task that a runner runs, by the kernel's own names.
+    pub fn task_of(&self, runner: RunnerId) -> Option<TaskRef> {
+        let runner = self.runners().iter().find(|known| known.context.runner == runner)?;
+        let task = self.object("struct task_struct", runner.context.task.0)?;
+        Some(self.task_ref(&task))
+    }
+
+    /// The word that has the state of the task that a runner runs: where, and how many bytes.
+    pub fn state_word(&self, runner: RunnerId) -> Option<(u64, u64)> {
+        let runner = self.runners().iter().find(|known| known.context.runner == runner)?;
+        let task = self.object("struct task_struct", runner.context.task.0)?;
+        let state = task.member_of(&["__state", "state"])?;
+        Some((state.address(), state.size()?))
     }
 
     /// The letter and the words for a task's state.

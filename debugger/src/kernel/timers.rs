@@ -109,6 +109,12 @@ fn base_name(count: u64, index: u64) -> &'static str {
 }
 
 impl<'i> Kernel<'i> {
+    /// The clock of a wheel at an address: where it is, and how many bytes.
+    pub fn timer_clock(&self, base: u64) -> Option<(u64, u64)> {
+        let clock = self.object("struct timer_base", base)?.member("clk")?;
+        Some((clock.address(), clock.size()?))
+    }
+
     /// What a timer is for, by what the kernel usually builds around one with this function.
     fn timer_of(&self, timer: &Object<'_, '_>, function: Option<&str>) -> Option<String> {
         let task = |task: Option<TaskRef>| task.map(|task| task.to_string());

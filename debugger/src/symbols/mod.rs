@@ -235,6 +235,21 @@ impl Symbols {
         self.names.table_place(function)
     }
 
+    /// All of the function table, as [`Symbols::table_function`] has it: places with their functions, in order.
+    pub fn table_entries(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.names.table_entries()
+    }
+
+    /// All functions that the module defines, in its order.
+    pub fn functions(&self) -> impl Iterator<Item = FunctionSymbol> {
+        self.names.functions()
+    }
+
+    /// The module itself.
+    pub fn module_bytes(&self) -> &[u8] {
+        &self.module
+    }
+
     /// The imported globals that a position-independent module's data addresses and table places count from:
     /// `__memory_base` and `__table_base`.
     pub fn bases(&self) -> (Option<u32>, Option<u32>) {

@@ -88,6 +88,10 @@ impl ModuleNames {
         self.table.get(&place).copied()
     }
 
+    pub(super) fn table_entries(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.table.iter().map(|(&place, &function)| (place, function))
+    }
+
     pub(super) fn table_place(&self, function: u32) -> Option<u64> {
         self.in_table.get(&function).copied()
     }

@@ -157,7 +157,10 @@ impl<B: Branch> Engine<B> {
             self.present.sync(wanted)?;
             let stop = self.present.stop()?.clone();
             // How the run ended is worth telling again; a breakpoint's hit was counted.
-            let end = matches!(stop.reason, StopReason::End(_) | StopReason::Panic { .. } | StopReason::Trap { .. });
+            let end = matches!(
+                stop.reason,
+                StopReason::End(_) | StopReason::Panic { .. } | StopReason::Trap { .. } | StopReason::Finding { .. }
+            );
             let reason = if end { stop.reason } else { StopReason::HistoryEnd };
             return Ok(Stop { reason, ..stop });
         }

@@ -112,7 +112,10 @@ impl<B: Branch> TimeTravel<B> {
             until.is_none_or(|until| stop.tick < until) && until_time.is_none_or(|until_time| stop.time < until_time);
         let ours = stop.reason == StopReason::Tick && early;
         let passed = past_all
-            && matches!(stop.reason, StopReason::Trap { .. } | StopReason::Breakpoint(_) | StopReason::Watch(_));
+            && matches!(
+                stop.reason,
+                StopReason::Trap { .. } | StopReason::Breakpoint(_) | StopReason::Watch(_) | StopReason::Finding { .. }
+            );
         if ours || passed {
             if ours {
                 self.checkpoint(&stop);
@@ -167,6 +170,7 @@ impl<B: Branch> TimeTravel<B> {
             | Event::CpuStopped { context }
             | Event::Hog { context, .. } => Some(context),
             Event::Complaint { context, .. } => context.as_ref(),
+            Event::Finding(finding) => finding.context.as_ref(),
         };
         let at = context.map_or(self.present_moment, |context| Moment { tick: context.tick, time: context.time });
         if self.milestones.len() < MILESTONES {

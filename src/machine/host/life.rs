@@ -292,6 +292,7 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
         let context = core.context(me);
         core.tell(Event::Trap { context, reason: reason.clone(), stack: stack.clone() });
     }
+    super::have_looked_at(store, &reason, &stack).await;
     // A debugger that could not be told while the frames were there is told now.
     breaks::trapped(store, reason, stack).await;
     store.data_mut().debug.trapped = false;

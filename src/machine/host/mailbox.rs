@@ -11,8 +11,9 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
-use wkdb_tracer::{ModuleId, Outcome};
+use wkdb_tracer::{Frame, ModuleId, Outcome};
 
+use super::super::detect::Trapped;
 use super::super::runners::Wake;
 use super::{RunnerData, breaks, charge, inspect};
 
@@ -71,6 +72,24 @@ pub(super) async fn pause(store: &mut (impl AsContextMut<Data = RunnerData> + Se
 /// Suspends the runner at an instruction at which something of a recording is due, until that is done.
 pub(super) async fn meet(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {
     store.as_context().data().shared.core.borrow_mut().debug.met = true;
+    doze(store).await;
+}
+
+/// Has those who look at traps look at this one, before the kernel deals with it.
+pub(super) async fn have_looked_at(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    reason: &str,
+    stack: &[Frame],
+) {
+    {
+        let data = store.as_context().data();
+        let mut core = data.shared.core.borrow_mut();
+        if !core.detection.looks_at_traps {
+            return;
+        }
+        let trapped = Trapped { runner: data.me, reason: reason.to_owned(), stack: stack.to_vec() };
+        core.detection.trapped = Some(trapped);
+    }
     doze(store).await;
 }
 

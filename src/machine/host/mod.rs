@@ -24,6 +24,7 @@ use super::one_thread::OneThread;
 use crate::contract::ImportKind;
 
 mod breaks;
+mod detect;
 mod device;
 mod inspect;
 pub(super) mod life;
@@ -35,7 +36,7 @@ pub(super) mod user;
 mod waits;
 
 pub(super) use inspect::not_compiled;
-use mailbox::{meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake};
+use mailbox::{have_looked_at, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake};
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
 const START: &str = crate::instrument::START_EXPORT;

@@ -171,6 +171,11 @@ impl Presenter {
             Event::Complaint { text, .. } => {
                 (Category::Event, "complaint".into(), vec![("text", Field::Text(text.clone()))])
             }
+            Event::Finding(finding) => (
+                Category::Event,
+                finding.detector.name().into(),
+                vec![("finding", Field::Text(finding.headline.clone()))],
+            ),
             Event::CpuStarted { .. } => (Category::Sched, "cpu started".into(), Vec::new()),
             Event::CpuStopped { .. } => (Category::Sched, "cpu stopped".into(), Vec::new()),
             // The records say more.

@@ -7,6 +7,7 @@ mod delete;
 mod disassemble;
 mod display;
 mod examine;
+mod explain;
 mod finish;
 mod frame;
 mod go;
@@ -39,6 +40,7 @@ pub use delete::{Delete, Enable};
 pub use disassemble::Disassemble;
 pub use display::Display;
 pub use examine::Examine;
+pub use explain::Explain;
 pub use finish::{Finish, Until};
 pub use frame::Frame;
 pub use go::{Continue, Interrupt, RunTo};
@@ -78,6 +80,7 @@ pub enum Command {
     Echo(Echo),
     Enable(Enable),
     Examine(Examine),
+    Explain(Explain),
     Finish(Finish),
     Frame(Frame),
     Goto(Goto),
@@ -138,8 +141,8 @@ impl Command {
 
     /// Whether it cannot be done while the machine runs.
     pub(super) fn needs_stopped(&self) -> bool {
-        use Command::{Break, Delete, Display, Enable, Set, Watch};
-        self.resumes() || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_))
+        use Command::{Break, Delete, Display, Enable, Explain, Set, Watch};
+        self.resumes() || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_) | Explain(_))
     }
 
     /// Does it.
@@ -158,6 +161,7 @@ impl Command {
             Command::Echo(command) => command.run(),
             Command::Enable(command) => command.run(debugger, inferior),
             Command::Examine(command) => command.run(debugger, inferior),
+            Command::Explain(command) => command.run(debugger, inferior),
             Command::Finish(command) => command.run(debugger, inferior),
             Command::Frame(command) => command.run(debugger, inferior),
             Command::Goto(command) => command.run(debugger, inferior),

@@ -356,6 +356,18 @@ pub(in super::super) const TABLE: &[Entry] = &[
     ),
     entry(
         Chapter::Past,
+        "explain",
+        &[],
+        Takes::Nothing,
+        "[--json]",
+        Explain::parse,
+        "Explain what went wrong in the run: from its first trap, panic or standstill back to who did it.\n\nThe bad value is \
+         followed back to the word of memory that it came out of, that word to who wrote it last, and the memory to whom it \
+         belonged; locks to who holds them, sleepers to who should have woken them. It ends with the culprit's name, or \
+         with what is not known, and with commands that show it. The session stays where it is.",
+    ),
+    entry(
+        Chapter::Past,
         "bookmark",
         &[],
         Takes::Nothing,

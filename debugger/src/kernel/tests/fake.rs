@@ -17,23 +17,23 @@ use crate::inferior::{
 use crate::symbols::Symbols;
 
 /// The symbols of a kernel that is bundled with the program.
-pub(super) fn symbols(name: &str) -> Rc<Symbols> {
+pub(in crate::kernel) fn symbols(name: &str) -> Rc<Symbols> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/demo").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let bytes = if name.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes };
     Rc::new(Symbols::load(bytes).unwrap())
 }
 
-pub(super) fn minik() -> Rc<Symbols> {
+pub(in crate::kernel) fn minik() -> Rc<Symbols> {
     symbols("minik-7.0.wasm")
 }
 
-pub(super) fn linux() -> Rc<Symbols> {
+pub(in crate::kernel) fn linux() -> Rc<Symbols> {
     symbols("linux/vmlinux.wasm.zst")
 }
 
 /// What the guest's memory holds.
-pub(super) enum Memory {
+pub(in crate::kernel) enum Memory {
     /// Zeros, but for these bytes.
     Written { size: u64, bytes: BTreeMap<u64, u8> },
     /// Whatever a function says of each word of four bytes.
@@ -41,34 +41,34 @@ pub(super) enum Memory {
 }
 
 /// See the module.
-pub(super) struct Fake {
-    pub(super) memory: Memory,
-    pub(super) tasks: Vec<TaskInfo>,
+pub(in crate::kernel) struct Fake {
+    pub(in crate::kernel) memory: Memory,
+    pub(in crate::kernel) tasks: Vec<TaskInfo>,
     status: Status,
     /// How often memory was read.
-    pub(super) reads: usize,
+    pub(in crate::kernel) reads: usize,
 }
 
 impl Fake {
-    pub(super) fn new(memory: Memory) -> Fake {
+    pub(in crate::kernel) fn new(memory: Memory) -> Fake {
         let (tick, time) = (Tick(100), GuestTime(1_000));
         let stop = Stop { reason: StopReason::Interrupt, context: None, frame: None, tick, time };
         Fake { memory, tasks: Vec::new(), status: Status::Stopped(Box::new(stop)), reads: 0 }
     }
 
     /// A megabyte of zeros.
-    pub(super) fn zeros() -> Fake {
+    pub(in crate::kernel) fn zeros() -> Fake {
         Fake::new(Memory::Written { size: 1 << 20, bytes: BTreeMap::new() })
     }
 
-    pub(super) fn write(&mut self, address: u64, value: u32) -> &mut Fake {
+    pub(in crate::kernel) fn write(&mut self, address: u64, value: u32) -> &mut Fake {
         let Memory::Written { bytes, .. } = &mut self.memory else { panic!("it is made up already") };
         bytes.extend((address..).zip(value.to_le_bytes()));
         self
     }
 
     /// A circular list with a head and entries, as it should be.
-    pub(super) fn write_list(&mut self, addresses: &[u64]) -> &mut Fake {
+    pub(in crate::kernel) fn write_list(&mut self, addresses: &[u64]) -> &mut Fake {
         for (n, &address) in addresses.iter().enumerate() {
             let next = addresses[(n + 1) % addresses.len()];
             self.write(address, next as u32).write(next + 4, address as u32);
@@ -77,7 +77,7 @@ impl Fake {
     }
 
     /// A task that the host runs.
-    pub(super) fn add_runner(&mut self, task: u64, state: RunnerState) {
+    pub(in crate::kernel) fn add_runner(&mut self, task: u64, state: RunnerState) {
         let runner = RunnerId(self.tasks.len() as u32);
         let (tick, time) = (Tick(100), GuestTime(1_000));
         let context = Context { runner, task: TaskId(task), comm: "task".into(), cpu: Cpu(runner.0 % 2), tick, time };

@@ -11,7 +11,7 @@ use super::fake::{Fake, Memory, linux, minik};
 use crate::symbols::Symbols;
 
 /// Memory in which words are often pointers, so that walks get somewhere, often in circles.
-fn garbage(seed: u64, window: u32, pointers: u32) -> Memory {
+pub(in crate::kernel) fn garbage(seed: u64, window: u32, pointers: u32) -> Memory {
     let mix = move |address: u64| {
         let mut x = address.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x ^= x >> 29;

@@ -1,5 +1,5 @@
 //! Views of memory that a test made up.
 
-mod fake;
-mod garbage;
+pub(super) mod fake;
+pub(super) mod garbage;
 mod walks;

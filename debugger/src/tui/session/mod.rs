@@ -489,6 +489,8 @@ fn kind_of(event: &RunEvent) -> (Option<Tick>, EventKind) {
             (Some(context.tick), EventKind::Life)
         }
         RunEvent::CpuStopped { context } | RunEvent::Hog { context, .. } => (Some(context.tick), EventKind::Problem),
-        RunEvent::Complaint { context, .. } => (context.as_ref().map(|context| context.tick), EventKind::Problem),
+        RunEvent::Complaint { .. } | RunEvent::Finding(_) => {
+            (event.context().map(|context| context.tick), EventKind::Problem)
+        }
     }
 }

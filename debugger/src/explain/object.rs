@@ -1,0 +1,135 @@
+//! The life of an object of the kernel's allocators: who was given its memory, and who gave it back, and when. Seen from
+//! what allocators do to the memory itself: they link free objects by a word in each, write that when an object is freed,
+//! and read it when it is handed out.
+
+use wkdb_tracer::{RunnerId, WatchHit, Writer};
+
+use super::explorer::Explorer;
+use super::names;
+use super::place::{Actor, Place, Stack};
+use crate::inferior::Result;
+use crate::kernel::SlabObject;
+
+/// Accesses of an object that are looked at, the last ones.
+const MOST_ACCESSES: usize = 20_000;
+
+/// A part of one call of an allocator: nothing else happens to an object within so few ticks.
+const SAME_CALL: u64 = 12;
+
+/// Something that befell an object's memory.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub(super) what: What,
+    pub(super) actor: Actor,
+    pub(super) stack: Stack,
+    /// Who called the allocator: a place of the stack.
+    pub(super) by: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Allocated,
+    Freed,
+}
+
+impl Change {
+    pub(super) fn place(&self) -> &Place {
+        &self.stack.0[self.by]
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) object: SlabObject,
+    /// The earliest first.
+    pub(super) changes: Vec<Change>,
+    /// Writes that put a callback's function into it: who queued it.
+    pub(super) queued: Vec<(Actor, Stack, u64)>,
+}
+
+impl Life {
+    /// The last change of a kind before a tick.
+    pub(super) fn last(&self, what: What, before: u64) -> Option<&Change> {
+        self.changes.iter().rev().find(|change| change.what == what && change.actor.tick.0 <= before)
+    }
+
+    /// Two changes before a tick by which the object was freed twice without having been handed out in between.
+    pub(super) fn freed_twice(&self, before: u64) -> Option<(&Change, &Change)> {
+        let pairs = self.changes.windows(2).rev().filter(|pair| pair[1].actor.tick.0 <= before);
+        let mut twice = pairs.filter(|pair| pair[0].what == What::Freed && pair[1].what == What::Freed);
+        twice.next().map(|pair| (&pair[0], &pair[1]))
+    }
+}
+
+impl Explorer<'_> {
+    /// The object that an address is in.
+    pub(super) fn object_at(&mut self, address: u64) -> Option<SlabObject> {
+        self.kernel(|kernel| kernel.page_info(address)).flatten()?.object
+    }
+
+    /// The life of the object that an address is in, up to now.
+    pub(super) fn life(&mut self, address: u64) -> Result<Option<Life>> {
+        let Some(object) = self.object_at(address) else { return Ok(None) };
+        let mut changes: Vec<Change> = Vec::new();
+        let mut queued = Vec::new();
+        let (hits, _) = self.writes(object.start, object.size, MOST_ACCESSES)?;
+        let mut link = None;
+        for hit in &hits {
+            let Some((actor, stack)) = self.who_did(hit) else { continue };
+            if let Some(change) = change(actor.clone(), stack.clone()) {
+                if change.what == What::Freed {
+                    link = Some((hit.address, hit.new.len() as u64));
+                }
+                changes.push(change);
+            } else if stack.has(names::defers) {
+                let value = hit.new.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+                queued.push((actor, stack, value));
+            }
+        }
+        if let Some((address, len)) = link {
+            for hit in self.accesses(address, len, MOST_ACCESSES)? {
+                let Some((actor, stack)) = self.who_did(&hit) else { continue };
+                changes.extend(change(actor, stack));
+            }
+        }
+        changes.sort_by_key(|change| change.actor.tick);
+        let key = |change: &Change| (change.what, change.actor.runner, change.place().clone());
+        let mut kept: Vec<Change> = Vec::new();
+        for change in changes {
+            let again = kept
+                .last()
+                .is_some_and(|last| key(last) == key(&change) && change.actor.tick.0 - last.actor.tick.0 <= SAME_CALL);
+            if !again {
+                kept.push(change);
+            }
+        }
+        Ok(Some(Life { object, changes: kept, queued }))
+    }
+
+    /// Who accessed memory, unless it was the host.
+    pub(super) fn who_did(&mut self, hit: &WatchHit) -> Option<(Actor, Stack)> {
+        let Writer::Guest { stack } = &hit.writer else { return None };
+        let actor = Actor::from(hit.context.as_ref()?);
+        Some((actor, self.stack(stack)))
+    }
+
+    /// The name of a task as the kernel has it now: the host knows the one that it had when it began.
+    pub(super) fn comm(&mut self, runner: RunnerId) -> Option<String> {
+        self.kernel(|kernel| kernel.task_of(runner)).flatten().and_then(|task| task.comm)
+    }
+}
+
+/// What an access by an allocator means for the object that it is in.
+fn change(actor: Actor, stack: Stack) -> Option<Change> {
+    let what = if stack.has(names::frees) {
+        What::Freed
+    } else if stack.has(names::allocates) && !stack.has(names::shuffles) {
+        What::Allocated
+    } else {
+        return None;
+    };
+    let kind = if what == What::Freed { names::frees } else { names::allocates };
+    let by = stack.beyond(kind)?;
+    Some(Change { what, actor, stack, by })
+}

@@ -1,0 +1,119 @@
+//! An explanation as a person reads it, and the commands that show what it says.
+
+use wkdb_tracer::Event;
+
+use super::explorer::Explorer;
+use super::place::{Actor, Stack};
+use super::{Culprit, Explanation};
+use crate::commands::{Output, Style};
+use crate::inferior::Result;
+
+/// Frames of a call stack that are told.
+const MOST_FRAMES: usize = 6;
+
+fn stack_text(out: &mut Output, stack: &Stack) {
+    // What is in headers says little, but for where it is.
+    let innermost = stack.0.iter().take(1);
+    let others = stack.0.iter().skip(1).filter(|place| !place.file.as_ref().is_some_and(|file| file.ends_with(".h")));
+    let places: Vec<_> = innermost.chain(others).collect();
+    let mut at = 0;
+    let mut told = 0;
+    while at < places.len() && told < MOST_FRAMES {
+        let same = places[at..].iter().take_while(|place| ***place == *places[at]).count();
+        out.push("       ").push(if told == 0 { "in " } else { " < " }).mark(Style::Place, places[at].to_string());
+        if same > 1 {
+            out.push(format!(" ×{same}"));
+        }
+        out.push("\n");
+        at += same;
+        told += 1;
+    }
+    if at < places.len() {
+        out.line(format!("        < {} more", places.len() - at));
+    }
+}
+
+fn actor_text(out: &mut Output, actor: &Actor) {
+    out.push("     ").mark(Style::Task, actor.to_string()).push("\n");
+}
+
+impl Culprit {
+    /// In a line, without what it did.
+    pub fn line(&self) -> String {
+        match &self.called_by {
+            Some(caller) => format!("{}, called by {caller}", self.place),
+            None => self.place.to_string(),
+        }
+    }
+}
+
+impl Explanation {
+    /// As a person reads it.
+    pub fn text(&self) -> Output {
+        let mut out = Output::new();
+        let Some(symptom) = &self.symptom else {
+            out.line("Nothing went wrong in this run that is known of: there is nothing to explain.");
+            return out;
+        };
+        out.mark(Style::Headline, format!("Symptom: {}", symptom.text)).push("\n");
+        out.push(format!("     tick {}, {} s", symptom.tick, symptom.time));
+        if let Some(task) = &symptom.task {
+            out.push(", ").mark(Style::Task, task);
+        }
+        out.push("\n");
+        stack_text(&mut out, &symptom.stack);
+        for (number, step) in self.steps.iter().enumerate() {
+            out.line(format!("{:>3}. {}", number + 1, step.text));
+            for detail in &step.details {
+                out.line(format!("     {detail}"));
+            }
+            if let Some(actor) = &step.actor {
+                actor_text(&mut out, actor);
+            }
+            stack_text(&mut out, &step.stack);
+        }
+        for unknown in &self.unknown {
+            out.push("not known: ").line(unknown);
+        }
+        for culprit in &self.culprits {
+            out.mark(Style::Headline, format!("culprit: {}", culprit.line())).push("\n");
+            out.line(format!("     {}, at tick {}, {} s", culprit.did, culprit.tick, culprit.time));
+        }
+        if !self.commands.is_empty() {
+            out.line("To see it:");
+            for command in &self.commands {
+                out.line(format!("     {command}"));
+            }
+        }
+        out
+    }
+}
+
+impl Explorer<'_> {
+    /// The commands that show what was found.
+    pub(super) fn commands(&mut self, explanation: &mut Explanation) -> Result<()> {
+        let extent = self.history()?.extent();
+        let Some(recording) = extent.recording else { return Ok(()) };
+        let stops = self.history()?.milestones().iter().filter(|milestone| {
+            matches!(milestone.event, Event::Trap { .. } | Event::Panic { .. })
+                && explanation.symptom.as_ref().is_some_and(|symptom| milestone.at.tick <= symptom.tick)
+        });
+        let stops = stops.count();
+        let mut gdb = vec!["gdb -ex 'target remote :1234'".to_owned()];
+        gdb.extend(std::iter::repeat_n("-ex 'continue'".to_owned(), stops.max(1)));
+        if let Some((address, len)) = explanation.word {
+            let ty = match len {
+                1 => "char",
+                2 => "short",
+                8 => "long long",
+                _ => "int",
+            };
+            gdb.push(format!("-ex 'watch *({ty} *){address:#x}' -ex 'reverse-continue' -ex 'backtrace'"));
+        } else {
+            gdb.push("-ex 'info threads'".to_owned());
+        }
+        explanation.commands.push(format!("wkdb replay {} --gdb 1234", recording.name));
+        explanation.commands.push(gdb.join(" "));
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+mod checks;
+mod fake;
+mod garbage;
+mod marks;

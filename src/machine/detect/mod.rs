@@ -1,0 +1,77 @@
+//! Detectors: what watches the guest for mistakes while it runs, and what is known of what they found.
+//!
+//! ```text
+//! rewritten code ─▶ host/detect ──┐                  ┌─▶ Event::Finding: printed, recorded, counted
+//!                                 ├─▶ Core::found ───┤
+//! executor ─▶ Monitor::look ──────┘                  └─▶ StopReason::Finding, with a debugger there
+//! ```
+//!
+//! There are two kinds. Some are in the rewritten code: they see an instruction as it is executed, and stop at it. Others
+//! are [monitors](Monitor): the executor has them look at the guest every now and then, and where something is wrong
+//! already. Neither changes the run: what they find depends on the guest alone, and is found at the same tick in all
+//! variants of the code.
+
+mod config;
+mod guest;
+mod monitor;
+
+use std::collections::BTreeMap;
+
+use wkdb_tracer::{Detector, Event, Finding, Frame, Outcome, RunnerId};
+
+use super::core::Core;
+use crate::condition::Condition;
+
+pub use config::DetectConfig;
+pub(super) use guest::Guest;
+pub(super) use monitor::{Monitor, Monitors, Occasion};
+
+/// Findings of one detector that are told. One that finds more has said what it has to say.
+const MOST: u32 = 64;
+
+/// A trap that monitors have to look at while the rest of the machine is as it was.
+#[derive(Debug, Clone)]
+pub(super) struct Trapped {
+    pub(super) runner: RunnerId,
+    /// The trap in Wasm's words.
+    pub(super) reason: String,
+    /// The call stack at the trap, which is gone by now.
+    pub(super) stack: Vec<Frame>,
+}
+
+/// What a machine knows of its detectors.
+#[derive(Debug, Default)]
+pub(super) struct Detection {
+    /// Findings so far.
+    counts: BTreeMap<Detector, u32>,
+    /// Somebody looks at traps.
+    pub(super) looks_at_traps: bool,
+    /// A runner has trapped and waits until somebody has looked.
+    pub(super) trapped: Option<Trapped>,
+}
+
+impl Core {
+    /// Whether a detector is on.
+    pub(super) fn detects(&self, detector: Detector) -> bool {
+        self.config.detect.detectors.contains(&detector)
+    }
+
+    /// A detector found something: tells of it, unless it has told enough. Whether it was told.
+    pub(super) fn found(&mut self, finding: &Finding) -> bool {
+        let count = self.detection.counts.entry(finding.detector).or_default();
+        if *count >= MOST {
+            return false;
+        }
+        *count += 1;
+        let last = *count == MOST;
+        let mut finding = finding.clone();
+        if last {
+            finding.details.push(format!("{MOST} findings of this detector: more are not told"));
+        }
+        self.tell(Event::Finding(Box::new(finding)));
+        if self.config.until.contains(&Condition::Finding) {
+            self.stop(Outcome::Until(Condition::Finding.to_string()));
+        }
+        true
+    }
+}

@@ -1,0 +1,94 @@
+//! The commands that an explanation ends with, given to a shell as they are: gdb shows what was said.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::bugs::{Bug, LINUX, MINIK};
+use crate::recorded::{Recorded, text, wkdb};
+
+/// The gdbs to test with, as tests/gdb has them.
+fn gdbs() -> Vec<PathBuf> {
+    match std::env::var_os("WKDB_TEST_GDBS") {
+        Some(paths) => std::env::split_paths(&paths).collect(),
+        None => {
+            let runs = Command::new("gdb").arg("--version").output().is_ok_and(|output| output.status.success());
+            if !runs {
+                eprintln!("nothing is tested: there is no gdb on the PATH, and WKDB_TEST_GDBS is not set");
+            }
+            Some(PathBuf::from("gdb")).into_iter().filter(|_| runs).collect()
+        }
+    }
+}
+
+/// A replay that waits for a debugger, and its port.
+struct Waiting(Child, u16);
+
+impl Waiting {
+    fn start(recorded: &Recorded, shown: &str) -> Waiting {
+        let arguments = shown.trim().strip_prefix("wkdb ").unwrap().replace("1234", "0");
+        let mut command = wkdb();
+        command.args(arguments.split_whitespace()).current_dir(recorded.folder());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut messages = BufReader::new(child.stderr.take().unwrap());
+        let mut port = None;
+        let mut line = String::new();
+        while port.is_none() && messages.read_line(&mut line).unwrap() > 0 {
+            let number = |line: &str| line.trim_end().rsplit(':').next()?.trim_end_matches('\'').parse().ok();
+            port = line.contains("waiting for a debugger").then(|| number(&line)).flatten();
+            line.clear();
+        }
+        // What else it says is read, so that it can say it.
+        std::thread::spawn(move || while messages.read_line(&mut String::new()).is_ok_and(|read| read > 0) {});
+        Waiting(child, port.expect("it waits for a debugger"))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Does what an explanation says; what gdb shows has this.
+fn shows(bug: &Bug, function: &str) {
+    let recorded = Recorded::run(bug, bug.seed);
+    let said = recorded.explained();
+    let mut commands = said.lines().skip_while(|line| *line != "To see it:").skip(1).map(str::trim);
+    let (replay, attach) = (commands.next().unwrap().to_owned(), commands.next().unwrap().to_owned());
+    for gdb in gdbs() {
+        let replay = Waiting::start(&recorded, &replay);
+        let attach = attach.replace("1234", &replay.1.to_string());
+        let attach = attach.replacen("gdb ", &format!("{} -nx -batch ", gdb.display()), 1);
+        let output = Command::new("sh").args(["-c", &attach]).stdin(Stdio::null()).output().unwrap();
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        let frame = shown.lines().any(|line| line.starts_with('#') && line.contains(&format!("{function} (")));
+        assert!(frame, "{attach}: no frame of {function} in:\n{shown}\nas said in:\n{said}");
+    }
+}
+
+fn bug<'a>(of: &'a [Bug], name: &str) -> &'a Bug {
+    of.iter().find(|bug| bug.name == name).unwrap()
+}
+
+#[test]
+fn gdb_shows_the_stray_write() {
+    shows(bug(MINIK, "stray-write"), "evdev_stop_autorepeat");
+}
+
+#[test]
+fn gdb_shows_the_program_that_wrote() {
+    shows(bug(MINIK, "user-write"), "draw_frame");
+}
+
+#[test]
+fn gdb_shows_who_turned_the_clock() {
+    shows(bug(MINIK, "timer-stall"), "rtc_align");
+}
+
+#[test]
+fn gdb_shows_what_linux_did_to_its_worker() {
+    shows(bug(LINUX, "wq-corrupt"), "hub_store_status");
+}
