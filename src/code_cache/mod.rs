@@ -48,11 +48,19 @@ pub enum Artifact {
     Companion,
     /// A file of a guest's, packed for recordings.
     Packed,
+    /// Where detectors look in a kernel's memory.
+    Landmarks,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 5] =
-        [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion, Artifact::Packed];
+    const ALL: [Artifact; 6] = [
+        Artifact::Code,
+        Artifact::OffsetMap,
+        Artifact::Module,
+        Artifact::Companion,
+        Artifact::Packed,
+        Artifact::Landmarks,
+    ];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -62,6 +70,7 @@ impl Artifact {
             Artifact::Module => "wasm",
             Artifact::Companion => "elf",
             Artifact::Packed => "packed",
+            Artifact::Landmarks => "marks",
         }
     }
 }

@@ -214,6 +214,7 @@ impl Machine {
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
+        let code_store = store.clone();
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -225,7 +226,7 @@ impl Machine {
         let debugging = variant.debug;
         let tracer = config.trace.as_ref().map(|trace| Tracer::new(trace, &module, &kernel_bytes)).transpose();
         let tracer = tracer.map_err(|error| MachineError::Code { path: config.kernel.clone(), error: error.into() })?;
-        let monitors = Monitors::of(&config.detect);
+        let monitors = Monitors::of(&config.detect, &kernel_bytes, code_store.as_ref());
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         core.tracer = tracer;
         core.detection.looks_at_traps = !monitors.is_empty();
@@ -546,7 +547,9 @@ impl Machine {
             };
             if let Poll::Ready(()) = poll(fiber) {
                 self.fibers.remove(runner);
-                self.shared.core.borrow_mut().runners.destroy(runner);
+                let mut core = self.shared.core.borrow_mut();
+                let now = core.now;
+                core.runners.destroy(runner, now);
                 return false;
             }
             if std::mem::take(&mut self.shared.core.borrow_mut().debug.met) {

@@ -37,7 +37,7 @@ mod table;
 mod tracing;
 mod watch;
 
-pub use config::{Cache, MachineConfig, Pace, WatchRange};
+pub use config::{Cache, MachineConfig, Pace, Quirk, WatchRange};
 pub use core::Output;
 pub use debug::{Answer, Answered, Place, Request};
 pub use detect::DetectConfig;

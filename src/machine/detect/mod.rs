@@ -13,6 +13,8 @@
 
 mod config;
 mod guest;
+mod kernel;
+mod landmarks;
 mod monitor;
 
 use std::collections::BTreeMap;

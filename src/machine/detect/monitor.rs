@@ -4,7 +4,9 @@ use wkdb_tracer::{Detector, Finding, GuestTime, RunnerId};
 
 use super::super::attended::State;
 use super::super::executor::{Machine, Port};
+use super::kernel::KernelPatrol;
 use super::{DetectConfig, Guest, Trapped};
+use crate::code_cache::CodeStore;
 use wkdb_debugger::inferior::StopReason;
 
 /// How much guest time passes from one look to the next, in nanoseconds, while tasks run.
@@ -40,9 +42,6 @@ pub(in crate::machine) enum Occasion<'a> {
 /// detectors. It reads; it cannot change anything. It must get by with whatever memory holds, and be quick: while the
 /// guest idles it is called for each jump of the clock over an interval.
 pub(in crate::machine) trait Monitor {
-    /// Which detector it is.
-    fn detector(&self) -> Detector;
-
     /// Whether it is to look on such an occasion.
     fn wants(&self, occasion: Occasion<'_>) -> bool {
         let _ = occasion;
@@ -62,9 +61,11 @@ pub(in crate::machine) struct Monitors {
 
 impl Monitors {
     /// Those that a configuration asks for, in the order of [`Detector::ALL`].
-    pub(in crate::machine) fn of(config: &DetectConfig) -> Monitors {
-        let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor).collect();
-        Monitors { all, next: GuestTime(INTERVAL_NS) }
+    /// The kernel's module is `kernel`; what is worked out of it once is kept in `store`.
+    pub(in crate::machine) fn of(config: &DetectConfig, kernel: &[u8], store: Option<&CodeStore>) -> Monitors {
+        let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor);
+        let all = all.chain(KernelPatrol::of(config, kernel, store).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
+        Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS) }
     }
 
     /// Whether there are none.

@@ -263,7 +263,7 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::create_and_run(c, p)))
         }
         ImportKind::SerializeTasks => define_serialize(linker, name, ty),
-        ImportKind::ReleaseTask => define_sync(linker, "env", name, ty, tasks::release),
+        ImportKind::ReleaseTask => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::release(c, p))),
         ImportKind::Panic => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::panic(c, p))),
         ImportKind::DumpStacktrace => {
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::dump_stacktrace(c, p)))

@@ -392,12 +392,18 @@ impl<'t, 'i> Teller<'t, 'i> {
     }
 
     fn baton(&self, lost: &LostBaton) -> Report {
-        let LostBaton { cpu, comm, task, at, .. } = lost;
-        let text =
-            format!("nobody runs on cpu{cpu} any more: {comm} ({task:#x}) took its baton along when it was destroyed");
-        let mut report = Report::new(text).line(format!(
-            "it was destroyed at {at}, at its own wasm_release_task, before it had switched to another task"
-        ));
+        let LostBaton { cpu, comm, task, at, to, .. } = lost;
+        let how = match to {
+            Some(to) => format!("{comm} ({task:#x}) switched to the task {to:#x}, which has no runner"),
+            None => format!("{comm} ({task:#x}) took its baton along when it was destroyed"),
+        };
+        let mut report = Report::new(format!("nobody runs on cpu{cpu} any more: {how}"));
+        report = match to {
+            Some(to) => report.line(format!("that was at {at}; whose task {to:#x} was, nobody knows any more")),
+            None => report.line(format!(
+                "it was destroyed at {at}, by its own wasm_release_task, before it had switched to another task"
+            )),
+        };
         let rows = self.kernel.tasks().tasks;
         let waiting: Vec<_> = rows.iter().filter(|row| row.cpu == Some((*cpu).into()) && row.listed).collect();
         report =
