@@ -25,7 +25,8 @@ fn fifty_runs_of_minik_under_stress_have_no_finding() {
 
 #[test]
 fn linux_under_stress_has_no_finding() {
-    let script = typed("\\n# ", &["stress all 60", "repeat 10 seq 20 | cat | wc", "stress all 60 & stress all 60; wait"]);
+    let script =
+        typed("\\n# ", &["stress all 60", "repeat 10 seq 20 | cat | wc", "stress all 60 & stress all 60; wait"]);
     for seed in 0..12 {
         let run = linux("nr_cpus=4", &script, |config| (config.seed, config.policy) = (seed, policy(seed)));
         assert_clean(&run, &format!("seed {seed}"));
@@ -42,8 +43,14 @@ fn sixty_four_cpus_have_no_finding() {
 #[test]
 fn an_hour_in_which_nobody_does_anything_has_no_finding() {
     assert_clean(&minik("", "expect \"minik# \"\nwait 3600s\nsend \"ps\\n\"\nexpect \"minik# \"\n", |_| {}), "minik");
-    assert_clean(&minik("nohz", "expect \"minik# \"\nwait 3600s\nsend \"ps\\n\"\nexpect \"minik# \"\n", |_| {}), "nohz");
-    assert_clean(&linux("nr_cpus=4", "expect \"\\n# \"\nwait 3600s\nsend \"ps\\n\"\nexpect \"\\n# \"\n", |_| {}), "linux");
+    assert_clean(
+        &minik("nohz", "expect \"minik# \"\nwait 3600s\nsend \"ps\\n\"\nexpect \"minik# \"\n", |_| {}),
+        "nohz",
+    );
+    assert_clean(
+        &linux("nr_cpus=4", "expect \"\\n# \"\nwait 3600s\nsend \"ps\\n\"\nexpect \"\\n# \"\n", |_| {}),
+        "linux",
+    );
 }
 
 /// Whoever looks changes nothing.

@@ -56,7 +56,10 @@ fn a_wakeup_that_is_lost_is_told_on_the_seeds_that_lose_it() {
         }
         shown += 1;
         let said = text(run.only(Detector::Lockup));
-        assert!(said.contains("ring_consumer/0/") && said.contains("sleeps in ring_consumer, and nothing will"), "{said}");
+        assert!(
+            said.contains("ring_consumer/0/") && said.contains("sleeps in ring_consumer, and nothing will"),
+            "{said}"
+        );
         assert!(said.contains("ring.consumer points to it"), "{said}");
     }
     assert_eq!(shown, 7, "tests/linux/bugs.rs says on which seeds it shows");
@@ -75,7 +78,10 @@ fn two_mutexes_in_both_orders_are_told_with_who_holds_and_who_waits() {
         shown += 1;
         let finding = run.only(Detector::Lockup);
         let said = text(finding);
-        for part in ["for address_lock, a struct mutex, which netdev_addr/", "for netdev_lock, a struct mutex, which netdev_up/0"] {
+        for part in [
+            "for address_lock, a struct mutex, which netdev_addr/",
+            "for netdev_lock, a struct mutex, which netdev_up/0",
+        ] {
             assert!(said.contains(part), "seed {seed}: {said}");
         }
         assert!(seconds(finding) < 140.0, "seed {seed}: {}", seconds(finding));

@@ -41,7 +41,10 @@ fn a_wakeup_that_is_lost_is_told_long_before_the_kernel_does_on_every_seed_that_
         shown += 1;
         let finding = run.only(Detector::Lockup);
         let said = text(finding);
-        assert!(said.contains("ring_reader/") && said.contains("sleeps in ring_wait, and nothing will wake it"), "{said}");
+        assert!(
+            said.contains("ring_reader/") && said.contains("sleeps in ring_wait, and nothing will wake it"),
+            "{said}"
+        );
         assert!(said.contains("msg_ring.reader points to it"), "{said}");
         assert!(seconds(finding) < 15.0, "seed {seed}: {}", seconds(finding));
     }
@@ -89,7 +92,10 @@ fn a_workers_pool_that_is_overwritten_is_told_before_anybody_uses_it() {
     let run = struck("stray-write", 1);
     let finding = run.by(Detector::Workqueues);
     let said = text(finding.first().unwrap_or_else(|| panic!("{:?} {}", run.findings, run.console)));
-    assert!(said.contains("the pool of the worker kworker/0:0/") && said.contains("is 0xffffffff, not pool 0"), "{said}");
+    assert!(
+        said.contains("the pool of the worker kworker/0:0/") && said.contains("is 0xffffffff, not pool 0"),
+        "{said}"
+    );
     assert!(said.contains("first_worker"), "{said}");
     assert!(run.is_found_before_it_traps(), "{:?}", run.events);
 }
