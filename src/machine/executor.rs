@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
+use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::recording::{self, OpenError};
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
@@ -17,6 +18,7 @@ use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
+use super::detect::facts::KernelFacts;
 use super::detect::{Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
@@ -214,6 +216,13 @@ impl Machine {
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
+        let facts = match variant.stack_pointer {
+            true => {
+                let symbols = || Symbols::load(kernel.to_vec()).ok();
+                KernelFacts::find(&loaded.key, store.as_ref(), symbols, &kernel)
+            }
+            false => KernelFacts::default(),
+        };
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -241,6 +250,7 @@ impl Machine {
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
             debugging,
+            facts,
         };
         Ok(Machine {
             shared: Rc::new(shared),

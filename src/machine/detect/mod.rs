@@ -12,8 +12,10 @@
 //! variants of the code.
 
 mod config;
+pub(super) mod facts;
 mod guest;
 mod monitor;
+pub(super) mod stack;
 
 use std::collections::BTreeMap;
 
