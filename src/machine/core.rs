@@ -338,6 +338,10 @@ impl Core {
         };
         let who = Who { runner, cpu: context.as_ref().map(|c| c.cpu), place };
         for touched in self.watches.touched(access, &who) {
+            if touched.is_own() {
+                self.touched_own(touched, &writer, context.as_ref());
+                continue;
+            }
             let hit = WatchHit {
                 watch: touched.watch.0,
                 kind: touched.kind,

@@ -19,7 +19,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
 use super::detect::facts::KernelFacts;
-use super::detect::{Monitors, Occasion};
+use super::detect::{BadRule, Errand, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -124,6 +124,9 @@ pub enum MachineError {
     /// Something cannot be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// A rule of `--guard` has a mistake.
+    #[error("--guard: {0}")]
+    Guard(#[from] BadRule),
     /// The recording cannot be replayed.
     #[error("{}: {error}", path.display())]
     Recording {
@@ -238,6 +241,7 @@ impl Machine {
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         core.tracer = tracer;
         core.detection.looks_at_traps = !monitors.is_empty();
+        core.begin_to_detect()?;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -568,9 +572,15 @@ impl Machine {
                 }
                 continue;
             }
-            let trapped = self.shared.core.borrow_mut().detection.trapped.take();
-            if let Some(trapped) = trapped {
-                self.have_looked(Occasion::Trap(&trapped), Some(runner), port);
+            let errand = self.shared.core.borrow_mut().detection.errand.take();
+            if let Some(errand) = errand {
+                match errand {
+                    Errand::Trap(trapped) => self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
+                    Errand::IsInUse(violation) => {
+                        let confirmed = self.is_in_use(violation);
+                        self.shared.core.borrow_mut().detection.confirmed = confirmed;
+                    }
+                }
                 if self.leaves(runner) {
                     return false;
                 }

@@ -95,18 +95,25 @@ impl Machine {
     /// Between two slices: has monitors look, if it is time.
     pub(in crate::machine) fn look_now_and_then(&mut self, port: &mut dyn Port) {
         let now = self.shared.core.borrow().now;
-        if now >= self.monitors.next && !self.monitors.is_empty() {
+        if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
+            self.follow_guarded();
             self.have_looked(Occasion::Interval, None, port);
         }
     }
 
     /// Nobody can run: has monitors look, if it would be time before the clock has come to `until`.
     pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
-        if until >= self.monitors.next && !self.monitors.is_empty() {
+        if until >= self.monitors.next && self.looks() {
             self.look_again_after(until);
+            self.follow_guarded();
             self.have_looked(Occasion::Idle { until }, None, port);
         }
+    }
+
+    /// Whether anything is looked at.
+    fn looks(&self) -> bool {
+        !self.monitors.is_empty() || self.shared.core.borrow().detects(Detector::Guard)
     }
 
     fn look_again_after(&mut self, moment: GuestTime) {

@@ -38,7 +38,9 @@ pub(super) mod user;
 mod waits;
 
 pub(super) use inspect::not_compiled;
-use mailbox::{have_looked_at, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake};
+use mailbox::{
+    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+};
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
 const START: &str = crate::instrument::START_EXPORT;

@@ -7,7 +7,8 @@ use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
 use super::{
-    CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, stack, suspend, trace, trap,
+    CallStackExhausted, RunnerData, charge, detect, frames, here, pause_at_hits, pause_behind_hits, stack, suspend,
+    trace, trap,
 };
 
 /// Import module of everything here.
@@ -179,10 +180,12 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
 }
 
 /// An access may have touched a watched range.
-async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
+async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> wasmtime::Result<()> {
     if accessed(&mut caller, access) {
         pause_behind_hits(&mut caller).await;
+        detect::wrote(&mut caller).await?;
     }
+    Ok(())
 }
 
 /// Tells of the watches that an access touched; whether it touched any.
