@@ -208,6 +208,7 @@ impl Core {
             self.complain(Some(id), text);
         }
         self.trace_born(id);
+        self.detection.guards.may_have_changed();
         self.born.push((id, entry));
         id
     }

@@ -400,6 +400,9 @@ impl Machine {
         for (id, entry) in born {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
         }
+        if !dead.is_empty() {
+            self.shared.core.borrow_mut().detection.guards.may_have_changed();
+        }
         for id in dead {
             self.fibers.remove(id);
             self.shared.core.borrow_mut().scheduler.forget(id);

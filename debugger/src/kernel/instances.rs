@@ -70,6 +70,11 @@ impl<'i> Kernel<'i> {
                 let entries = lists.flat_map(|head| self.list(head.address(), "the workers of a pool"));
                 entries.filter_map(|entry| self.container("struct worker", "node", entry)).collect()
             }
+            "struct work_struct" => {
+                let lists = self.pools().into_iter().filter_map(|(pool, ..)| pool.member("worklist"));
+                let entries = lists.flat_map(|head| self.list(head.address(), "the worklist of a pool"));
+                entries.filter_map(|entry| self.container("struct work_struct", "entry", entry)).collect()
+            }
             "struct timer_base" => per_cpu("timer_bases"),
             "struct rq" => per_cpu("runqueues"),
             "struct rcu_data" => per_cpu("rcu_data"),

@@ -9,8 +9,11 @@
 //!       is the instance still in use? ─▶ finding
 //! ```
 //!
-//! What it cannot see: a write into an instance that began to be used since the last look, up to an interval ago; one by a
-//! function of the owner's that was given a wrong pointer.
+//! Instances are looked for at every interval, and after the owner of some has written them, or a task was made, or is
+//! gone: soon, but not at once.
+//!
+//! What it cannot see: a write into an instance that began to be used since the last look; one by a function of the owner's
+//! that was given a wrong pointer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 use wkdb_debugger::inferior::{WatchCondition, WatchId, WatchKind, WatchSpec};
 use wkdb_debugger::kernel::Part;
-use wkdb_tracer::{Frame, ModuleId};
+use wkdb_tracer::{Frame, GuestTime, ModuleId};
 
 use super::super::executor::Machine;
 use super::super::images::Images;
@@ -45,6 +48,10 @@ const BUILT_IN: &[&str] = &[
     "struct fdtable.fd[] only fs/file.c",
     "struct callback_head.func only kernel/rcu/, kernel/rcu.c",
     "struct callback_head.next only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.cblist only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.next only kernel/rcu/, kernel/rcu.c",
+    "struct work_struct.func only kernel/workqueue.c",
+    "struct work_struct.entry only kernel/workqueue.c",
     "struct rq.curr only kernel/sched/, kernel/sched.c",
     "struct rq.idle only kernel/sched/, kernel/sched.c",
     "struct rq.nr_running only kernel/sched/, kernel/sched.c",
@@ -52,6 +59,12 @@ const BUILT_IN: &[&str] = &[
 
 /// Code that works for whoever calls it: whose it is, the caller says.
 const HELPERS: &[&str] = &["lib/", "mm/", "kernel/locking/", "kernel/spinlock.c", "arch/wasm/lib/"];
+
+/// Structures that are where they are for good: that one is written says nothing of others.
+const FIXED: &[&str] = &["struct timer_base", "struct rq"];
+
+/// Guest time, in nanoseconds, that passes at least from one look for instances to the next.
+const REST_NS: u64 = 1_000_000;
 
 /// A rule: `struct worker.pool only kernel/workqueue.c, kernel/other.c`. What ends in a slash is a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +164,10 @@ pub(in crate::machine) struct Guards {
     allowed: BTreeSet<(usize, u32)>,
     /// What was asked for has been looked at.
     checked: bool,
+    /// There may be other instances since they were looked for.
+    changed: bool,
+    /// Not before this moment they are looked for again.
+    rests: GuestTime,
 }
 
 /// A write that no rule allows, if what it wrote is in use.
@@ -179,9 +196,11 @@ impl Guards {
         let rule = self.rules.get(guarded.rule)?;
         let place = stack.first().map_or(u32::MAX, |frame| frame.address.offset.0);
         if self.allowed.contains(&(guarded.rule, place)) {
+            self.changed |= !FIXED.contains(&rule.type_name);
             return None;
         }
         if rule.allows(images, stack) {
+            self.changed |= !FIXED.contains(&rule.type_name);
             // Of a helper, it depends on the caller.
             if rule.allows(images, stack.get(..1).unwrap_or_default()) && !stack.is_empty() {
                 let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
@@ -196,6 +215,18 @@ impl Guards {
         let GuardRule { type_name, path, files } = rule;
         let text = format!("{type_name}.{path} is written by what is not {}", files.join(" or "));
         Some((Violation(guarded.rule, guarded.part), text))
+    }
+}
+
+impl Guards {
+    /// A task was made, or is gone: what it has may be in use now, or no more.
+    pub(in crate::machine) fn may_have_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether it is time to look for instances again.
+    pub(in crate::machine) fn is_due(&self, now: GuestTime) -> bool {
+        self.changed && now >= self.rests && !self.rules.is_empty()
     }
 }
 
@@ -248,11 +279,20 @@ impl Machine {
             }
         }
         core.detection.guards.watched = left;
+        core.detection.guards.changed = false;
+        core.detection.guards.rests = core.now.after_ns(REST_NS);
     }
 
     /// Whether what was written is still in use: what was freed may be anybody's.
     pub(in crate::machine) fn is_in_use(&mut self, Violation(rule, part): Violation) -> bool {
-        let rules = self.shared.core.borrow().detection.guards.rules.clone();
+        let (rules, changed) = {
+            let core = self.shared.core.borrow();
+            (core.detection.guards.rules.clone(), core.detection.guards.changed)
+        };
+        // Nothing has changed since it was in use: what was written may be what leads there.
+        if !changed {
+            return true;
+        }
         let Some(rule) = rules.get(rule) else { return false };
         let mut guest = Guest::new(self);
         let Some(kernel) = guest.kernel() else { return false };

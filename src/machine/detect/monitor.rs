@@ -99,6 +99,8 @@ impl Machine {
             self.look_again_after(now);
             self.follow_guarded();
             self.have_looked(Occasion::Interval, None, port);
+        } else if self.shared.core.borrow().detection.guards.is_due(now) {
+            self.follow_guarded();
         }
     }
 
