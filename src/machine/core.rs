@@ -109,6 +109,8 @@ pub(super) struct Core {
     cpus_started: u32,
     pub(super) tracer: Option<Tracer>,
     pub(super) detection: Detection,
+    /// Addresses have 64 bits.
+    pub(super) wide: bool,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
 }
@@ -147,6 +149,7 @@ impl Core {
             cpus_started: 1,
             tracer: None,
             detection: Detection::default(),
+            wide: false,
             output: Vec::new(),
             born: Vec::new(),
         }

@@ -241,6 +241,7 @@ impl Machine {
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         core.tracer = tracer;
         core.detection.looks_at_traps = !monitors.is_empty();
+        core.wide = module.width.bytes() == 8;
         core.begin_to_detect()?;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);

@@ -29,6 +29,12 @@ impl<'i> Kernel<'i> {
         self.type_named(type_name).is_some_and(|ty| self.field(ty, path).is_some())
     }
 
+    /// Where a member is in its structure, and how long it is.
+    pub fn member_place(&self, type_name: &'static str, path: &'static str) -> Option<(u64, u64)> {
+        let field = self.field(self.type_named(type_name)?, path)?;
+        Some((field.offset, self.symbols.size_of(field.ty)?))
+    }
+
     /// The member of each structure of this type that is in use, as far as it is known where to look for them: workers and
     /// their pools, timer bases, tasks, their files, run queues, RCU's data and callbacks, and variables of the type.
     pub fn parts(&self, type_name: &'static str, path: &'static str) -> Vec<Part> {

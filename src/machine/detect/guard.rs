@@ -12,6 +12,9 @@
 //! Instances are looked for at every interval, and after the owner of some has written them, or a task was made, or is
 //! gone: soon, but not at once.
 //!
+//! A callback of RCU's is known as soon as it is put on a list, by what is written there: it may be overwritten in the
+//! next moment.
+//!
 //! What it cannot see: a write into an instance that began to be used since the last look; one by a function of the owner's
 //! that was given a wrong pointer.
 
@@ -164,6 +167,8 @@ pub(in crate::machine) struct Guards {
     allowed: BTreeSet<(usize, u32)>,
     /// What was asked for has been looked at.
     checked: bool,
+    /// Of each rule about callbacks: its number, and where its member is in one.
+    callbacks: Vec<(usize, u64, u64)>,
     /// There may be other instances since they were looked for.
     changed: bool,
     /// Not before this moment they are looked for again.
@@ -183,6 +188,36 @@ impl Guards {
         let all = BUILT_IN.iter().copied().chain(more.iter().map(String::as_str));
         let rules = all.map(str::parse).collect::<Result<_, _>>()?;
         Ok(Guards { rules, ..Guards::default() })
+    }
+
+    /// The owner of a list of callbacks has written there, if it is one: the words that it wrote name callbacks that are in
+    /// use from now on. What is to be watched of them.
+    pub(in crate::machine) fn learn(&self, watch: WatchId, bytes: &[u8], word: usize) -> Vec<(usize, Part)> {
+        let rule = self.watched.get(&watch).and_then(|guarded| self.rules.get(guarded.rule));
+        let of_lists = |rule: &&GuardRule| {
+            let lists = [("struct rcu_data", "cblist"), ("struct rcu_data", "next"), ("struct callback_head", "next")];
+            lists.contains(&(rule.type_name, rule.path))
+        };
+        if rule.filter(of_lists).is_none() {
+            return Vec::new();
+        }
+        let words =
+            bytes.chunks_exact(word).map(|bytes| bytes.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte)));
+        let mut parts = Vec::new();
+        for instance in words.filter(|&address| address >= super::null::UNUSED) {
+            for &(rule, offset, len) in &self.callbacks {
+                let part = Part { instance, address: instance.saturating_add(offset), len };
+                if !self.watched.values().any(|known| *known == Guarded { rule, part }) {
+                    parts.push((rule, part));
+                }
+            }
+        }
+        parts
+    }
+
+    /// A part is watched from now on.
+    pub(in crate::machine) fn guard(&mut self, watch: WatchId, (rule, part): (usize, Part)) {
+        self.watched.insert(watch, Guarded { rule, part });
     }
 
     /// The rule that a write breaks, and how that is told; none if it may be written.
@@ -238,7 +273,7 @@ impl Machine {
             return;
         }
         let mut wanted = Vec::new();
-        let mut unknown = Vec::new();
+        let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
         {
             let mut guest = Guest::new(self);
             let Some(kernel) = guest.kernel() else { return };
@@ -246,6 +281,11 @@ impl Machine {
                 if !kernel.has_member(rule.type_name, rule.path) {
                     unknown.push(number);
                     continue;
+                }
+                if rule.type_name == "struct callback_head"
+                    && let Some((offset, len)) = kernel.member_place(rule.type_name, rule.path)
+                {
+                    callbacks.push((number, offset, len));
                 }
                 let parts = kernel.parts(rule.type_name, rule.path);
                 wanted.extend(parts.into_iter().map(|part| Guarded { rule: number, part }));
@@ -279,6 +319,7 @@ impl Machine {
             }
         }
         core.detection.guards.watched = left;
+        core.detection.guards.callbacks = callbacks;
         core.detection.guards.changed = false;
         core.detection.guards.rests = core.now.after_ns(REST_NS);
     }

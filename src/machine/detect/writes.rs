@@ -64,6 +64,9 @@ impl Core {
                 (Some(Verdict::Told(null::finding(&touched))), Detector::Null)
             } else {
                 let broken = self.detection.guards.breaks(images, touched.watch, stack);
+                if broken.is_none() {
+                    self.learn(&touched);
+                }
                 let verdict = broken.map(|(violation, text)| {
                     let Touched { address, old, new, .. } = &touched;
                     let mut finding = Finding::new(Detector::Guard, text).on(*address, new.len() as u64);
@@ -80,6 +83,20 @@ impl Core {
             }));
         }
         verdicts
+    }
+
+    /// What the owner of a list wrote there may name what is to be guarded from now on.
+    fn learn(&mut self, touched: &Touched) {
+        let word = if self.wide { 8 } else { 4 };
+        for part in self.detection.guards.learn(touched.watch, &touched.new, word) {
+            let condition = WatchCondition { changed: true, ..WatchCondition::default() };
+            let (address, len) = (part.1.address, part.1.len);
+            let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
+            // What is no memory is no callback.
+            if let Ok(watch) = self.watches.insert_own(spec) {
+                self.detection.guards.guard(watch, part);
+            }
+        }
     }
 
     /// What a detector found at this place in the code is told only once.
