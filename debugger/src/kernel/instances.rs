@@ -74,7 +74,8 @@ impl<'i> Kernel<'i> {
             "struct worker" => {
                 let lists = self.pools().into_iter().filter_map(|(pool, ..)| pool.member("workers"));
                 let entries = lists.flat_map(|head| self.list(head.address(), "the workers of a pool"));
-                entries.filter_map(|entry| self.container("struct worker", "node", entry)).collect()
+                let workers = entries.filter_map(|entry| self.container("struct worker", "node", entry));
+                workers.chain(self.rescuers()).collect()
             }
             "struct work_struct" => {
                 let lists = self.pools().into_iter().filter_map(|(pool, ..)| pool.member("worklist"));
@@ -88,12 +89,19 @@ impl<'i> Kernel<'i> {
             "struct files_struct" => files(),
             "struct fdtable" => files().into_iter().filter_map(|files| files.follow("fdt")).collect(),
             "struct callback_head" => {
-                let lists = self.rcu().cpus.into_iter().flat_map(|cpu| cpu.lists);
-                let callbacks = lists.flat_map(|list| list.callbacks);
-                callbacks.filter_map(|callback| self.object("struct callback_head", callback.address)).collect()
+                let callbacks = self.pending_callbacks().into_iter();
+                callbacks.filter_map(|callback| self.object("struct callback_head", callback)).collect()
             }
             _ => self.variables_of(type_name),
         }
+    }
+
+    /// The workers that wait for others to be stuck: they are in no pool.
+    fn rescuers(&self) -> Vec<Object<'_, 'i>> {
+        let queues = self.variable("workqueues").map(|head| self.list(head.address(), "the list of workqueues"));
+        let queues = queues.unwrap_or_default().into_iter();
+        let queues = queues.filter_map(|entry| self.container("struct workqueue_struct", "list", entry));
+        queues.filter_map(|queue| queue.follow("rescuer")).collect()
     }
 
     /// Variables of a type, and arrays of it.

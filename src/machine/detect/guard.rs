@@ -53,6 +53,8 @@ const BUILT_IN: &[&str] = &[
     "struct callback_head.next only kernel/rcu/, kernel/rcu.c",
     "struct rcu_data.cblist only kernel/rcu/, kernel/rcu.c",
     "struct rcu_data.next only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.wait only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.done only kernel/rcu/, kernel/rcu.c",
     "struct work_struct.func only kernel/workqueue.c",
     "struct work_struct.entry only kernel/workqueue.c",
     "struct rq.curr only kernel/sched/, kernel/sched.c",
@@ -65,6 +67,9 @@ const HELPERS: &[&str] = &["lib/", "mm/", "kernel/locking/", "kernel/spinlock.c"
 
 /// Structures that are where they are for good: that one is written says nothing of others.
 const FIXED: &[&str] = &["struct timer_base", "struct rq"];
+
+/// Structures that are taken off their lists by a write into themselves.
+const LISTED: &[&str] = &["struct work_struct"];
 
 /// Guest time, in nanoseconds, that passes at least from one look for instances to the next.
 const REST_NS: u64 = 1_000_000;
@@ -330,11 +335,11 @@ impl Machine {
             let core = self.shared.core.borrow();
             (core.detection.guards.rules.clone(), core.detection.guards.changed)
         };
-        // Nothing has changed since it was in use: what was written may be what leads there.
-        if !changed {
+        let Some(rule) = rules.get(rule) else { return false };
+        // What was written may be what leads there. But whoever takes it off its list writes it.
+        if LISTED.contains(&rule.type_name) && !changed {
             return true;
         }
-        let Some(rule) = rules.get(rule) else { return false };
         let mut guest = Guest::new(self);
         let Some(kernel) = guest.kernel() else { return false };
         kernel.parts(rule.type_name, rule.path).contains(&part)
