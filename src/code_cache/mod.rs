@@ -48,17 +48,20 @@ pub enum Artifact {
     Companion,
     /// A file of a guest's, packed for recordings.
     Packed,
-    /// Where detectors look in a kernel's memory.
+    /// What a kernel's debug information says of where its structures have what detectors need.
+    Facts,
+    /// Where detectors look in a kernel's memory while it runs.
     Landmarks,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 6] = [
+    const ALL: [Artifact; 7] = [
         Artifact::Code,
         Artifact::OffsetMap,
         Artifact::Module,
         Artifact::Companion,
         Artifact::Packed,
+        Artifact::Facts,
         Artifact::Landmarks,
     ];
 
@@ -70,6 +73,7 @@ impl Artifact {
             Artifact::Module => "wasm",
             Artifact::Companion => "elf",
             Artifact::Packed => "packed",
+            Artifact::Facts => "facts",
             Artifact::Landmarks => "marks",
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
-use wkdb_tracer::{GuestTime, Tick};
+use wkdb_tracer::{Detector, GuestTime, Tick};
 
 use super::detect::DetectConfig;
 use super::engine::EngineOptions;
@@ -164,6 +164,7 @@ impl MachineConfig {
             loads: self.load_checks || reads,
             debug: self.engine.debug,
             probes: self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes),
+            stack_pointer: self.detect.has(Detector::Stack),
         }
     }
 

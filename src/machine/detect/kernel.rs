@@ -7,10 +7,8 @@ use wkdb_debugger::kernel::detect::{
 use wkdb_tracer::{Area, Context, Cpu, Detector, Finding, Frame, GuestTime, RunnerId, TaskId};
 
 use super::super::memory::GuestMemory;
-use super::landmarks;
 use super::monitor::{Monitor, Occasion};
 use super::{DetectConfig, Guest};
-use crate::code_cache::CodeStore;
 
 /// Before the clock jumps, it is looked at what will be so at its end, and so long before.
 const PERSISTS_NS: u64 = 210_000_000;
@@ -33,8 +31,8 @@ const KINDS: &[(Detector, Kind)] = &[
 ];
 
 impl KernelPatrol {
-    /// The one that a configuration asks for, if it does; `kernel` is the kernel's module.
-    pub(super) fn of(config: &DetectConfig, kernel: &[u8], store: Option<&CodeStore>) -> Option<KernelPatrol> {
+    /// The one that a configuration asks for, if it does.
+    pub(super) fn of(config: &DetectConfig, landmarks: impl FnOnce() -> Landmarks) -> Option<KernelPatrol> {
         let wanted = KINDS.iter().filter(|(detector, _)| config.has(*detector));
         let mut kinds = wanted.fold(Kinds::default(), |kinds, (_, kind)| kinds.with(*kind));
         if kinds.is_empty() {
@@ -44,7 +42,7 @@ impl KernelPatrol {
         if [Kind::Timers, Kind::Workqueues, Kind::Rcu].into_iter().any(|kind| kinds.has(kind)) {
             kinds = kinds.with(Kind::Callbacks);
         }
-        let marks = landmarks::find_or_make(kernel, store).unwrap_or_default();
+        let marks = landmarks();
         let patrol = Patrol::new(marks.clone(), kinds);
         Some(KernelPatrol { patrol, marks, callbacks: config.has(Detector::Callbacks) })
     }

@@ -6,8 +6,8 @@ use super::super::attended::State;
 use super::super::executor::{Machine, Port};
 use super::kernel::KernelPatrol;
 use super::{DetectConfig, Guest, Trapped};
-use crate::code_cache::CodeStore;
 use wkdb_debugger::inferior::StopReason;
+use wkdb_debugger::kernel::detect::Landmarks;
 
 /// How much guest time passes from one look to the next, in nanoseconds, while tasks run.
 const INTERVAL_NS: u64 = 250_000_000;
@@ -61,10 +61,10 @@ pub(in crate::machine) struct Monitors {
 
 impl Monitors {
     /// Those that a configuration asks for, in the order of [`Detector::ALL`].
-    /// The kernel's module is `kernel`; what is worked out of it once is kept in `store`.
-    pub(in crate::machine) fn of(config: &DetectConfig, kernel: &[u8], store: Option<&CodeStore>) -> Monitors {
+    /// Those that read the kernel's structures ask for its landmarks.
+    pub(in crate::machine) fn of(config: &DetectConfig, landmarks: impl FnOnce() -> Landmarks) -> Monitors {
         let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor);
-        let all = all.chain(KernelPatrol::of(config, kernel, store).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
+        let all = all.chain(KernelPatrol::of(config, landmarks).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
         Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS) }
     }
 
@@ -96,18 +96,27 @@ impl Machine {
     /// Between two slices: has monitors look, if it is time.
     pub(in crate::machine) fn look_now_and_then(&mut self, port: &mut dyn Port) {
         let now = self.shared.core.borrow().now;
-        if now >= self.monitors.next && !self.monitors.is_empty() {
+        if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
+            self.follow_guarded();
             self.have_looked(Occasion::Interval, None, port);
+        } else if self.shared.core.borrow().detection.guards.is_due(now) {
+            self.follow_guarded();
         }
     }
 
     /// Nobody can run: has monitors look, if it would be time before the clock has come to `until`.
     pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
-        if until >= self.monitors.next && !self.monitors.is_empty() {
+        if until >= self.monitors.next && self.looks() {
             self.look_again_after(until);
+            self.follow_guarded();
             self.have_looked(Occasion::Idle { until }, None, port);
         }
+    }
+
+    /// Whether anything is looked at.
+    fn looks(&self) -> bool {
+        !self.monitors.is_empty() || self.shared.core.borrow().detects(Detector::Guard)
     }
 
     fn look_again_after(&mut self, moment: GuestTime) {
