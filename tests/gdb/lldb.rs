@@ -13,7 +13,9 @@ fn wasm_session(guest: &Guest, commands: &[&str]) -> Option<String> {
     // Elsewhere than among the sources, which it would show.
     command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     let connect = format!("process connect --plugin wasm connect://127.0.0.1:{}", guest.port);
-    for line in std::iter::once(&connect.as_str()).chain(commands) {
+    // Else it gives up after some seconds, and here many things are done at a time.
+    let patience = "settings set plugin.process.gdb-remote.packet-timeout 200";
+    for line in [patience, connect.as_str()].iter().chain(commands) {
         command.args(["-o", line]);
     }
     Some(output(command))

@@ -14,7 +14,9 @@ use super::wasm::Wasm;
 use super::{CompanionError, CompanionModule};
 
 const CUSTOM: u8 = 0;
+const TYPE: u8 = 1;
 const IMPORT: u8 = 2;
+const FUNCTION: u8 = 3;
 const CODE: u8 = 10;
 const FUNCTION_NAMES: u8 = 1;
 
@@ -64,7 +66,9 @@ pub fn build_object(module: &CompanionModule<'_>) -> Result<(WasmObject, Vec<Str
     let rewritten = dwarf::rewrite(target, &mut problems);
 
     let mut wasm = b"\0asm\x01\0\0\0".to_vec();
+    section(&mut wasm, TYPE, &[1, 0x60, 0, 0]);
     section(&mut wasm, IMPORT, &imports(&outline));
+    section(&mut wasm, FUNCTION, &functions(&outline));
     let code = outline.code;
     wasm.u8(CODE);
     wasm.uleb(code.len() as u64);
@@ -107,6 +111,14 @@ fn imports(outline: &Wasm<'_>) -> Vec<u8> {
         // Module, name, a function, its type.
         out.extend_from_slice(&[0, 0, 0, 0]);
     }
+    out
+}
+
+/// The functions that are defined. Nobody asks for their types: they all have the same.
+fn functions(outline: &Wasm<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.uleb(outline.functions.len() as u64);
+    out.resize(out.len() + outline.functions.len(), 0);
     out
 }
 

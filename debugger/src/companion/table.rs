@@ -11,6 +11,8 @@
 //!     + GLOBALS      the task's globals, as in the globals area of the layout
 //! ```
 //!
+//! Constants of 8 bytes are memory as well.
+//!
 //! The CFA is an address in the [frame region](super::layout), as gdb is shown it; the pc is an offset in the contents of
 //! the code section: of outer frames, that of the call.
 
@@ -33,6 +35,28 @@ pub const STACK_POINTER: u64 = 8;
 /// Where the globals are, from the start of the table.
 pub const GLOBALS: u64 = 0x8000_0000;
 
+/// Where constants are: as memory, for lldb has no values of 8 bytes among addresses of 4.
+const CONSTANTS: u64 = 1 << 61;
+/// Bits of a constant that has a place.
+const CONSTANT_BITS: u32 = 34;
+/// Bytes of one.
+const CONSTANT_BYTES: u64 = 8;
+
+/// The address of memory that has a constant in 8 bytes; none for large ones.
+pub fn constant_address(value: u64) -> Option<u64> {
+    let shift = u64::BITS - CONSTANT_BITS;
+    let kept = (value << shift).cast_signed() >> shift;
+    (kept.cast_unsigned() == value).then(|| CONSTANTS + (value & ((1 << CONSTANT_BITS) - 1)) * CONSTANT_BYTES)
+}
+
+/// What is at an address among constants; none if it is not.
+pub fn constant_byte(address: u64) -> Option<u8> {
+    let offset = address.checked_sub(CONSTANTS).filter(|&offset| offset < CONSTANT_BYTES << CONSTANT_BITS)?;
+    let shift = u64::BITS - CONSTANT_BITS;
+    let value = ((offset / CONSTANT_BYTES) << shift).cast_signed() >> shift;
+    value.to_le_bytes().get((offset % CONSTANT_BYTES) as usize).copied()
+}
+
 /// What is at an address of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -42,14 +66,14 @@ pub enum Place {
     Globals(u64),
 }
 
-/// The address of a task's table.
+/// The address of a task's table. There are as many as a guest with 32-bit addresses can have, and more.
 pub fn address(runner: RunnerId) -> u64 {
     (u64::from(runner.0) + 1) << 32
 }
 
 /// Whose table has an address, and what is there; none if it is of no table.
 pub fn place(address: u64) -> Option<(RunnerId, Place)> {
-    let runner = u32::try_from((address >> 32).checked_sub(1)?).ok()?;
+    let runner = u32::try_from((address >> 32).checked_sub(1)?).ok().filter(|_| address < CONSTANTS)?;
     let offset = address & 0xffff_ffff;
     let place = offset.checked_sub(GLOBALS).map_or(Place::Rows(offset), Place::Globals);
     Some((RunnerId(runner), place))
@@ -64,6 +88,19 @@ mod tests {
         assert_eq!(place(0xffff_ffff), None, "guest memory");
         assert_eq!(place(address(RunnerId(0)) + 17), Some((RunnerId(0), Place::Rows(17))));
         assert_eq!(place(address(RunnerId(700)) + GLOBALS + 8), Some((RunnerId(700), Place::Globals(8))));
-        assert_eq!(place(address(RunnerId(u32::MAX))), Some((RunnerId(u32::MAX), Place::Rows(0))));
+        let most = RunnerId((1 << 29) - 2);
+        assert_eq!(place(address(most)), Some((most, Place::Rows(0))));
+    }
+
+    #[test]
+    fn constants_are_in_memory() {
+        for value in [0, 1, 0x1234_5678, u64::from(u32::MAX), u64::MAX, i32::MIN as u64] {
+            let address = constant_address(value).expect("it has a place");
+            let bytes: Vec<u8> = (address..).map_while(constant_byte).take(8).collect();
+            assert_eq!(bytes, value.to_le_bytes(), "{value:#x}");
+            assert_eq!(place(address), None);
+        }
+        assert_eq!(constant_address(1 << 40), None);
+        assert_eq!(constant_byte(0x40), None);
     }
 }

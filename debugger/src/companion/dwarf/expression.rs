@@ -39,6 +39,7 @@ const DW_OP_BREG0: u8 = 0x70;
 const DW_OP_DEREF_SIZE: u8 = 0x94;
 const DW_OP_CALL_FRAME_CFA: u8 = 0x9c;
 const DW_OP_IMPLICIT_VALUE: u8 = 0x9e;
+const DW_OP_STACK_VALUE: u8 = 0x9f;
 const DW_OP_CONST_TYPE: u8 = 0xa4;
 const DW_OP_DEREF_TYPE: u8 = 0xa6;
 const DW_OP_CONVERT: u8 = 0xa8;
@@ -326,9 +327,11 @@ impl Writer<'_, '_> {
             | Operation::Nop
             | Operation::PushObjectAddress
             | Operation::CallFrameCFA
-            | Operation::ImplicitValue { .. }
             | Operation::Uninitialized
             | Operation::StackValue => self.out.extend_from_slice(op.raw),
+            Operation::ImplicitValue { .. } if self.target.terms == Terms::Processor => {
+                self.out.extend_from_slice(op.raw);
+            }
             // Registers and thread-local storage that the machine does not have; entry values, which need call sites;
             // jumps and references to other entries, which no compiler for Wasm makes.
             _ => return None,
@@ -352,6 +355,18 @@ impl Writer<'_, '_> {
     }
 
     fn implicit(&mut self, value: u64) {
+        if self.target.terms == Terms::Wasm {
+            // lldb takes the bytes of an implicit value for operations.
+            if let Some(address) = table::constant_address(value) {
+                self.out.u8(DW_OP_BREG0 + table::ZERO_REGISTER);
+                self.out.sleb(address as i64);
+            } else {
+                self.out.u8(DW_OP_CONSTU);
+                self.out.uleb(value);
+                self.out.u8(DW_OP_STACK_VALUE);
+            }
+            return;
+        }
         self.out.u8(DW_OP_IMPLICIT_VALUE);
         self.out.uleb(SLOT_BYTES);
         self.out.u64(value);

@@ -33,37 +33,63 @@ fn memory(address: u64, pc: u64) -> u64 {
     }
 }
 
+/// What lldb finds by an expression. Behind the one that a list's choice falls on is a jump to the end, and gimli wants none
+/// behind values and pieces: so all that can be chosen are tried, each up to its jump. Those that are not jump out of that.
+fn choose(expression: Expression<Slice<'_>>, unit: &Unit<Slice<'_>>, pc: u64) -> Option<Vec<Piece<Slice<'static>>>> {
+    let bytes = expression.0.slice();
+    let mut ends = Vec::new();
+    let mut operations = expression.operations(unit.encoding());
+    while let Some(operation) = operations.next().expect("readable") {
+        if let gimli::Operation::Skip { .. } = operation {
+            ends.push(operations.offset_from(&expression) - 3);
+        }
+    }
+    if ends.is_empty() {
+        return evaluate(expression, unit, pc);
+    }
+    let mut chosen = ends.into_iter().filter_map(|end| {
+        evaluate(Expression(Slice::new(&bytes[..end], LittleEndian)), unit, pc).filter(|pieces| !pieces.is_empty())
+    });
+    let found = chosen.next();
+    assert!(chosen.next().is_none(), "two are chosen");
+    found
+}
+
 /// What a debugger finds by an expression, with the pc as the input counts; the frame base is some address.
 fn evaluate(expression: Expression<Slice<'_>>, unit: &Unit<Slice<'_>>, pc: u64) -> Option<Vec<Piece<Slice<'static>>>> {
     let mut evaluation = expression.evaluation(unit.encoding());
-    let mut result = evaluation.evaluate().ok()?;
+    let mut result = evaluation.evaluate();
     loop {
         result = match result {
-            EvaluationResult::Complete => break,
-            EvaluationResult::RequiresFrameBase => evaluation.resume_with_frame_base(STACK_POINTER),
-            EvaluationResult::RequiresCallFrameCfa => evaluation.resume_with_call_frame_cfa(CFA),
-            EvaluationResult::RequiresRegister { register, .. } => {
-                let value = match register.0 {
-                    n if n == u16::from(table::TASK_REGISTER) => table::address(RunnerId(0)),
-                    n if n == u16::from(table::ZERO_REGISTER) => 0,
-                    // The stack pointer's, and the base of globals, of the processor.
-                    4 => STACK_POINTER,
-                    register => panic!("register {register}"),
-                };
-                evaluation.resume_with_register(Value::Generic(value))
-            }
-            EvaluationResult::RequiresWasmLocal { index } => {
-                assert_eq!(index, table::ROW_LOCAL);
-                evaluation.resume_with_wasm_local(Value::Generic(DEPTH * table::ROW_BYTES))
-            }
-            EvaluationResult::RequiresMemory { address, .. } => {
-                evaluation.resume_with_memory(Value::Generic(memory(address, pc)))
-            }
-            EvaluationResult::RequiresRelocatedAddress(address) => evaluation.resume_with_relocated_address(address),
-            EvaluationResult::RequiresBaseType(_) => evaluation.resume_with_base_type(gimli::ValueType::Generic),
-            other => panic!("{other:?}"),
-        }
-        .ok()?;
+            Err(_) => return None,
+            Ok(result) => match result {
+                EvaluationResult::Complete => break,
+                EvaluationResult::RequiresFrameBase => evaluation.resume_with_frame_base(STACK_POINTER),
+                EvaluationResult::RequiresCallFrameCfa => evaluation.resume_with_call_frame_cfa(CFA),
+                EvaluationResult::RequiresRegister { register, .. } => {
+                    let value = match register.0 {
+                        n if n == u16::from(table::TASK_REGISTER) => table::address(RunnerId(0)),
+                        n if n == u16::from(table::ZERO_REGISTER) => 0,
+                        // The stack pointer's, and the base of globals, of the processor.
+                        4 => STACK_POINTER,
+                        register => panic!("register {register}"),
+                    };
+                    evaluation.resume_with_register(Value::Generic(value))
+                }
+                EvaluationResult::RequiresWasmLocal { index } => {
+                    assert_eq!(index, table::ROW_LOCAL);
+                    evaluation.resume_with_wasm_value(Value::Generic(DEPTH * table::ROW_BYTES))
+                }
+                EvaluationResult::RequiresMemory { address, .. } => {
+                    evaluation.resume_with_memory(Value::Generic(memory(address, pc)))
+                }
+                EvaluationResult::RequiresRelocatedAddress(address) => {
+                    evaluation.resume_with_relocated_address(address)
+                }
+                EvaluationResult::RequiresBaseType(_) => evaluation.resume_with_base_type(gimli::ValueType::Generic),
+                other => panic!("{other:?}"),
+            },
+        };
     }
     let pieces = evaluation.as_result();
     // Both files have other bytes; what is compared are places.
@@ -85,10 +111,19 @@ fn evaluate(expression: Expression<Slice<'_>>, unit: &Unit<Slice<'_>>, pc: u64) 
         .collect()
 }
 
-fn same(left: &[Piece<Slice<'_>>], right: &[Piece<Slice<'_>>]) -> bool {
-    left.len() == right.len()
-        && left.iter().zip(right).all(|(left, right)| {
-            left.size_in_bits == right.size_in_bits && format!("{:?}", left.location) == format!("{:?}", right.location)
+fn same(lldbs: &[Piece<Slice<'_>>], gdbs: &[Piece<Slice<'_>>]) -> bool {
+    // Constants are in memory; gimli has kept only the lower bits of where.
+    let constant =
+        |address: u64, value: u64| table::constant_address(value).map(|at| at & 0xffff_ffff) == Some(address);
+    lldbs.len() == gdbs.len()
+        && lldbs.iter().zip(gdbs).all(|(ours, theirs)| {
+            let same = match (&ours.location, &theirs.location) {
+                (Location::Address { address }, Location::Value { value: Value::Generic(value) }) => {
+                    constant(*address, *value)
+                }
+                (ours, theirs) => format!("{ours:?}") == format!("{theirs:?}"),
+            };
+            same && ours.size_in_bits == theirs.size_in_bits
         })
 }
 
@@ -155,7 +190,7 @@ fn compare(wasm: &[u8]) -> usize {
                 let theirs_here = theirs_here
                     .filter(|expression| !expression.0.is_empty())
                     .and_then(|expression| evaluate(expression, &theirs, pc));
-                let ours_here = evaluate(expression, &ours, pc).filter(|pieces| !pieces.is_empty());
+                let ours_here = choose(expression, &ours, pc).filter(|pieces| !pieces.is_empty());
                 let at = entry.offset();
                 match (&ours_here, &theirs_here) {
                     (None, None) => {}

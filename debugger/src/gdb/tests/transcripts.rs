@@ -416,7 +416,7 @@ fn without_acknowledgements_off_every_packet_is_acknowledged_and_replies_can_be_
     let mut fake = Fake::new();
     let parts = parts();
     let mut shared = Shared { view: View::new(None), files: Files::new(parts.companions), monitor: parts.monitor };
-    let mut link = Link::new(&mut fake).unwrap();
+    let mut link = Link::new(Client::Gdb, &mut fake).unwrap();
     link.receive(b"$qC#b4", &mut shared, &mut fake);
     link.receive(b"-", &mut shared, &mut fake);
     link.receive(b"$qC#00", &mut shared, &mut fake);

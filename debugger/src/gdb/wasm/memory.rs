@@ -28,6 +28,9 @@ pub(super) fn read(tid: Tid, address: u64, len: u64, face: &mut Face<'_>) -> Res
             let part = &rest[..rest.len().min(len as usize)];
             if part.is_empty() { Err(nothing()) } else { Ok(part.to_vec()) }
         }
+        Place::Memory(address) if table::constant_byte(address).is_some() => {
+            Ok((address..).take(len as usize).map_while(table::constant_byte).collect())
+        }
         Place::Memory(address) => match table::place(address) {
             None => {
                 let mut bytes = vec![0; len as usize];
@@ -60,6 +63,9 @@ pub(super) fn read(tid: Tid, address: u64, len: u64, face: &mut Face<'_>) -> Res
 pub(super) fn write(body: &[u8]) -> Handled {
     let operands = body[1..].split(|&byte| byte == b':').next().unwrap_or_default();
     match range(operands).map(|(address, _)| (address, place(address))) {
+        Some((address, Place::Memory(_))) if table::constant_byte(address).is_some() => {
+            Handled::Refused(Fault::ReadOnly("this variable is a constant: it cannot be changed".into()))
+        }
         Some((_, Place::Memory(address))) if table::place(address).is_none() => Handled::Usual,
         Some((_, Place::Memory(_))) => {
             Handled::Refused(Fault::ReadOnly("a Wasm global cannot be changed from here".into()))
