@@ -68,6 +68,9 @@ pub(super) struct Args {
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     gdb_symbols: Option<PathBuf>,
+    /// With --gdb: take symbols of modules that have none from files in this directory with the same code. Repeatable.
+    #[arg(long = "symbols", value_name = "DIR", requires = "gdb")]
+    symbols: Vec<PathBuf>,
     #[command(flatten)]
     history: HistoryOptions,
     /// Show the recording on one screen, to look anywhere in it and go back and forth in time there.

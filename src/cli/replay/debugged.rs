@@ -26,7 +26,8 @@ pub(super) fn run(
     if let Some(path) = &args.gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let server = gdb::serve(address, CodeStore::open().ok(), bundled_sources(reporter.kernel_bytes()), Vec::new())?;
+    let (sources, symbols) = (bundled_sources(reporter.kernel_bytes()), args.symbols.clone());
+    let server = gdb::serve(address, CodeStore::open().ok(), sources, symbols)?;
     let known = recording.recorded_run()?;
     let end = match &known.outcome {
         Some(outcome) => format!("how it ended: {}", outcome.keyword()),
