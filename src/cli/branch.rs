@@ -1,6 +1,6 @@
 //! `wkdb branch`: a recording up to a moment, and from there on a new run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -64,6 +64,12 @@ pub(super) struct Args {
     /// Stay at that moment until a debugger lets the guest go on.
     #[arg(long, requires = "debugger")]
     gdb_wait: bool,
+    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    #[arg(long, value_name = "FILE", requires = "gdb")]
+    gdb_symbols: Option<PathBuf>,
+    /// Take symbols of modules that have none from files in this directory with the same code. Repeatable.
+    #[arg(long = "symbols", value_name = "DIR", requires = "gdb")]
+    symbols: Vec<PathBuf>,
     #[command(flatten)]
     detect: DetectOptions,
     #[command(flatten)]
@@ -108,6 +114,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let named = Named { kernel: args.kernel.clone(), initramfs: args.initramfs.clone() };
     let path = args.file.display();
     let recording = Replayable::open(&args.file, &named).with_context(|| format!("{path} cannot be replayed"))?;
+    refuse_what_is_not_recorded(args.at, &recording)?;
+    if let Some(new) = args.record.file().filter(|new| is_same_file(new, &args.file)) {
+        let text =
+            format!("--record {} is the recording itself, which is never changed: name another file", new.display());
+        return Err(UsageError(text).into());
+    }
     let entries = from_outside(&recording)?;
     let mut config = recording.config()?;
     config.journal = Some(JournalConfig::record());
@@ -147,8 +159,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         code.add(&kernel, functions, debug.variant(), debug.engine)?;
         debug.cache.clone_from(&config.cache);
     }
-    let sources = bundled_sources(&kernel);
-    let server = gdb::serve(args.ports, &kernel, CodeStore::open().ok(), sources, Vec::new())?;
+    if let Some(path) = &args.gdb_symbols {
+        gdb::write_symbols(&kernel, path)?;
+    }
+    let (sources, symbols) = (bundled_sources(&kernel), args.symbols);
+    let server = gdb::serve(args.ports, &kernel, CodeStore::open().ok(), sources, symbols)?;
 
     let files = recording.source_files().context("cannot read the guest's files")?;
     let recorded = args.record.start(files, &mut config, code.store())?;
@@ -162,6 +177,29 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let exit = stay(begin, recorded, reporter, server, interactive, args.json);
     drop((code, recording));
     exit
+}
+
+/// Behind a recording's end nothing is known of its run, nor of what would have come from outside.
+fn refuse_what_is_not_recorded(at: Moment, recording: &Replayable) -> anyhow::Result<()> {
+    let end = recording.recorded_run()?.end;
+    let recorded = match at {
+        Moment::Tick(tick) => tick <= end.tick,
+        Moment::Time(time) => time <= end.time,
+    };
+    if recorded {
+        return Ok(());
+    }
+    let text = format!(
+        "the recording ends at tick {}, guest time {}: {at} is behind that; choose an earlier moment with --at",
+        end.tick, end.time
+    );
+    Err(InferiorError::Refused(text).into())
+}
+
+/// Whether two names are of one file that is there.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let canonical = |path: &Path| path.canonicalize().ok();
+    canonical(one).is_some_and(|one| canonical(other) == Some(one))
 }
 
 /// What came from outside to the recorded run, as far as it can be read. That somebody ended it is no part of a branch.

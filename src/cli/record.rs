@@ -54,6 +54,11 @@ impl RecordOptions {
         (!self.no_record && !directory.as_os_str().is_empty()).then_some(directory)
     }
 
+    /// The file that was asked for.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.record.as_deref()
+    }
+
     /// Begins to record, and has the machine tell what a recording needs.
     pub(super) fn start(
         &self,

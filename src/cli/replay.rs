@@ -67,6 +67,9 @@ pub(super) struct Args {
     /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     gdb_symbols: Option<PathBuf>,
+    /// With --gdb: take symbols of modules that have none from files in this directory with the same code. Repeatable.
+    #[arg(long = "symbols", value_name = "DIR", requires = "gdb")]
+    symbols: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) detect: DetectOptions,
     #[command(flatten)]

@@ -262,6 +262,9 @@ impl Session {
                 ServerEvent::Refused(peer) => {
                     self.terminal.say(&format!("wkdb: another debugger was sent away ({peer})"));
                 }
+                ServerEvent::Unchanged(reason) => {
+                    self.terminal.say(&format!("wkdb: the debugger changed nothing: {reason}"));
+                }
                 ServerEvent::Kill(peer) => {
                     self.terminal.say(&format!("wkdb: the debugger killed the guest ({peer})"));
                     self.machine.quit().map_err(failed)?;

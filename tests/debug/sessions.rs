@@ -84,6 +84,14 @@ macro_rules! sessions {
                 assert!(played.contains(scene.name), "no session finds {}", scene.name);
                 assert!(played.contains(&format!("back-{}", scene.name)), "no session goes back to {}", scene.name);
             }
+            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/linux-guest/arch/wasm/kernel/planted_bugs.c");
+            let source = fs::read_to_string(source).unwrap();
+            let (_, table) = source.split_once("} planted[] = {\n").unwrap();
+            let names = table.lines().map_while(|line| line.strip_prefix("\t{ \"")?.split('"').next());
+            assert_eq!(names.clone().count(), 9);
+            for name in names {
+                assert!(played.contains(&format!("linux-{name}")), "no session goes back to Linux's {name}");
+            }
         }
     };
 }
@@ -118,5 +126,6 @@ sessions! {
     in_linux_the_way_back_leads_to_a_stalled_timer: "linux-timer-stall";
     in_linux_the_way_back_leads_to_a_user_program: "linux-user-write";
     in_linux_the_way_back_leads_to_a_stack_overflow: "linux-stack-overflow";
+    in_linux_the_way_back_leads_to_a_lost_wakeup: "linux-lost-wakeup";
     in_linux_the_way_back_leads_to_two_mutexes: "linux-deadlock";
 }

@@ -5,6 +5,9 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use wkdb::contract::KernelModule;
+use wkdb::demo::KERNEL_7_0;
+
 use crate::debuggers::{gdb, gdbs};
 use crate::guest::{Guest, in_time};
 
@@ -42,6 +45,12 @@ impl Raw {
 
     /// The next reply that is not a message for a person.
     pub(crate) fn hear(&mut self) -> String {
+        self.hear_all().1
+    }
+
+    /// The same, behind the messages for a person.
+    fn hear_all(&mut self) -> (String, String) {
+        let mut messages = Vec::new();
         loop {
             let packet = self.unread.iter().position(|&byte| byte == b'$').and_then(|start| {
                 let end = start + self.unread[start..].iter().position(|&byte| byte == b'#')?;
@@ -50,10 +59,12 @@ impl Raw {
             if let Some(range) = packet {
                 let body = String::from_utf8_lossy(&self.unread[range.clone()]).into_owned();
                 self.unread.drain(..range.end + 3);
-                if body.starts_with('O') && body != "OK" {
+                if let Some(text) = body.strip_prefix('O').filter(|_| body != "OK") {
+                    messages
+                        .extend((0..text.len() / 2).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap()));
                     continue;
                 }
-                return body;
+                return (String::from_utf8_lossy(&messages).into_owned(), body);
             }
             let mut buf = [0; 0x1_0000];
             let n = self.stream.read(&mut buf).expect("a reply in time");
@@ -65,6 +76,15 @@ impl Raw {
     pub(crate) fn ask(&mut self, body: &str) -> String {
         self.send(body);
         self.hear()
+    }
+
+    /// What a command of `monitor` says.
+    pub(crate) fn monitor(&mut self, command: &str) -> String {
+        let hex: String = command.bytes().map(|byte| format!("{byte:02x}")).collect();
+        self.send(&format!("qRcmd,{hex}"));
+        let (said, reply) = self.hear_all();
+        assert_eq!(reply, "OK", "{command}: {said}");
+        said
     }
 
     /// A register, by its number.
@@ -115,15 +135,40 @@ fn a_killed_gdb_leaves_a_running_guest_and_the_next_one_attaches() {
         victim.wait().unwrap();
         guest.says("the debugger left", 1);
         // Nothing is left of its breakpoint: time passes.
-        let seen = gdb(&program, guest.port, &["p jiffies_64", "detach"]);
-        std::thread::sleep(Duration::from_millis(200));
-        let later = gdb(&program, guest.port, &["p jiffies_64", "detach"]);
-        let value = |text: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix("$1 = "));
-            value.unwrap_or_else(|| panic!("{text}")).parse::<u64>().unwrap()
+        let jiffies = || {
+            let said = gdb(&program, guest.port, &["p jiffies_64", "detach"]);
+            let value = said.lines().find_map(|line| line.strip_prefix("$1 = "));
+            value.unwrap_or_else(|| panic!("{said}")).parse::<u64>().unwrap()
         };
-        assert!(value(&later) > value(&seen), "{seen}\n{later}");
+        let seen = jiffies();
+        in_time("time goes on", || (jiffies() > seen).then_some(()));
     }
+}
+
+#[test]
+fn a_client_that_vanishes_on_its_way_back_leaves_a_guest_that_goes_on_in_the_present() {
+    let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
+    let jiffies = |client: &mut Raw| u64::from(client.word(address + 4)) << 32 | u64::from(client.word(address));
+    let guest = Guest::start("demo");
+    guest.shows("minik# ");
+    let mut last = 0;
+    for (number, wait) in [0, 3, 10, 30, 100].into_iter().enumerate() {
+        let mut client = Raw::connect(guest.port);
+        let now = jiffies(&mut client);
+        assert!(now >= last, "it is in the past: {now} after {last}");
+        last = now;
+        // To the beginning of history; it is there when the client has gone, or still on its way.
+        client.send("bc");
+        std::thread::sleep(Duration::from_millis(wait));
+        drop(client);
+        guest.says("the debugger left", number + 1);
+    }
+    in_time("time goes on", || {
+        let mut client = Raw::connect(guest.port);
+        let now = jiffies(&mut client);
+        assert_eq!(client.ask("D"), "OK");
+        (now > last).then_some(())
+    });
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::clients::Raw;
+
 /// How long a guest may take for anything; the first time, a kernel is compiled.
 const DEADLINE: Duration = Duration::from_secs(240);
 
@@ -15,6 +17,13 @@ pub(crate) struct Guest {
     /// What was printed, console and messages.
     console: Arc<Mutex<String>>,
     messages: Arc<Mutex<String>>,
+}
+
+/// The program. It finds compiled code where all tests do; a guest that is killed or panics leaves no recording.
+pub(crate) fn wkdb() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
+    command.env("WKDB_CACHE_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")).env("WKDB_RECORD_DIR", "");
+    command
 }
 
 fn collect(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
@@ -57,13 +66,8 @@ impl Guest {
 
     /// The same, at the port of an option.
     pub(crate) fn start_for(option: &str, arguments: &str) -> Guest {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
-        command.args(arguments.split_whitespace()).args([option, "0"]);
-        if arguments.starts_with("demo") || arguments.starts_with("run") {
-            command.args(["--pace", "warp"]);
-        }
-        // A guest that is killed or panics leaves no recording here.
-        command.env("WKDB_RECORD_DIR", "");
+        let mut command = wkdb();
+        command.args(arguments.split_whitespace()).args([option, "0", "--pace", "warp"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let console = collect(child.stdout.take().unwrap());
@@ -83,6 +87,20 @@ impl Guest {
         in_time(text, || self.console.lock().unwrap().contains(text).then_some(()));
     }
 
+    /// Behind its prompt the guest has work to do before it waits; transcripts show it waiting. Waits until some of the
+    /// guest's own time has passed.
+    pub(crate) fn comes_to_rest(&self) {
+        let time = || {
+            let mut client = Raw::connect(self.port);
+            let said = client.monitor("tick");
+            assert_eq!(client.ask("D"), "OK");
+            let time = said.trim_end().rsplit(' ').next().and_then(|time| time.parse::<f64>().ok());
+            time.unwrap_or_else(|| panic!("no time in {said:?}"))
+        };
+        let prompted = time();
+        in_time("its time goes on", || (time() > prompted + 0.1).then_some(()));
+    }
+
     /// Waits until a message says this so many times.
     pub(crate) fn says(&self, text: &str, times: usize) {
         in_time(text, || (self.messages.lock().unwrap().matches(text).count() >= times).then_some(()));
@@ -91,6 +109,11 @@ impl Guest {
     /// Everything on the console so far.
     pub(crate) fn console(&self) -> String {
         self.console.lock().unwrap().clone()
+    }
+
+    /// Every message so far.
+    pub(crate) fn messages(&self) -> String {
+        self.messages.lock().unwrap().clone()
     }
 
     /// Waits for its end; gives the exit code.

@@ -11,6 +11,8 @@ struct Bug {
     name: &'static str,
     /// Where to look from, at the end of the run.
     frame: &'static str,
+    /// The same for lldb: the frame's number, which counts inlined functions.
+    number: u32,
     /// What is wrong there.
     corrupted: &'static str,
     /// The function that made it so, among the innermost frames at the last store.
@@ -21,42 +23,53 @@ const BUGS: [Bug; 10] = [
     Bug {
         name: "stray-write",
         frame: "frame function wq_worker_comm",
+        number: 1,
         corrupted: "worker->pool",
         culprit: "evdev_stop_autorepeat",
     },
-    Bug { name: "timer-stall", frame: "bt 1", corrupted: "timer_bases[0].clk", culprit: "rtc_align" },
+    Bug { name: "timer-stall", frame: "bt 1", number: 0, corrupted: "timer_bases[0].clk", culprit: "rtc_align" },
     Bug {
         name: "wq-corrupt",
         frame: "bt 1",
+        number: 0,
         corrupted: "((struct work_struct *)0x2f0100)->entry.next",
         culprit: "usb_log_disconnect",
     },
     Bug {
         name: "fdtable",
         frame: "frame function dup_fd",
+        number: 3,
         corrupted: "oldf->fdt->fd[5]",
         culprit: "binder_reserve_fd",
     },
-    Bug { name: "rcu", frame: "bt 1", corrupted: "head->func", culprit: "memset" },
+    Bug { name: "rcu", frame: "bt 1", number: 0, corrupted: "head->func", culprit: "memset" },
     Bug {
         name: "stack-overflow",
         frame: "bt 1",
+        number: 0,
         corrupted: "((struct task_struct *)0x391f30)->comm",
         culprit: "memset",
     },
-    Bug { name: "user-write", frame: "bt 1", corrupted: "fb_info.fbops", culprit: "draw_frame" },
+    Bug { name: "user-write", frame: "bt 1", number: 0, corrupted: "fb_info.fbops", culprit: "draw_frame" },
     Bug {
         name: "lost-wakeup",
         frame: "bt 1",
+        number: 0,
         corrupted: "((struct task_struct *)0x397f30)->__state",
         culprit: "ring_wait",
     },
-    Bug { name: "deadlock", frame: "bt 1", corrupted: "minik_eth0.stats_lock.owner", culprit: "_raw_spin_lock" },
-    Bug { name: "deadlock-sleep", frame: "bt 1", corrupted: "tty_mutex.owner", culprit: "mutex_lock" },
+    Bug {
+        name: "deadlock",
+        frame: "bt 1",
+        number: 0,
+        corrupted: "minik_eth0.stats_lock.owner",
+        culprit: "_raw_spin_lock",
+    },
+    Bug { name: "deadlock-sleep", frame: "bt 1", number: 0, corrupted: "tty_mutex.owner", culprit: "mutex_lock" },
 ];
 
 /// What was printed behind the last echo of a command.
-fn after<'t>(text: &'t str, command: &str) -> &'t str {
+pub(crate) fn after<'t>(text: &'t str, command: &str) -> &'t str {
     text.rsplit_once(command).map_or("", |(_, after)| after)
 }
 
@@ -74,11 +87,43 @@ fn goes_back(name: &str) {
     }
 }
 
+/// The same with lldb, from a frame by its number.
+pub(crate) fn lldb_goes_back(arguments: &str, frame: u32, corrupted: &str, culprit: &str) {
+    let Some(program) = lldb() else { return };
+    let symbols = tempfile::tempdir().unwrap();
+    let symbols = symbols.path().join("vmlinux.elf");
+    let guest = Guest::start(&format!("{arguments} --gdb-symbols {}", symbols.display()));
+    let mut command = Command::new(program);
+    command.args(["--batch", "--no-lldbinit"]);
+    let (target, connect) = (format!("target create {}", symbols.display()), format!("gdb-remote {}", guest.port));
+    let (select, watch) =
+        (format!("frame select {frame}"), format!("watchpoint set expression -w write -s 4 -- &{corrupted}"));
+    let back = "process continue --reverse";
+    let lines = [&target, &connect, "process continue", &select, &watch, back, "thread backtrace", "process kill"];
+    // In a batch, what is done after a crash is another list.
+    for (number, line) in lines.iter().enumerate() {
+        command.args([if number < 3 { "-o" } else { "-k" }, line]);
+    }
+    let said = output(command);
+    let there = after(&said, &format!("(lldb) {back}\n"));
+    assert!(there.contains("stop reason = watchpoint 1"), "no store was found by lldb, {arguments}:\n{said}");
+    let stack = after(there, "(lldb) thread backtrace\n");
+    assert!(stack.contains(culprit), "no {culprit} in lldb, {arguments}:\n{said}");
+}
+
 macro_rules! bugs {
-    ($($test:ident $name:literal;)*) => {
+    ($($test:ident $with_lldb:ident $name:literal;)*) => {
         $(#[test]
         fn $test() {
             goes_back($name);
+        }
+
+        #[test]
+        fn $with_lldb() {
+            let bug = BUGS.iter().find(|bug| bug.name == $name).unwrap();
+            // It has no names for the code of programs, only for tasks.
+            let culprit = if $name == "user-write" { "'fbtest/" } else { bug.culprit };
+            lldb_goes_back(concat!("demo ", $name, " --gdb-wait"), bug.number, bug.corrupted, culprit);
         })*
 
         #[test]
@@ -91,16 +136,16 @@ macro_rules! bugs {
 }
 
 bugs! {
-    gdb_finds_the_stray_write "stray-write";
-    gdb_finds_what_stopped_the_timers "timer-stall";
-    gdb_finds_who_wrote_into_freed_work "wq-corrupt";
-    gdb_finds_who_wrote_into_the_table_of_files "fdtable";
-    gdb_finds_who_freed_the_callback "rcu";
-    gdb_finds_the_overflow_of_the_stack "stack-overflow";
-    gdb_finds_the_program_that_wrote_into_the_kernel "user-write";
-    gdb_finds_the_wakeup_that_was_lost "lost-wakeup";
-    gdb_finds_the_lock_that_was_taken_first "deadlock";
-    gdb_finds_the_mutex_that_was_taken_first "deadlock-sleep";
+    gdb_finds_the_stray_write lldb_finds_the_stray_write "stray-write";
+    gdb_finds_what_stopped_the_timers lldb_finds_what_stopped_the_timers "timer-stall";
+    gdb_finds_who_wrote_into_freed_work lldb_finds_who_wrote_into_freed_work "wq-corrupt";
+    gdb_finds_who_wrote_into_the_table_of_files lldb_finds_who_wrote_into_the_table_of_files "fdtable";
+    gdb_finds_who_freed_the_callback lldb_finds_who_freed_the_callback "rcu";
+    gdb_finds_the_overflow_of_the_stack lldb_finds_the_overflow_of_the_stack "stack-overflow";
+    gdb_finds_the_program_that_wrote_into_the_kernel lldb_finds_the_program_that_wrote_into_the_kernel "user-write";
+    gdb_finds_the_wakeup_that_was_lost lldb_finds_the_wakeup_that_was_lost "lost-wakeup";
+    gdb_finds_the_lock_that_was_taken_first lldb_finds_the_lock_that_was_taken_first "deadlock";
+    gdb_finds_the_mutex_that_was_taken_first lldb_finds_the_mutex_that_was_taken_first "deadlock-sleep";
 }
 
 #[test]
@@ -131,31 +176,4 @@ fn gdb_comes_to_the_beginning_of_history_and_forward_again() {
         assert!(told.iter().any(|words| back.contains(words)), "{said}");
         assert!(after(back, "(gdb) bt\n").contains("[host]"), "{said}");
     }
-}
-
-#[test]
-fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
-    let Some(program) = lldb() else { return };
-    let symbols = tempfile::tempdir().unwrap();
-    let symbols = symbols.path().join("vmlinux.elf");
-    let guest = Guest::start(&format!("demo stray-write --gdb-wait --gdb-symbols {}", symbols.display()));
-    let mut command = Command::new(program);
-    command.args(["--batch", "--no-lldbinit"]);
-    for line in
-        [&format!("target create {}", symbols.display()), &format!("gdb-remote {}", guest.port), "process continue"]
-    {
-        command.args(["-o", line]);
-    }
-    // In a batch, what is done after a crash is another list.
-    for line in [
-        "watchpoint set expression -w write -- &first_worker.pool",
-        "process continue --reverse",
-        "thread backtrace",
-        "process kill",
-    ] {
-        command.args(["-k", line]);
-    }
-    let said = output(command);
-    let back = after(&said, "(lldb) process continue --reverse\n");
-    assert!(after(back, "(lldb) thread backtrace\n").contains("evdev_stop_autorepeat"), "{said}");
 }

@@ -78,8 +78,7 @@ fn play(name: &str) {
         let guest = Guest::start(&arguments);
         if let Some(text) = header("when the console shows ") {
             guest.shows(text);
-            // Behind its prompt the guest has work to do before it waits; transcripts show it waiting.
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            guest.comes_to_rest();
         }
         let whole = gdb(&program, guest.port, &commands);
         let mut rest = whole.as_str();

@@ -9,7 +9,7 @@ use crate::debuggers::{gdb, gdbs};
 use crate::guest::Guest;
 
 /// A module without its debug information.
-fn stripped(module: &[u8]) -> Vec<u8> {
+pub(crate) fn stripped(module: &[u8]) -> Vec<u8> {
     let mut out = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload.unwrap();

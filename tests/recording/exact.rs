@@ -1,5 +1,6 @@
 //! A replay is the run that was recorded: the same console, events and hashes, whatever the code was compiled to.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wkdb::machine::engine::OptLevelChoice;
@@ -7,6 +8,7 @@ use wkdb::machine::{JournalConfig, MachineConfig, Policy, WatchRange};
 use wkdb_tracer::Outcome;
 use wkdb_tracer::recording::{Entry, Intervention, Recording};
 
+use crate::program::call;
 use crate::run::{Guest, Typist, config, record, verify};
 
 /// Numbers that depend on their seed alone (SplitMix64).
@@ -42,6 +44,21 @@ fn variant(config: &mut MachineConfig, number: u64) {
     }
 }
 
+/// Replays in another process, as `wkdb replay --verify`, in a variant.
+fn verify_in_another_process(path: &Path, guest: Guest, number: u64) {
+    let files = config(guest, "", None);
+    let (kernel, initramfs) = (files.kernel.display().to_string(), files.initrd.unwrap().display().to_string());
+    let mut arguments = vec!["replay", path.to_str().unwrap(), "--verify", "--json", "--kernel", &kernel];
+    arguments.extend(["--initramfs", &initramfs, "--store-checks", if number & 1 != 0 { "true" } else { "false" }]);
+    if guest == Guest::Minik {
+        arguments.extend(["--opt-level", if number & 2 != 0 { "none" } else { "speed" }]);
+    }
+    let replayed = call(&arguments);
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    let json = replayed.json();
+    assert_eq!((&json["same"], &json["to_the_end"]), (&true.into(), &true.into()), "{json}");
+}
+
 /// Does this for every number, on two threads.
 fn on_two_threads(count: u64, test: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(0);
@@ -61,7 +78,7 @@ fn on_two_threads(count: u64, test: impl Fn(u64) + Sync) {
 }
 
 #[test]
-fn a_hundred_runs_of_minik_replay_in_every_variant() {
+fn a_hundred_runs_of_minik_replay_in_every_variant_and_in_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let (typed, checks) = (AtomicU64::new(0), AtomicU64::new(0));
     on_two_threads(100, |seed| {
@@ -78,6 +95,7 @@ fn a_hundred_runs_of_minik_replay_in_every_variant() {
             .unwrap_or_else(|divergence| panic!("seed {seed}: {divergence}"));
         assert!(verified.end, "seed {seed}");
         assert!(verified.memory_checks >= totals.ticks.0 / 200_000, "seed {seed}: {verified:?} in {totals:?}");
+        verify_in_another_process(&path, Guest::Minik, random.below(16));
         typed.fetch_add(u64::from(outcome == Outcome::Quit && verified.console > 500), Ordering::Relaxed);
         checks.fetch_add(verified.memory_checks, Ordering::Relaxed);
     });
@@ -86,7 +104,7 @@ fn a_hundred_runs_of_minik_replay_in_every_variant() {
 }
 
 #[test]
-fn twenty_runs_of_linux_replay_in_other_variants() {
+fn twenty_runs_of_linux_replay_in_other_variants_and_in_another_process() {
     const SCRIPT: &str =
         "expect \"\\n# \"\nsend \"ps\\n\"\nexpect \"\\n# \"\nwait 3s\nsend \"uptime\\n\"\nexpect \"\\n# \"\n";
     let folder = tempfile::tempdir().unwrap();
@@ -100,6 +118,7 @@ fn twenty_runs_of_linux_replay_in_other_variants() {
         let verified = verify(&path, Guest::Linux, |config| config.store_checks = seed % 2 == 0)
             .unwrap_or_else(|divergence| panic!("seed {seed}: {divergence}"));
         assert!(verified.end && verified.memory_checks >= 2, "{verified:?}");
+        verify_in_another_process(&path, Guest::Linux, seed / 2 % 2);
     });
 }
 

@@ -8,14 +8,15 @@ use wkdb::code_cache::store::DEFAULT_LIMIT;
 use wkdb::demo::linux::LinuxFiles;
 use wkdb::demo::{Files, KERNEL_7_0};
 use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
-use wkdb::machine::{Cache, JournalConfig, MachineConfig};
+use wkdb::machine::{Cache, JournalConfig, Machine, MachineConfig};
 use wkdb::process::MachineProcess;
 use wkdb::session::{Live, Rewindable, Tapped};
 use wkdb_debugger::inferior::{
-    Direction, FrameState, Goal, History, Inferior, Limits, Notice, Resume, Status, StepKind, Stop, StopReason,
-    TaskInfo,
+    BreakpointSpec, Direction, FrameState, Goal, History, Inferior, Limits, Notice, Resume, Status, StepKind, Stop,
+    StopReason, TaskInfo,
 };
-use wkdb_tracer::{RunnerId, Tick};
+use wkdb_debugger::symbols::Symbols;
+use wkdb_tracer::{CodeAddress, Event, ModuleId, RunnerId, Tick};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -28,9 +29,46 @@ struct State {
     frames: Vec<FrameState>,
 }
 
+/// What lies between two instructions that a task executes one after the other.
+#[derive(Debug, Default)]
+struct Crossed {
+    /// Other tasks ran: it called the host to be switched away from.
+    switches: usize,
+    /// It became another program.
+    programs: usize,
+    /// It began to handle a signal: a call of user code out of the kernel, which that was in a system call of.
+    signals: usize,
+}
+
+impl Crossed {
+    /// Whatever lies between two states.
+    fn note(&mut self, before: &State, after: &State) {
+        let kernel = |frame: &FrameState| frame.frame.address.module == ModuleId::KERNEL;
+        let (Some(then), Some(now)) = (before.frames.first(), after.frames.first()) else { return };
+        if kernel(then) && kernel(now) {
+            // No instruction takes more than a tick; a call of the host only while others run.
+            self.switches += usize::from(after.stop.0.0 > before.stop.0.0 + 1);
+        } else if kernel(then) && after.frames.iter().any(kernel) {
+            self.signals += 1;
+        } else if kernel(then) {
+            // A system call returns to its caller; a new program has none. A task's first code is no new program.
+            let callers = |state: &State| {
+                let user = state.frames.iter().rev().take_while(|frame| !kernel(frame));
+                user.map(|frame| (frame.frame.address.module, frame.frame.function)).collect::<Vec<_>>()
+            };
+            let old = callers(before);
+            self.programs += usize::from(!old.is_empty() && old != callers(after));
+        }
+    }
+}
+
 struct Guest {
     run: Rewindable,
     console: String,
+    /// Where programs began, and where signals were handled.
+    begun: Vec<Tick>,
+    handled: Vec<Tick>,
+    crossed: Crossed,
 }
 
 impl Guest {
@@ -43,9 +81,12 @@ impl Guest {
         let limits = Limits { spacing: 500_000, ..Limits::default() };
         config.attach = true;
         config.journal = Some(JournalConfig::record());
+        // Compiled here, where it may take as long as it takes.
+        drop(Machine::new(config.clone()).unwrap());
         let process = MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config).unwrap();
         let run = Rewindable::over(Live::over(Tapped::silent(process)), limits).unwrap();
-        Guest { run, console: String::new() }
+        let crossed = Crossed::default();
+        Guest { run, console: String::new(), begun: Vec::new(), handled: Vec::new(), crossed }
     }
 
     fn wait(&mut self) -> Stop {
@@ -57,10 +98,12 @@ impl Guest {
                     Notice::Stopped(stop) => return *stop,
                     Notice::Console(bytes) => self.console.push_str(&String::from_utf8_lossy(&bytes)),
                     Notice::Ended(outcome, _) => panic!("{outcome:?}"),
-                    Notice::Event(event) => {
-                        let text = format!("{event:?}");
-                        assert!(!text.starts_with("Complaint"), "{text}");
-                    }
+                    // Of a guest's program that is damaged there are complaints too.
+                    Notice::Event(event) => assert!(
+                        !matches!(*event, Event::Complaint { context: None, .. }),
+                        "{event:?}; console: {}",
+                        self.console
+                    ),
                     Notice::Module(_) | Notice::Found(_) => {}
                 }
             }
@@ -76,13 +119,33 @@ impl Guest {
         self.resume(&Resume { direction, ..Resume::step(runner, StepKind::Instruction) })
     }
 
-    /// Runs until the script is at its end.
+    /// Runs until the script is at its end, and notes where programs begin and where they handle signals.
     fn run_on(&mut self) -> Tick {
+        self.run.stop_at_loads(true).unwrap();
+        let mut set = Vec::new();
         loop {
             let stop = self.resume(&Resume::go());
-            // Traps of programs are none of ours.
-            if matches!(stop.reason, StopReason::End(_) | StopReason::Panic { .. }) {
-                return stop.tick;
+            match &stop.reason {
+                StopReason::ModuleLoaded(module) => {
+                    let symbols = Symbols::load(self.run.module(*module).unwrap().to_vec()).unwrap();
+                    // Where an instance begins, and a handler.
+                    for (name, handles) in [("__wasm_init_memory", false), ("__libc_handle_signal", true)] {
+                        let function = symbols.functions_named(name)[0].start;
+                        let address = CodeAddress { module: *module, offset: function };
+                        let spec = BreakpointSpec { address, only: None, temporary: false };
+                        set.push((self.run.insert_breakpoint(&spec).unwrap(), handles));
+                    }
+                }
+                StopReason::Breakpoint(met) => {
+                    let handles = set.iter().any(|(id, handles)| *handles && met.contains(id));
+                    if handles { &mut self.handled } else { &mut self.begun }.push(stop.tick);
+                }
+                StopReason::End(_) | StopReason::Panic { .. } => {
+                    set.into_iter().for_each(|(id, _)| self.run.remove_breakpoint(id).unwrap());
+                    return stop.tick;
+                }
+                // Traps of programs are none of ours.
+                _ => {}
             }
         }
     }
@@ -112,7 +175,9 @@ impl Guest {
                 break;
             }
             assert_eq!(stop.reason, StopReason::Step, "at tick {tick}");
-            states.push(self.state(runner));
+            let state = self.state(runner);
+            self.crossed.note(&state, &states[states.len() - 1]);
+            states.push(state);
         }
         states.pop();
         self.step(runner, Direction::Forward);
@@ -142,11 +207,18 @@ impl Guest {
             let event = &events[next(events.len() as u64) as usize];
             ticks.push(Tick((event.at.tick.0 + next(40)).saturating_sub(20).clamp(1, end.0 - 1)));
         }
+        // And just behind where programs began and signals were handled.
+        for known in [self.begun.clone(), self.handled.clone()] {
+            assert!(!known.is_empty(), "{}", self.console);
+            ticks.extend((0..places.div_ceil(4)).map(|_| known[next(known.len() as u64) as usize]));
+        }
         let mut walked = 0;
         for tick in ticks {
             walked += usize::from(self.there_and_back(tick, 12));
         }
         assert!(walked > places, "{walked} of {}", 2 * places);
+        let Crossed { switches, programs, signals } = self.crossed;
+        assert!(switches > 0 && programs > 0 && signals > 0, "{:?}", self.crossed);
     }
 }
 
@@ -157,7 +229,7 @@ fn steps_forward_and_back_are_the_same_states_in_the_demo_guest() {
     config.initrd = Some(files.initramfs());
     config.command_line = "console=hvc".into();
     let script = "expect \"minik# \"\nsend \"ps | wc\\n\"\nexpect \"minik# \"\nsend \"crash div0\\n\"\nexpect \"minik# \"\n\
-                  send \"hello\\n\"\nexpect \"minik# \"\n";
+                  send \"hello\\n\"\nexpect \"minik# \"\nsend \"contract\\n\"\nexpect \"minik# \"\n";
     config.until = vec!["script".parse().unwrap()];
     Guest::start(config, script).check(20);
 }
@@ -169,7 +241,8 @@ fn steps_forward_and_back_are_the_same_states_in_linux() {
     config.initrd = Some(files.initramfs());
     config.command_line = "console=hvc nr_cpus=4".into();
     let script = "expect \"# \"\nsend \"ls | cat | wc\\n\"\nexpect \"# \"\nsend \"sleep 5 &\\n\"\nexpect \"# \"\n\
-                  send \"kill $!\\n\"\nexpect \"# \"\n";
+                  send \"kill $!\\n\"\nexpect \"# \"\nsend \"check nest\\n\"\nexpect \"holds\"\nsend \"check exec\\n\"\n\
+                  expect \"holds\"\nexpect \"# \"\n";
     config.until = vec!["script".parse().unwrap()];
     Guest::start(config, script).check(10);
 }

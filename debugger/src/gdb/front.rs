@@ -44,6 +44,9 @@ pub(super) struct Session {
     /// The client waits for the machine to stop.
     pub(super) waiting: bool,
     pub(super) points: Points,
+    /// Why memory was not changed. gdb says only that there is none at its address, whatever the reply: it is told when it
+    /// next waits.
+    pub(super) refusal: Option<String>,
     stub: Stub,
     /// Of a client that is lldb's own Wasm.
     pub(super) native: wasm::Native,
@@ -86,6 +89,7 @@ impl Session {
             modules: None,
             waiting: false,
             points: Points::default(),
+            refusal: None,
             stub: Stub::new(),
             native: wasm::Native::default(),
         }
@@ -139,6 +143,10 @@ impl Session {
             && reply.first() == Some(&b'E')
         {
             *reply = self.error(body, &fault);
+            let writes = matches!(body.first(), Some(b'M' | b'X'));
+            if let (Fault::Inferior(InferiorError::Refused(text)), Client::Gdb, true) = (&fault, self.client, writes) {
+                self.refusal = Some(text.clone());
+            }
         }
         // Every packet has a reply; an empty one says that it is not known.
         if replies.is_empty() {

@@ -80,6 +80,8 @@ pub(super) struct Link {
     resume: Resume,
     /// Going back, a store was come to that is watched: the machine is about to undo it.
     undoing: Option<StopReason>,
+    /// Why something that the client wanted to change was not changed: for whoever serves it. Once, until the next stop.
+    refused: Option<String>,
     /// Messages that were not sent, for the client does not read them as fast as they come.
     unsaid: u64,
 }
@@ -104,6 +106,7 @@ impl Link {
             last: Vec::new(),
             resume: Resume::go(),
             undoing: None,
+            refused: None,
             unsaid: 0,
         })
     }
@@ -145,8 +148,12 @@ impl Link {
 
     fn packet(&mut self, body: &[u8], shared: &mut Shared, inferior: &mut dyn Inferior) -> Option<Farewell> {
         let mut points = std::mem::take(&mut self.session.points);
+        let known = self.session.refusal.clone();
         let answer = self.session.packet(body, &mut shared.face(inferior, &mut points));
         self.session.points = points;
+        if self.session.refusal != known {
+            self.refused.clone_from(&self.session.refusal);
+        }
         for reply in &answer.replies {
             self.send(reply);
         }
@@ -279,6 +286,9 @@ impl Link {
                 for problem in shared.files.take_problems() {
                     self.say(&format!("no symbols: {problem}"));
                 }
+                if let Some(text) = self.session.refusal.take() {
+                    self.say(&format!("memory was not changed: {text}"));
+                }
                 if let Some(text) = stop::explanation(&stop.reason) {
                     self.say(&text);
                 }
@@ -318,6 +328,11 @@ impl Link {
         if std::mem::take(&mut self.session.waiting) {
             self.send(reply.as_bytes());
         }
+    }
+
+    /// Why something was not changed that the client wanted to change, if nobody was told yet.
+    pub(super) fn take_refusal(&mut self) -> Option<String> {
+        self.refused.take()
     }
 
     /// What the client has set: somebody has to take it away.

@@ -127,7 +127,8 @@ pub(super) fn stop_reply(mut reply: String, stop: &Stop, face: &mut Face<'_>) ->
         StopReason::Breakpoint(_) => "breakpoint",
         // The address says it.
         StopReason::Watch(_) => return reply,
-        StopReason::Trap { .. } | StopReason::Panic { .. } => "exception",
+        // No signal that lldb would deliver when it goes on: backwards it delivers none, and refuses to go.
+        StopReason::Trap { .. } | StopReason::Panic { .. } | StopReason::End(_) => "exception",
         StopReason::HistoryStart | StopReason::HistoryEnd => "history boundary",
         _ => "signal",
     };

@@ -168,7 +168,7 @@ impl Points {
                 let hit = self.entries.iter().find(ours)?;
                 Some(if hit.point.kind == Kind::Hardware { "hwbreak:;" } else { "swbreak:;" }.to_owned())
             }
-            StopReason::Watch(hits) => hits.iter().find_map(|(id, hit)| {
+            StopReason::Watch(hits) => hits.iter().find_map(|(id, _)| {
                 let entry = self.entries.iter().find(|entry| entry.id == Id::Watch(*id))?;
                 let Kind::Watch(kind) = entry.point.kind else { return None };
                 let name = match kind {
@@ -176,9 +176,8 @@ impl Points {
                     WatchKind::Read => "rwatch",
                     WatchKind::Access => "awatch",
                 };
-                // Within the range, or the client does not know it again.
-                let last = entry.point.address.saturating_add(entry.point.len.saturating_sub(1));
-                Some(format!("{name}:{:x};", hit.address.clamp(entry.point.address, last)))
+                // Its own address, wherever in it the access was: lldb does not know it by another one.
+                Some(format!("{name}:{:x};", entry.point.address))
             }),
             _ => None,
         }

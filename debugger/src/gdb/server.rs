@@ -50,7 +50,7 @@ pub struct ServerParts {
 }
 
 /// What a server did that somebody should know of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
     /// A client has come; the machine stops for it.
     Attached(SocketAddr),
@@ -60,6 +60,8 @@ pub enum ServerEvent {
     Refused(SocketAddr),
     /// The client wants the run to end. It is gone; the machine has not been let go on.
     Kill(SocketAddr),
+    /// The client wanted to change the guest's memory, and it was not changed, for this reason.
+    Unchanged(String),
 }
 
 /// How much may wait to be sent before nothing more is read.
@@ -277,6 +279,7 @@ impl Server {
                 Ok(0) => return self.lost(inferior, events),
                 Ok(n) => {
                     let farewell = client.link.receive(&buf[..n], &mut self.shared, inferior);
+                    events.extend(client.link.take_refusal().map(ServerEvent::Unchanged));
                     self.part(farewell, inferior, events);
                     // There was no more; what comes now is told by the next poll.
                     if n < buf.len() {

@@ -50,15 +50,6 @@ impl<B: Branch> Inferior for TimeTravel<B> {
                         notices.extend(named.map(|event| Notice::Event(Box::new(event))));
                     }
                     // What is printed again was seen already.
-                    // By the name that the debugger gave the watch; also in the past, where it may be new.
-                    Notice::Event(mut event) if matches!(*event, Event::Watch(_)) => {
-                        if let Event::Watch(hit) = &mut *event
-                            && let Some(name) = self.car()?.watch_named(hit.watch)
-                        {
-                            hit.watch = name.0;
-                        }
-                        notices.push(Notice::Event(event));
-                    }
                     Notice::Console(_) | Notice::Event(_) if past => {}
                     other => {
                         if let Notice::Event(event) = &other {

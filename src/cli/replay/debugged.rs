@@ -25,8 +25,8 @@ pub(super) fn run(
     if let Some(path) = &args.gdb_symbols {
         gdb::write_symbols(reporter.kernel_bytes(), path)?;
     }
-    let (kernel, store) = (reporter.kernel_bytes(), CodeStore::open().ok());
-    let server = gdb::serve(args.ports, kernel, store, bundled_sources(kernel), Vec::new())?;
+    let (kernel, store, symbols) = (reporter.kernel_bytes(), CodeStore::open().ok(), args.symbols.clone());
+    let server = gdb::serve(args.ports, kernel, store, bundled_sources(kernel), symbols)?;
     let known = recording.recorded_run()?;
     let end = match &known.outcome {
         Some(outcome) => format!("how it ended: {}", outcome.keyword()),

@@ -184,7 +184,7 @@ impl Relay {
 
     /// Whether there are notices already: a poll loop must not sleep then.
     pub fn has_notices(&self) -> bool {
-        let follower = self.follower.as_ref().filter(|_| self.pass.is_some());
+        let follower = self.follower.as_ref().filter(|_| self.follower_speaks());
         !self.notices.is_empty() || self.leader.has_notices() || follower.is_some_and(Run::has_notices)
     }
 
@@ -262,10 +262,14 @@ impl Relay {
             Err(_) if !self.notices.is_empty() => return Ok(()),
             Err(error) => return Err(error),
         }
-        if self.pass.is_some()
+        if self.follower_speaks()
             && let Err(error) = self.hear_follower()
         {
-            self.fail(&error)?;
+            match &self.pass {
+                Some(_) => self.fail(&error)?,
+                // Nobody waits for it: the next time there is another one.
+                None => self.follower = None,
+            }
         }
         Ok(())
     }
@@ -344,7 +348,7 @@ impl AsFd for Relay {
         self.alarm.watch(self.leader.as_fd());
         if let Some(follower) = &self.follower {
             // One that waits has nothing to say.
-            match self.pass.is_some() {
+            match self.follower_speaks() {
                 true => self.alarm.watch(follower.as_fd()),
                 false => self.alarm.ignore(follower.as_fd()),
             }

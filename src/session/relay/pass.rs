@@ -110,25 +110,41 @@ impl Relay {
 
     /// Lets the follower go on to `to`.
     fn send_follower(&mut self, to: Place, waits: Option<Vec<Entry>>) -> Result<()> {
-        let mut follower = match self.follower.take() {
-            Some(follower) => follower,
-            None => self.make_follower()?,
-        };
-        follower.machine()?.catch_up(Some(to))?;
-        let here = follower.machine()?.place()?.0;
+        let mut follower = self.follower_sent_to(to)?;
         // Of earlier stops.
         follower.inferior_mut().notices(Duration::ZERO)?;
+        // One that runs, to where it was sent before, may come to `to` at any moment, also before it has said where it is:
+        // whether it is there says the stop that is heard of then. To let it go on once more would be to let it run past it.
+        let stands = follower.is_stopped();
+        let here = follower.machine()?.place()?.0;
         let (from, rounds) = match &self.pass {
             Some(pass) => (pass.from, pass.rounds + 1),
             None => (here.position.tick, 0),
         };
-        let arrived = here == to && follower.is_stopped();
-        if !arrived && follower.is_stopped() {
+        let arrived = stands && here == to;
+        if stands && !arrived {
             follower.inferior_mut().resume(&Resume::go())?;
         }
         self.follower = Some(follower);
         self.pass = Some(Pass { from, to, waits, rounds });
         if arrived { self.arrived() } else { Ok(()) }
+    }
+
+    /// The follower, which stops at `to` once it goes on: a new one where there is none, or it was lost since it last led.
+    fn follower_sent_to(&mut self, to: Place) -> Result<Run> {
+        if let Some(mut follower) = self.follower.take()
+            && follower.machine()?.catch_up(Some(to)).is_ok()
+        {
+            return Ok(follower);
+        }
+        let mut follower = self.make_follower()?;
+        follower.machine()?.catch_up(Some(to))?;
+        Ok(follower)
+    }
+
+    /// Whether the follower says something: it is on its way, for whomever.
+    pub(super) fn follower_speaks(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| self.pass.is_some() || !follower.is_stopped())
     }
 
     /// Takes what the follower says: only where it stops is of interest, the rest was said before.
@@ -197,12 +213,8 @@ impl Relay {
 
     /// The lead does not pass on, for nobody wants it to any more.
     pub(super) fn give_up_pass(&mut self) -> Result<()> {
-        if matches!(self.leader, Run::Fast(_)) && self.pass.as_ref().is_some_and(Pass::leader_waits) {
-            // The machine for debugging takes over all the same, and is chased from there: a follower that is sent to
-            // one place and then to another may be past it.
-            return Ok(());
-        }
         let waited = self.pass.take().is_some_and(|pass| pass.leader_waits());
+        self.rest_follower();
         // If it is about to stop, it goes on when it has; or a debugger is told.
         self.halting = false;
         match &self.leader {
@@ -214,6 +226,16 @@ impl Relay {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Nobody waits for the follower any more: it stays where it has come to, and goes on from there the next time.
+    fn rest_follower(&mut self) {
+        if let Some(follower) = &mut self.follower
+            && !follower.is_stopped()
+            && follower.inferior_mut().interrupt().is_err()
+        {
+            self.follower = None;
         }
     }
 
