@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::recording::{self, OpenError};
-use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
+use wkdb_tracer::{Detector, Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::attended::State;
 use super::config::{MachineConfig, Pace, WatchRange};
@@ -19,7 +19,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
 use super::detect::facts::KernelFacts;
-use super::detect::{self, BadRule, Errand, Monitors, Occasion};
+use super::detect::{self, BadRule, Errand, Guest, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -220,7 +220,7 @@ impl Machine {
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
         let (code_store, code_key) = (store.clone(), loaded.key);
-        let facts = match variant.stack_pointer {
+        let facts = match variant.stack_pointer || config.detect.has(Detector::UserStores) {
             true => {
                 let symbols = || Symbols::load(kernel.to_vec()).ok();
                 KernelFacts::find(&loaded.key, store.as_ref(), symbols, &kernel)
@@ -256,6 +256,8 @@ impl Machine {
             linker,
             kernel: instance,
             clones: Default::default(),
+            processes: Default::default(),
+            map_module: Default::default(),
             boot_data: life::BootData::of(&module),
             debugging,
             facts,
@@ -588,6 +590,10 @@ impl Machine {
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;
+                    }
+                    Errand::Areas(task) => {
+                        let areas = Guest::new(self).areas(task);
+                        self.shared.core.borrow_mut().detection.areas = areas;
                     }
                 }
                 if self.leaves(runner) {

@@ -19,13 +19,23 @@ impl WatchMap {
         Ok(WatchMap(GuestMemory::new(WATCH_MAP_PAGES, WATCH_MAP_PAGES)?))
     }
 
+    /// A map on which all is marked that belongs to a guest's first so many bytes.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(in crate::machine) fn marked(guest: u64) -> Result<Self, MemoryError> {
+        let map = WatchMap(GuestMemory::filled(WATCH_MAP_PAGES, guest / WATCH_SLOT / 8)?);
+        map.repeat();
+        Ok(map)
+    }
+
     /// The memory that it is kept in.
     pub(in crate::machine) fn memory(&self) -> &GuestMemory {
         &self.0
     }
 
     /// Marks every slot that a range lies in, or clears it.
-    pub(super) fn set(&self, range: &Range<u64>, watched: bool) {
+    pub(in crate::machine) fn set(&self, range: &Range<u64>, watched: bool) {
         let slots = range.start / WATCH_SLOT..range.end.div_ceil(WATCH_SLOT);
         let (first, last) = (slots.start / 8, slots.end.saturating_sub(1) / 8);
         // Whole bytes in pieces, so that a watch of everything needs no copy of the map.
