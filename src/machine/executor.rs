@@ -586,7 +586,7 @@ impl Machine {
             let errand = self.shared.core.borrow_mut().detection.errand.take();
             if let Some(errand) = errand {
                 match errand {
-                    Errand::Trap(trapped) => self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
+                    Errand::Trap(trapped) => _ = self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;
@@ -659,22 +659,33 @@ impl Machine {
             self.shared.core.borrow_mut().stop(Outcome::Deadlock(reports));
             return;
         };
-        self.look_before_idling(next, port);
-        if self.shared.core.borrow().stop.is_some() {
-            return;
-        }
-        if pace == Pace::Real {
-            let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
-            if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                self.queue.extend(port.commands(Some(ahead)));
+        // On the way there the clock stops for those who look, and for nothing else: the run is the same without them.
+        loop {
+            let target = self.next_look().map_or(next, |look| next.min(look));
+            if pace == Pace::Real {
+                let ahead = Duration::from_nanos(target.0).checked_sub(self.epoch.elapsed());
+                if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
+                    self.queue.extend(port.commands(Some(ahead)));
+                }
+            }
+            // What interrupts the wait comes at this moment; nothing is due before it.
+            let interrupted = !self.queue.is_empty();
+            let now = if interrupted { target.min(self.epoch.elapsed().into()) } else { target };
+            {
+                let mut core = self.shared.core.borrow_mut();
+                core.now = core.now.max(now);
+                // A machine that spins never comes here.
+                core.progress();
+            }
+            if interrupted || target >= next {
+                return;
+            }
+            let stopped = self.look_now_and_then(port);
+            self.tell(port);
+            if stopped {
+                return;
             }
         }
-        // What interrupts the wait comes at this moment; nothing is due before it.
-        let now = if self.queue.is_empty() { next } else { next.min(self.epoch.elapsed().into()) };
-        let mut core = self.shared.core.borrow_mut();
-        core.now = core.now.max(now);
-        // A machine that spins never comes here.
-        core.progress();
     }
 
     /// Every runner and where it is.
