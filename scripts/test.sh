@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Test binaries of the third tier; all others of tests/ are of the second.
-system=(linux gdb debug kernel recording live travel hunt trace tui explain)
+system=(linux gdb debug kernel recording live travel hunt trace tui patrol explain)
 
 tier=${1:-all}
 case $tier in

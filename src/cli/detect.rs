@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wkdb_tracer::{Detector, UnknownDetector};
+use wkdb_tracer::{Cost, Detector, UnknownDetector};
 
 use crate::machine::{DetectConfig, GuardRule};
 
@@ -30,9 +30,12 @@ impl DetectorSet {
 }
 
 impl DetectOptions {
-    /// What a new run has.
-    pub(super) fn config(&self) -> DetectConfig {
-        self.instead_of(DetectConfig::defaults())
+    /// What a new run has. With `is_watched`, of one that somebody looks at otherwise, as a debugger does or a hunt: what
+    /// looks at the kernel now and then is off there, unless it is asked for.
+    pub(super) fn config(&self, is_watched: bool) -> DetectConfig {
+        let mut config = DetectConfig::defaults();
+        config.detectors.retain(|detector| !is_watched || detector.cost() != Cost::Looks);
+        self.instead_of(config)
     }
 
     /// What a replay has of a run that had `recorded`.

@@ -142,6 +142,7 @@ pub(super) fn run(mut args: Args) -> anyhow::Result<Exit> {
     options.slice = args.slice.unwrap_or(options.slice);
     options.pace = Some(Pace::Warp);
     options.detect = std::mem::take(&mut args.detect);
+    options.hunted = true;
     options.until =
         args.until.iter().filter_map(|until| if let Until::Run(c) = until { Some(c.clone()) } else { None }).collect();
     let (guest, name) = guest(&kernel, &mut args, &mut options)?;

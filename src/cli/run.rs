@@ -108,6 +108,9 @@ pub(super) struct RunOptions {
     /// Repeatable.
     #[arg(long, value_name = "NAME")]
     pub quirk: Vec<Quirk>,
+    /// It is one of a hunt.
+    #[arg(skip)]
+    pub hunted: bool,
     #[command(flatten)]
     pub detect: DetectOptions,
     #[command(flatten)]
@@ -272,7 +275,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
-    config.detect = options.detect.config();
+    config.detect = options.detect.config(attached || options.hunted || options.gdb.is_some());
     config.quirks = options.quirk.iter().copied().collect();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {

@@ -46,12 +46,15 @@ pub struct Variant {
     pub probes: instrument::Probes,
     /// Checks of the stack pointer.
     pub stack_pointer: bool,
+    /// Each process has a map of watched memory of its own.
+    pub own_maps: bool,
 }
 
 impl Variant {
-    /// Whether the host can find out what was written and run: of code that people go back in time with.
+    /// Whether the host can find out what was written and run: of code that people go back in time with. The maps of
+    /// single processes have no room for it.
     pub fn footprint(&self) -> bool {
-        self.debug && (self.stores || self.loads)
+        self.debug && (self.stores || self.loads) && !self.own_maps
     }
 }
 

@@ -96,6 +96,11 @@ impl Probes {
         Probes { points: keep(&SETS, set), ..self }
     }
 
+    /// The same, and the functions with names like this.
+    pub fn with_function(self, pattern: &str) -> Probes {
+        Probes { points: self.points, ..Probes::of(self.functions.iter().copied().chain([pattern])) }
+    }
+
     /// The functions alone: what these are in other modules than the one whose instructions are named.
     pub fn of_functions(self) -> Probes {
         Probes { points: &[], ..self }

@@ -11,7 +11,7 @@ use super::detect::DetectConfig;
 use super::engine::EngineOptions;
 use super::journal::JournalConfig;
 use super::schedule::Policy;
-use super::tracing::TraceConfig;
+use super::tracing::{SYSCALL_ENTRIES, TraceConfig};
 use crate::code_cache::Variant;
 use crate::condition::Condition;
 use crate::instrument::Probes;
@@ -163,8 +163,18 @@ impl MachineConfig {
             stores: self.store_checks || watched || self.detect.checks_stores(),
             loads: self.load_checks || reads,
             debug: self.engine.debug,
-            probes: self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes),
+            probes: self.probes(),
             stack_pointer: self.detect.has(Detector::Stack),
+            own_maps: self.detect.has(Detector::UserStores),
+        }
+    }
+
+    /// The functions that need probes.
+    fn probes(&self) -> Probes {
+        let traced = self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes);
+        match self.detect.has(Detector::UserStores) {
+            true => traced.with_function(SYSCALL_ENTRIES),
+            false => traced,
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::recording::{self, OpenError};
-use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
+use wkdb_tracer::{Detector, Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
 use super::attended::State;
 use super::config::{MachineConfig, Pace, WatchRange};
@@ -19,7 +19,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
 use super::detect::facts::KernelFacts;
-use super::detect::{self, BadRule, Errand, Monitors, Occasion};
+use super::detect::{self, BadRule, Errand, Guest, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -220,7 +220,7 @@ impl Machine {
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
         let (code_store, code_key) = (store.clone(), loaded.key);
-        let facts = match variant.stack_pointer {
+        let facts = match variant.stack_pointer || config.detect.has(Detector::UserStores) {
             true => {
                 let symbols = || Symbols::load(kernel.to_vec()).ok();
                 KernelFacts::find(&loaded.key, store.as_ref(), symbols, &kernel)
@@ -256,6 +256,8 @@ impl Machine {
             linker,
             kernel: instance,
             clones: Default::default(),
+            processes: Default::default(),
+            map_module: Default::default(),
             boot_data: life::BootData::of(&module),
             debugging,
             facts,
@@ -584,10 +586,14 @@ impl Machine {
             let errand = self.shared.core.borrow_mut().detection.errand.take();
             if let Some(errand) = errand {
                 match errand {
-                    Errand::Trap(trapped) => self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
+                    Errand::Trap(trapped) => _ = self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;
+                    }
+                    Errand::Areas(task) => {
+                        let areas = Guest::new(self).areas(task);
+                        self.shared.core.borrow_mut().detection.areas = areas;
                     }
                 }
                 if self.leaves(runner) {
@@ -653,22 +659,33 @@ impl Machine {
             self.shared.core.borrow_mut().stop(Outcome::Deadlock(reports));
             return;
         };
-        self.look_before_idling(next, port);
-        if self.shared.core.borrow().stop.is_some() {
-            return;
-        }
-        if pace == Pace::Real {
-            let ahead = Duration::from_nanos(next.0).checked_sub(self.epoch.elapsed());
-            if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
-                self.queue.extend(port.commands(Some(ahead)));
+        // On the way there the clock stops for those who look, and for nothing else: the run is the same without them.
+        loop {
+            let target = self.next_look().map_or(next, |look| next.min(look));
+            if pace == Pace::Real {
+                let ahead = Duration::from_nanos(target.0).checked_sub(self.epoch.elapsed());
+                if let Some(ahead) = ahead.filter(|a| !a.is_zero()) {
+                    self.queue.extend(port.commands(Some(ahead)));
+                }
+            }
+            // What interrupts the wait comes at this moment; nothing is due before it.
+            let interrupted = !self.queue.is_empty();
+            let now = if interrupted { target.min(self.epoch.elapsed().into()) } else { target };
+            {
+                let mut core = self.shared.core.borrow_mut();
+                core.now = core.now.max(now);
+                // A machine that spins never comes here.
+                core.progress();
+            }
+            if interrupted || target >= next {
+                return;
+            }
+            let stopped = self.look_now_and_then(port);
+            self.tell(port);
+            if stopped {
+                return;
             }
         }
-        // What interrupts the wait comes at this moment; nothing is due before it.
-        let now = if self.queue.is_empty() { next } else { next.min(self.epoch.elapsed().into()) };
-        let mut core = self.shared.core.borrow_mut();
-        core.now = core.now.max(now);
-        // A machine that spins never comes here.
-        core.progress();
     }
 
     /// Every runner and where it is.

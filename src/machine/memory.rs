@@ -14,11 +14,12 @@
 //! because no Rust reference into it is ever made: reads and writes copy.
 #![allow(unsafe_code)]
 
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Bytes in a Wasm page.
@@ -66,6 +67,8 @@ struct Mapping {
     /// Set while the machine attaches a store: how many of the memories that Wasmtime creates then come from the
     /// machine. The first is the guest's, the second the map of what is watched.
     attaching: AtomicUsize,
+    /// What the next memory is then, in place of one of these.
+    lent: Mutex<Option<GuestMemory>>,
 }
 
 // SAFETY: the pointer is to a mapping that this struct owns; all access goes through copies on one thread.
@@ -96,6 +99,25 @@ fn reserve() -> Result<NonNull<u8>, rustix::io::Errno> {
     NonNull::new(base.cast()).ok_or(rustix::io::Errno::NOMEM)
 }
 
+/// A file in memory of so many bytes 0xff.
+fn ones(len: usize) -> Result<OwnedFd, rustix::io::Errno> {
+    let file = rustix::fs::memfd_create("ones", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let page = [0xff; HOST_PAGE];
+    for at in (0..len).step_by(HOST_PAGE) {
+        rustix::io::pwrite(&file, &page, at as u64)?;
+    }
+    Ok(file)
+}
+
+/// Fills memory with pages of a file, without touching them: they are copied where they are written.
+fn map_filled(base: NonNull<u8>, len: usize, file: &OwnedFd) -> Result<(), rustix::io::Errno> {
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | MapFlags::FIXED);
+    // SAFETY: the caller has reserved at least so much there, and nothing refers to it yet.
+    let mapped = unsafe { mmap(base.as_ptr().cast(), len, protection, flags, file, 0)? };
+    debug_assert_eq!(mapped, base.as_ptr().cast());
+    Ok(())
+}
+
 /// The guest's memory, shared by clones.
 #[derive(Clone)]
 pub struct GuestMemory(Arc<Mapping>);
@@ -112,9 +134,26 @@ impl GuestMemory {
             size: AtomicUsize::new(0),
             limit: (available * WASM_PAGE) as usize,
             attaching: AtomicUsize::new(0),
+            lent: Mutex::new(None),
         };
         let memory = GuestMemory(Arc::new(mapping));
         memory.grow(pages).ok_or(MemoryError::TooBig { pages, available: 0 })?;
+        Ok(memory)
+    }
+
+    /// The same, which holds 0xff in its first `filled` bytes, rounded up to pages of the host. Until they are written, all
+    /// such memories of this process share them.
+    pub fn filled(pages: u64, filled: u64) -> Result<Self, MemoryError> {
+        static FILE: Mutex<Option<(OwnedFd, usize)>> = Mutex::new(None);
+        let memory = GuestMemory::new(pages, pages)?;
+        let len = (filled.min(memory.size()) as usize).next_multiple_of(HOST_PAGE);
+        let mut known = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|(_, there)| *there < len) {
+            *known = Some((ones(len).map_err(MemoryError::Reserve)?, len));
+        }
+        if let Some((file, _)) = known.as_ref().filter(|_| len > 0) {
+            map_filled(memory.0.base, len, file).map_err(MemoryError::Reserve)?;
+        }
         Ok(memory)
     }
 
@@ -256,6 +295,14 @@ impl GuestMemory {
         self.0.attaching.store(0, Ordering::Relaxed);
         made
     }
+
+    /// Awaits `made`, in which the memory that Wasmtime creates is `map`. It must not suspend.
+    pub async fn lending<T>(&self, map: &GuestMemory, made: impl Future<Output = T>) -> T {
+        *self.0.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(map.clone());
+        let made = made.await;
+        *self.0.lent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        made
+    }
 }
 
 impl Mapping {
@@ -328,7 +375,9 @@ unsafe impl MemoryCreator for Creator {
         if left > 0 {
             attaching.store(left - 1, Ordering::Relaxed);
         }
+        let lent = self.first.0.lent.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| ty.maximum().is_some());
         let mapping = match left {
+            _ if lent.is_some() => lent.map_or_else(|| self.second.0.clone(), |lent| lent.0),
             2 => self.first.0.clone(),
             1 => self.second.0.clone(),
             // A memory of a module's own: private, and zero.
@@ -337,6 +386,7 @@ unsafe impl MemoryCreator for Creator {
                 size: AtomicUsize::new(0),
                 limit: maximum.unwrap_or(RESERVED).min(RESERVED),
                 attaching: AtomicUsize::new(0),
+                lent: Mutex::new(None),
             }),
         };
         mapping.grow_to(minimum).map_err(|e| e.to_string())?;

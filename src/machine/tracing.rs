@@ -13,7 +13,7 @@ use crate::contract::KernelModule;
 use crate::instrument::{InstrumentError, Probes, probed};
 
 /// The functions through which system calls enter a kernel, by the contract.
-const SYSCALL_ENTRIES: &str = "wasm_syscall_?";
+pub(super) const SYSCALL_ENTRIES: &str = "wasm_syscall_?";
 /// Arguments of a system call's entry before its own: stack pointer, thread pointer, number.
 const SYSCALL_HEAD: usize = 3;
 /// The longest `comm` that is read, in bytes.

@@ -28,6 +28,7 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
             host_memory,
             host_start: false,
             probes: Probes::NONE,
+            stack_pointer: false,
             stores,
             loads,
             footprint,

@@ -11,4 +11,5 @@ mod refusals;
 mod sections;
 mod snapshots;
 mod stack;
+mod stack_pointer;
 mod stores;

@@ -129,7 +129,8 @@ impl Detector {
 
     /// Whether a run has it unless it is told otherwise.
     pub fn is_default(self) -> bool {
-        matches!(self, Detector::Stack | Detector::Trap)
+        use Detector::{Baton, Lockup, Rcu, Stack, Timers, Trap, Workqueues};
+        matches!(self, Stack | Trap | Timers | Workqueues | Rcu | Lockup | Baton)
     }
 
     /// Those that a run has unless it is told otherwise.

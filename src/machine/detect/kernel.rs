@@ -10,9 +10,6 @@ use super::super::memory::GuestMemory;
 use super::monitor::{Monitor, Occasion};
 use super::{DetectConfig, Guest};
 
-/// Before the clock jumps, it is looked at what will be so at its end, and so long before.
-const PERSISTS_NS: u64 = 210_000_000;
-
 /// See the module.
 pub(super) struct KernelPatrol {
     patrol: Patrol,
@@ -86,36 +83,21 @@ impl KernelPatrol {
         Some(finding)
     }
 
-    fn look_at(&mut self, at: GuestTime, occasion: detect::Occasion, guest: &mut Guest<'_>) -> Vec<Suspect> {
-        let memory = guest.memory();
+    fn look_at(&mut self, occasion: detect::Occasion, guest: &mut Guest<'_>) -> Vec<Suspect> {
+        let (memory, at) = (guest.memory(), guest.now());
         self.patrol.look(&mut Eyes { guest, memory, at }, occasion)
     }
 }
 
 impl Monitor for KernelPatrol {
     fn look(&mut self, occasion: Occasion<'_>, guest: &mut Guest<'_>) -> Vec<Finding> {
-        let now = guest.now();
         let suspects = match occasion {
             Occasion::Interval | Occasion::Hog(_) | Occasion::Panic(None) => {
-                self.look_at(now, detect::Occasion::Interval, guest)
+                self.look_at(detect::Occasion::Interval, guest)
             }
-            // Until then nothing changes but the time: what is too late by then is known now.
-            Occasion::Idle { until } => {
-                let last = until.0.saturating_sub(1);
-                let moments = [now.0, last.saturating_sub(PERSISTS_NS), last];
-                let mut found = Vec::new();
-                let mut before = None;
-                for moment in moments {
-                    if moment >= now.0 && before.is_none_or(|before| moment > before) {
-                        found.extend(self.look_at(GuestTime(moment), detect::Occasion::Interval, guest));
-                        before = Some(moment);
-                    }
-                }
-                found
-            }
-            Occasion::Deadlock | Occasion::Spin => self.look_at(now, detect::Occasion::End, guest),
-            Occasion::Trap(trapped) => self.look_at(now, detect::Occasion::Trap(trapped.runner), guest),
-            Occasion::Panic(Some(runner)) => self.look_at(now, detect::Occasion::Trap(runner), guest),
+            Occasion::Deadlock | Occasion::Spin => self.look_at(detect::Occasion::End, guest),
+            Occasion::Trap(trapped) => self.look_at(detect::Occasion::Trap(trapped.runner), guest),
+            Occasion::Panic(Some(runner)) => self.look_at(detect::Occasion::Trap(runner), guest),
         };
         suspects.iter().filter_map(|suspect| self.finding(suspect, guest)).collect()
     }

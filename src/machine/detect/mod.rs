@@ -19,12 +19,14 @@ mod kernel;
 pub(super) mod landmarks;
 mod monitor;
 pub(super) mod null;
+pub(super) mod owned;
 pub(super) mod stack;
 mod writes;
 
 pub(super) use writes::Verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
 use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Frame, Outcome, RunnerId};
@@ -63,6 +65,8 @@ pub(super) struct Detection {
     pub(super) errand: Option<Errand>,
     /// What came of it.
     pub(super) confirmed: bool,
+    /// What came of it: none where the kernel does not say.
+    pub(super) areas: Option<Vec<Range<u64>>>,
     /// The watch of what is near null.
     null: Option<WatchId>,
     pub(super) guards: Guards,
@@ -79,12 +83,19 @@ pub(super) enum Errand {
     Trap(Trapped),
     /// Find out whether what was written is in use.
     IsInUse(Violation),
+    /// Find out what memory the process of this task has.
+    Areas(u64),
 }
 
 impl Core {
     /// Whether a detector is on.
     pub(super) fn detects(&self, detector: Detector) -> bool {
         self.config.detect.detectors.contains(&detector)
+    }
+
+    /// Whether a place in the code has been told of by a detector.
+    pub(super) fn was_told(&self, detector: Detector, place: CodeAddress) -> bool {
+        self.detection.told.contains(&(detector, place))
     }
 
     /// A detector found something: tells of it, unless it has told enough. Whether it was told.

@@ -1,6 +1,6 @@
 //! Monitors: detectors that look at the whole guest every now and then.
 
-use wkdb_tracer::{Detector, Finding, GuestTime, RunnerId};
+use wkdb_tracer::{Detector, Finding, GuestTime, RunnerId, Tick};
 
 use super::super::attended::State;
 use super::super::executor::{Machine, Port};
@@ -9,20 +9,17 @@ use super::{DetectConfig, Guest, Trapped};
 use wkdb_debugger::inferior::StopReason;
 use wkdb_debugger::kernel::detect::Landmarks;
 
-/// How much guest time passes from one look to the next, in nanoseconds, while tasks run.
+/// How much guest time passes from one look to the next, in nanoseconds.
 const INTERVAL_NS: u64 = 250_000_000;
+
+/// After so many looks at a guest that does nothing, some minutes, the clock may jump as far as it likes.
+const QUIET_LOOKS: u32 = 1000;
 
 /// Why a monitor is to look.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::machine) enum Occasion<'a> {
     /// Some guest time has passed; the machine is between two slices.
     Interval,
-    /// Nobody can run, and the guest's clock is about to jump over the time at which it would be looked again. Until it
-    /// has jumped nothing changes but the time.
-    Idle {
-        /// To this moment.
-        until: GuestTime,
-    },
     /// Every task waits and nothing can wake one: the run ends.
     Deadlock,
     /// Tasks run and nothing comes of it: the run ends.
@@ -40,7 +37,7 @@ pub(in crate::machine) enum Occasion<'a> {
 ///
 /// What it finds must depend on the guest alone: not on the time outside, nor on how the code is compiled, nor on other
 /// detectors. It reads; it cannot change anything. It must get by with whatever memory holds, and be quick: while the
-/// guest idles it is called for each jump of the clock over an interval.
+/// guest idles it is called as often as while it works.
 pub(in crate::machine) trait Monitor {
     /// Whether it is to look on such an occasion.
     fn wants(&self, occasion: Occasion<'_>) -> bool {
@@ -57,6 +54,9 @@ pub(in crate::machine) trait Monitor {
 pub(in crate::machine) struct Monitors {
     all: Vec<Box<dyn Monitor>>,
     next: GuestTime,
+    /// The machine's position at the last look, and how many looks it has been there.
+    ticks: Tick,
+    quiet: u32,
 }
 
 impl Monitors {
@@ -65,7 +65,7 @@ impl Monitors {
     pub(in crate::machine) fn of(config: &DetectConfig, landmarks: impl FnOnce() -> Landmarks) -> Monitors {
         let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor);
         let all = all.chain(KernelPatrol::of(config, landmarks).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
-        Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS) }
+        Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS), ticks: Tick(0), quiet: 0 }
     }
 
     /// Whether there are none.
@@ -93,25 +93,27 @@ fn monitor(detector: Detector) -> Option<Box<dyn Monitor>> {
 }
 
 impl Machine {
-    /// Between two slices: has monitors look, if it is time.
-    pub(in crate::machine) fn look_now_and_then(&mut self, port: &mut dyn Port) {
+    /// Between two slices: has monitors look, if it is time. Whether the machine stopped for what they found.
+    pub(in crate::machine) fn look_now_and_then(&mut self, port: &mut dyn Port) -> bool {
         let now = self.shared.core.borrow().now;
         if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
+            let ticks = self.shared.core.borrow().ticks;
+            self.monitors.quiet = if self.monitors.ticks == ticks { self.monitors.quiet.saturating_add(1) } else { 0 };
+            self.monitors.ticks = ticks;
             self.follow_guarded();
-            self.have_looked(Occasion::Interval, None, port);
-        } else if self.shared.core.borrow().detection.guards.is_due(now) {
+            return self.have_looked(Occasion::Interval, None, port);
+        }
+        if self.shared.core.borrow().detection.guards.is_due(now) {
             self.follow_guarded();
         }
+        false
     }
 
-    /// Nobody can run: has monitors look, if it would be time before the clock has come to `until`.
-    pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
-        if until >= self.monitors.next && self.looks() {
-            self.look_again_after(until);
-            self.follow_guarded();
-            self.have_looked(Occasion::Idle { until }, None, port);
-        }
+    /// Nobody can run: the moment at which the clock has to stop on its way, for monitors to look. In a guest that has not
+    /// done anything for long there is nothing new to see.
+    pub(in crate::machine) fn next_look(&self) -> Option<GuestTime> {
+        (self.looks() && self.monitors.quiet < QUIET_LOOKS).then_some(self.monitors.next)
     }
 
     /// Whether anything is looked at.
@@ -123,16 +125,16 @@ impl Machine {
         self.monitors.next = GuestTime((moment.0 / INTERVAL_NS + 1).saturating_mul(INTERVAL_NS));
     }
 
-    /// Has the monitors look, tells what they find, and stops there if a debugger wants that. It is about `runner`, unless
-    /// a finding names another one.
+    /// Has the monitors look, tells what they find, and stops there if a debugger wants that; whether it stopped, or the run
+    /// is over by that. It is about `runner`, unless a finding names another one.
     pub(in crate::machine) fn have_looked(
         &mut self,
         occasion: Occasion<'_>,
         runner: Option<RunnerId>,
         port: &mut dyn Port,
-    ) {
+    ) -> bool {
         if self.monitors.is_empty() {
-            return;
+            return false;
         }
         // Those that look must not be in what they look at.
         let mut monitors = std::mem::take(&mut self.monitors.all);
@@ -147,6 +149,8 @@ impl Machine {
             let about = findings.iter().find_map(|finding| finding.context.as_ref()).map(|context| context.runner);
             let runner = about.or(runner).or(self.last);
             self.stop(StopReason::Finding { findings, at_instruction: false }, runner, port);
+            return true;
         }
+        over
     }
 }

@@ -61,6 +61,11 @@ pub(in crate::machine) fn kernel_stack(
     (base != 0).then_some(low..=base.checked_add(size)?)
 }
 
+/// The memory descriptor of a task's process; none of a thread of the kernel's.
+pub(in crate::machine) fn process(memory: &GuestMemory, facts: &KernelFacts, wide: bool, task: u64) -> Option<u64> {
+    word(memory, wide, task.checked_add(facts.task_mm?)?).filter(|&mm| mm != 0)
+}
+
 /// Where the stack of a process's first thread is.
 pub(in crate::machine) fn user_stack(
     memory: &GuestMemory,
@@ -68,7 +73,7 @@ pub(in crate::machine) fn user_stack(
     wide: bool,
     task: u64,
 ) -> Option<Bounds> {
-    let mm = word(memory, wide, task.checked_add(facts.task_mm?)?).filter(|&mm| mm != 0)?;
+    let mm = process(memory, facts, wide, task)?;
     let low = word(memory, wide, mm.checked_add(facts.start_brk?)?)?;
     let high = word(memory, wide, mm.checked_add(facts.start_stack?)?)?;
     let len = high.checked_sub(low)?;

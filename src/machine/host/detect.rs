@@ -5,7 +5,7 @@ use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::Finding;
 
 use super::super::detect::Verdict;
-use super::{RunnerData, breaks, frames, is_in_use, park, pause};
+use super::{RunnerData, breaks, frames, is_in_use, owned, park, pause};
 
 /// The guest's instruction wrote something that is watched: tells of what detectors make of that.
 pub(super) async fn wrote(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
@@ -35,6 +35,7 @@ pub(super) async fn wrote(store: &mut (impl AsContextMut<Data = RunnerData> + Se
             found(store, finding).await?;
         }
     }
+    owned::mark_fresh(store);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use wkdb_tracer::{Frame, ModuleId, Outcome};
 
 use super::super::detect::{Errand, Trapped, Violation};
 use super::super::runners::Wake;
-use super::{RunnerData, breaks, charge, inspect};
+use super::{RunnerData, breaks, charge, inspect, owned};
 
 /// Suspends the fiber until it is polled again.
 async fn yield_now() {
@@ -93,6 +93,16 @@ pub(super) async fn have_looked_at(
     doze(store).await;
 }
 
+/// What memory the process of a task has; none where the kernel does not say.
+pub(super) async fn areas(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    task: u64,
+) -> Option<Vec<std::ops::Range<u64>>> {
+    store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::Areas(task));
+    doze(store).await;
+    store.as_context().data().shared.core.borrow_mut().detection.areas.take()
+}
+
 /// Whether what was written is in use.
 pub(super) async fn is_in_use(store: &mut (impl AsContextMut<Data = RunnerData> + Send), violation: Violation) -> bool {
     store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::IsInUse(violation));
@@ -161,5 +171,6 @@ pub(super) fn wake(store: &mut impl AsContextMut<Data = RunnerData>) -> wasmtime
         let data = context.data_mut();
         (data.turn, data.granted) = (turn, budget);
     }
+    owned::mark_fresh(store);
     breaks::sync(store)
 }

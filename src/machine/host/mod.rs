@@ -4,11 +4,11 @@
 //! executor polls the future again when the runner is scheduled. State is in two places: a [`RunnerData`] in each
 //! store, and one [`Machine`](Shared) that all of them reach, borrowed only between suspensions.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use wasmtime::{
@@ -19,6 +19,7 @@ use wkdb_tracer::{CodeAddress, Frame, RunnerId};
 
 use super::core::Core;
 use super::detect::facts::KernelFacts;
+use super::detect::owned::{Called, OwnMemory};
 use super::images::Images;
 use super::memory::GuestMemory;
 use super::one_thread::OneThread;
@@ -30,6 +31,7 @@ mod device;
 mod inspect;
 pub(super) mod life;
 mod mailbox;
+mod owned;
 mod stack;
 mod step;
 mod tasks;
@@ -39,7 +41,7 @@ mod waits;
 
 pub(super) use inspect::not_compiled;
 use mailbox::{
-    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+    areas, have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
 };
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
@@ -56,6 +58,10 @@ pub(super) struct Shared {
     pub(super) kernel: InstancePre<RunnerData>,
     /// The images of clones that have not run yet.
     pub(super) clones: RefCell<BTreeMap<RunnerId, user::Prepared>>,
+    /// The memory of processes whose programs are watched, by their `mm_struct`.
+    pub(super) processes: RefCell<BTreeMap<u64, Weak<RefCell<OwnMemory>>>>,
+    /// A module with a memory for the map of such a program; none in it if it cannot be compiled.
+    pub(super) map_module: OnceCell<Option<wasmtime::Module>>,
     pub(super) boot_data: life::BootData,
     /// The code was compiled for a debugger.
     pub(super) debugging: bool,
@@ -91,6 +97,8 @@ pub(super) struct RunnerData {
     /// The map of what is watched, if the code looks at it.
     watch_map: Option<Memory>,
     user: Option<user::UserInstance>,
+    /// System calls under way, if the program's stores are watched.
+    calls: Vec<Called>,
     /// The kernel's stack, if that is watched.
     kernel_stack: stack::StackWatch,
     /// What `wasm_load_executable` prepared.
@@ -132,6 +140,7 @@ impl RunnerData {
             granted: 0,
             watch_map: None,
             user: None,
+            calls: Vec::new(),
             kernel_stack: stack::StackWatch::default(),
             prepared: None,
             clone: None,

@@ -12,6 +12,7 @@ use wkdb_tracer::trace::TraceWhat;
 use super::super::images::Image;
 use super::super::one_thread::OneThread;
 use super::life::{call, call_kernel};
+use super::owned;
 use super::stack::{self, StackBounds, StackWatch};
 use super::{RunnerData, Unwind, charge, here, int, set_word, trace, word, word_val};
 
@@ -49,6 +50,8 @@ pub(super) struct UserInstance {
     /// What its code compares that with, if it does, and what is known of the stack.
     pub(super) stack_bounds: Option<StackBounds>,
     pub(super) stack_watch: StackWatch,
+    /// What its process owns, if its stores are watched.
+    pub(super) own: Option<owned::Shared>,
     /// How many signal handlers are active.
     handlers: u32,
 }
@@ -211,6 +214,7 @@ pub(super) async fn instantiate(
     };
     let stack_top = call_kernel(store, "get_user_stack_pointer", &[]).await? as u64;
     let (mut stack_pointer, mut bounds) = (None, [None; 2]);
+    let own = owned::begin(store).await?;
     let mut externs = Vec::new();
     for import in image.module().imports() {
         let bound =
@@ -219,6 +223,10 @@ pub(super) async fn instantiate(
             let global = stack::bound(&mut *store, ty)?;
             bounds[number] = Some(global);
             externs.push(global.into());
+            continue;
+        }
+        if let (Some((map, _)), ("wkdb", "watch_map")) = (&own, (import.module(), import.name())) {
+            externs.push((*map).into());
             continue;
         }
         let found = extern_for(store, &import, data_start, table_start, stack_top, &mut stack_pointer)?;
@@ -244,8 +252,15 @@ pub(super) async fn instantiate(
         _ => None,
     };
     let stack_watch = StackWatch::default();
-    store.as_context_mut().data_mut().user =
-        Some(UserInstance { instance, module: image.id, stack_pointer, stack_bounds, stack_watch, handlers: 0 });
+    store.as_context_mut().data_mut().user = Some(UserInstance {
+        instance,
+        module: image.id,
+        stack_pointer,
+        stack_bounds,
+        stack_watch,
+        own: own.map(|(_, own)| own),
+        handlers: 0,
+    });
     store.as_context_mut().data_mut().debug_functions.clear();
     super::breaks::sync_modules(store)?;
     super::pause_at_load(store, image.id).await;

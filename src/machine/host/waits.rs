@@ -7,8 +7,8 @@ use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
 use super::{
-    CallStackExhausted, RunnerData, charge, detect, frames, here, pause_at_hits, pause_behind_hits, stack, suspend,
-    trace, trap,
+    CallStackExhausted, RunnerData, charge, detect, frames, here, owned, pause_at_hits, pause_behind_hits, stack,
+    suspend, trace, trap,
 };
 
 /// Import module of everything here.
@@ -184,6 +184,9 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> w
     if accessed(&mut caller, access) {
         pause_behind_hits(&mut caller).await;
         detect::wrote(&mut caller).await?;
+    }
+    if let Some(written) = access.written() {
+        owned::wrote(&mut caller, written).await?;
     }
     Ok(())
 }

@@ -42,13 +42,24 @@ impl WatchMap {
         Ok(WatchMap { memory: GuestMemory::new(pages, pages)?, footprint })
     }
 
+    /// A map on which all is marked that belongs to a guest's first so many bytes.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(in crate::machine) fn marked(guest: u64) -> Result<Self, MemoryError> {
+        let memory = GuestMemory::filled(WATCH_MAP_PAGES, guest / WATCH_SLOT / 8)?;
+        let map = WatchMap { memory, footprint: false };
+        map.repeat(0);
+        Ok(map)
+    }
+
     /// The memory that it is kept in.
     pub(in crate::machine) fn memory(&self) -> &GuestMemory {
         &self.memory
     }
 
     /// Marks every slot that a range lies in, or clears it; of the map of reads as well, if there is one and `reads`.
-    pub(super) fn set(&self, range: &Range<u64>, watched: bool, reads: bool) {
+    pub(in crate::machine) fn set(&self, range: &Range<u64>, watched: bool, reads: bool) {
         self.set_in(0, range, watched);
         if self.footprint && reads {
             self.set_in(READS_MAP, range, watched);

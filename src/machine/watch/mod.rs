@@ -77,6 +77,11 @@ impl Touched {
 }
 
 impl Access {
+    /// What it wrote.
+    pub(super) fn written(self) -> Option<Range<u64>> {
+        self.ranges().0
+    }
+
     /// What it wrote, and what it read.
     fn ranges(self) -> (Option<Range<u64>>, Option<Range<u64>>) {
         let range = |address: u64, len: u64| Some(address..address.saturating_add(len));
@@ -126,6 +131,8 @@ pub(super) struct WatchSet {
     intervals: Intervals,
     shadow: Shadow,
     map: WatchMap,
+    /// What is watched since the last call of [`WatchSet::take_fresh`].
+    fresh: Vec<Range<u64>>,
     memory: GuestMemory,
     variant: Variant,
     /// What footprints are made from, if they are kept.
@@ -154,6 +161,7 @@ impl WatchSet {
             intervals: Intervals::default(),
             shadow: Shadow::default(),
             map: WatchMap::new(variant.footprint())?,
+            fresh: Vec::new(),
             memory,
             variant,
             lines: None,
@@ -219,6 +227,7 @@ impl WatchSet {
         self.shadow.update(&(address..end), &|range| read(memory, range));
         self.intervals.insert(&(address..end), id);
         self.map.set(&(address..end), true, kind != WatchKind::Write);
+        self.fresh.push(address..end);
         self.watches.insert(id, spec);
         Ok(())
     }
@@ -243,6 +252,17 @@ impl WatchSet {
         let intervals = &mut self.intervals;
         self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
         true
+    }
+
+    /// What was watched since the last call: other maps have to be told.
+    pub(super) fn take_fresh(&mut self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// The parts of a range that are watched.
+    pub(super) fn watched_in(&mut self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let ids = self.intervals.overlapping(range);
+        ids.iter().filter_map(|id| overlap(&self::range(self.watches.get(id)?), range)).collect()
     }
 
     /// Memory was changed behind the guest's back: what it holds now is what it held before the next access.
