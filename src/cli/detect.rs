@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wkdb_tracer::{Detector, UnknownDetector};
 
-use crate::machine::DetectConfig;
+use crate::machine::{DetectConfig, GuardRule};
 
 /// Options of a run about what is looked for in it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,6 +14,9 @@ pub(super) struct DetectOptions {
     /// the recorded run had.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]
     detect: Option<DetectorSet>,
+    /// A rule for the detector guard, which it turns on: 'struct worker.pool only kernel/workqueue.c'. Repeatable.
+    #[arg(long, value_name = "RULE")]
+    guard: Vec<GuardRule>,
 }
 
 /// A list of detectors.
@@ -34,9 +37,14 @@ impl DetectOptions {
 
     /// What a replay has of a run that had `recorded`.
     pub(super) fn instead_of(&self, recorded: DetectConfig) -> DetectConfig {
-        match &self.detect {
-            Some(DetectorSet(detectors)) => DetectConfig { detectors: detectors.clone(), ..recorded },
-            None => recorded,
+        let mut config = recorded;
+        if let Some(DetectorSet(detectors)) = &self.detect {
+            config.detectors.clone_from(detectors);
         }
+        if !self.guard.is_empty() {
+            config.detectors.insert(Detector::Guard);
+            config.guards.extend(self.guard.iter().map(ToString::to_string));
+        }
+        config
     }
 }

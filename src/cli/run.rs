@@ -22,7 +22,7 @@ use crate::contract::KernelModule;
 use crate::demo::linux::LinuxFiles;
 use crate::demo::{Files, KERNEL_6_4, KERNEL_7_0, sources};
 use crate::machine::engine::{EngineOptions, OptLevelChoice};
-use crate::machine::{COMMAND_LINE_SIZE, JournalConfig, MachineConfig, Pace, Policy};
+use crate::machine::{COMMAND_LINE_SIZE, JournalConfig, MachineConfig, Pace, Policy, Quirk};
 use crate::report::Reporter;
 use crate::script::Script;
 use crate::session::{Relay, Rewindable, Variants};
@@ -106,6 +106,10 @@ pub(super) struct RunOptions {
     /// Print a closing line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+    /// Make the host do wrong what other hosts did: eager-release destroys a task's runner at its own wasm_release_task.
+    /// Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<Quirk>,
     #[command(flatten)]
     pub detect: DetectOptions,
     #[command(flatten)]
@@ -271,6 +275,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
     config.detect = options.detect.config();
+    config.quirks = options.quirk.iter().copied().collect();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {
         Some(path) => {

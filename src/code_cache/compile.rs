@@ -44,6 +44,8 @@ pub struct Variant {
     pub debug: bool,
     /// Functions that tell when they are entered and when they return.
     pub probes: instrument::Probes,
+    /// Checks of the stack pointer.
+    pub stack_pointer: bool,
 }
 
 /// Why a module could not be made to run.
@@ -67,6 +69,8 @@ pub enum CodeError {
 
 /// Compiled code and its map, not loaded yet.
 pub struct Code {
+    /// What it is called in a store.
+    key: CodeKey,
     source: Source,
     /// How long it took to compile; none if it was cached.
     pub compiled_in: Option<Duration>,
@@ -74,13 +78,15 @@ pub struct Code {
 
 enum Source {
     Files { cwasm: PathBuf, map: PathBuf },
-    Bytes { key: CodeKey, cwasm: Vec<u8>, map: Vec<u8> },
+    Bytes { cwasm: Vec<u8>, map: Vec<u8> },
 }
 
 /// Code that an engine can instantiate.
 pub struct Loaded {
     /// The module as Wasmtime knows it: rewritten.
     pub module: Module,
+    /// What it is called in a store: what else is known of the module can be kept beside it.
+    pub key: CodeKey,
     map: MapSource,
 }
 
@@ -121,7 +127,7 @@ pub fn find(engine: &Engine, bytes: &[u8], role: Role, variant: Variant, store: 
     let store = store?;
     let key = key(engine, bytes, role, variant);
     let source = Source::Files { map: store.get(&key, Artifact::OffsetMap)?, cwasm: store.get(&key, Artifact::Code)? };
-    Some(Code { source, compiled_in: None })
+    Some(Code { key, source, compiled_in: None })
 }
 
 /// Finds the code of `bytes` in the cache, or compiles it and puts it there. A cache that cannot be written to is
@@ -155,7 +161,7 @@ fn compile(
     let cwasm = engine.precompile_module(&rewritten.wasm).map_err(|e| CodeError::Compile(format!("{e:#}")))?;
     let map = rewritten.map.to_bytes();
     let key = key(engine, bytes, role, variant);
-    let mut code = Code { source: Source::Bytes { key, cwasm, map }, compiled_in: Some(started.elapsed()) };
+    let mut code = Code { key, source: Source::Bytes { cwasm, map }, compiled_in: Some(started.elapsed()) };
     if let Some(store) = store {
         // A store that cannot be written to is done without.
         let _ = code.keep_in(store);
@@ -194,6 +200,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::Kernel => variant.probes,
             Role::User => variant.probes.of_functions(),
         },
+        stack_pointer: variant.stack_pointer,
     }
 }
 
@@ -209,9 +216,9 @@ impl Code {
     ///
     /// Where the store cannot be written to; the code can be used all the same.
     pub fn keep_in(&mut self, store: &CodeStore) -> Result<(), StoreError> {
-        if let Source::Bytes { key, cwasm, map } = &self.source {
-            let map = store.put(key, Artifact::OffsetMap, map)?;
-            let cwasm = store.put(key, Artifact::Code, cwasm)?;
+        if let Source::Bytes { cwasm, map } = &self.source {
+            let map = store.put(&self.key, Artifact::OffsetMap, map)?;
+            let cwasm = store.put(&self.key, Artifact::Code, cwasm)?;
             self.source = Source::Files { cwasm, map };
         }
         Ok(())
@@ -223,18 +230,19 @@ impl Code {
     ///
     /// Where a cached file is damaged or was compiled for another engine.
     pub fn load(self, engine: &Engine) -> Result<Loaded, CodeError> {
+        let key = self.key;
         match self.source {
             Source::Files { cwasm, map } => {
                 // SAFETY: the store's directory is the user's alone, and its files are put there whole.
                 let module = unsafe { Module::deserialize_file(engine, &cwasm) }
                     .map_err(|e| cached(&cwasm, format!("{e:#}")))?;
-                Ok(Loaded { module, map: MapSource::File(map) })
+                Ok(Loaded { module, key, map: MapSource::File(map) })
             }
             Source::Bytes { cwasm, map, .. } => {
                 // SAFETY: this process compiled them.
                 let module =
                     unsafe { Module::deserialize(engine, &cwasm) }.map_err(|e| CodeError::Compile(format!("{e:#}")))?;
-                Ok(Loaded { module, map: MapSource::Bytes(map) })
+                Ok(Loaded { module, key, map: MapSource::Bytes(map) })
             }
         }
     }

@@ -48,11 +48,22 @@ pub enum Artifact {
     Companion,
     /// A file of a guest's, packed for recordings.
     Packed,
+    /// What a kernel's debug information says of where its structures have what detectors need.
+    Facts,
+    /// Where detectors look in a kernel's memory while it runs.
+    Landmarks,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 5] =
-        [Artifact::Code, Artifact::OffsetMap, Artifact::Module, Artifact::Companion, Artifact::Packed];
+    const ALL: [Artifact; 7] = [
+        Artifact::Code,
+        Artifact::OffsetMap,
+        Artifact::Module,
+        Artifact::Companion,
+        Artifact::Packed,
+        Artifact::Facts,
+        Artifact::Landmarks,
+    ];
 
     /// The file name's ending.
     fn extension(self) -> &'static str {
@@ -62,6 +73,8 @@ impl Artifact {
             Artifact::Module => "wasm",
             Artifact::Companion => "elf",
             Artifact::Packed => "packed",
+            Artifact::Facts => "facts",
+            Artifact::Landmarks => "marks",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::host::{Host, HostFunction};
 use super::sections::leb_width;
 use super::share::{FLAGS, Shared, Sharing};
 use super::stack::{Frame, Wrap};
+use super::stack_pointer::Raise;
 use super::store::{Access, Operand, Store, store_of};
 use super::survey::Survey;
 use super::values::{Values, goes_on};
@@ -35,6 +36,8 @@ pub(super) enum Action {
     Store(Store),
     /// `memory.fill`, `memory.copy` or `memory.init`.
     Bulk(Bulk),
+    /// The stack pointer is moved, perhaps down. With the global's new index, if it has another one.
+    StackPointer { index: Option<(usize, u32)> },
 }
 
 /// A bulk write of memory: `[destination, source, length] → []`.
@@ -168,6 +171,7 @@ impl Scan {
         let shares = options.checks_stores() && options.tick_counter == TickCounter::Local;
         let (mut values, mut sharing) = (Values::default(), Sharing::default());
         let mut leaves_by_branch = false;
+        let mut raise = Raise::default();
         while !operators.eof() {
             let (operator, start) = operators.read_with_offset()?;
             let end = operators.original_position();
@@ -200,6 +204,17 @@ impl Scan {
                 };
                 action = Some(Action::Leave { index });
             }
+            if let Operator::GlobalSet { global_index } = operator
+                && host.stack_pointer.is_some_and(|pointer| pointer.global == global_index)
+                && !matches!(raise, Raise::Added)
+            {
+                let index = match action {
+                    Some(Action::Index { at, value }) => Some((at, value)),
+                    _ => None,
+                };
+                action = Some(Action::StackPointer { index });
+            }
+            raise = raise.after(&operator);
             if shares {
                 let opcode = survey.module[start];
                 if !goes_on(&operator, opcode) {
@@ -253,7 +268,8 @@ impl Scan {
             | Action::Leave { .. }
             | Action::Loop
             | Action::Wait { .. }
-            | Action::MemoryGrow => {}
+            | Action::MemoryGrow
+            | Action::StackPointer { .. } => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use super::store::{Access, Operand, Store};
 const SMALL_OFFSET: u64 = 1 << 22;
 
 impl Code<'_, '_> {
-    fn wide(&self) -> bool {
+    pub(super) fn wide(&self) -> bool {
         self.emitter.host.address == ValType::I64
     }
 

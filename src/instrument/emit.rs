@@ -247,6 +247,10 @@ impl Code<'_, '_> {
             }
             Action::Store(store) => self.store(site, &store),
             Action::Bulk(bulk) => self.bulk(site, bulk),
+            Action::StackPointer { index } => {
+                self.with_new_index(site, index);
+                self.insert(site.start, |code| code.check_stack_pointer(site));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use super::error::InstrumentError;
 use super::map::Shift;
 use super::probes;
 use super::sections::id;
+use super::stack_pointer::StackPointer;
 use super::survey::Survey;
 use super::{HostMemory, Options, RuntimeGlobals};
 
@@ -46,6 +47,7 @@ pub(super) enum HostFunction {
     ProbeEnter,
     ProbeExit,
     ProbeAt,
+    StackLeft,
 }
 
 /// A mutable global shared with the workbench.
@@ -53,6 +55,8 @@ pub(super) enum HostFunction {
 pub(super) enum HostGlobal {
     Ticks,
     Stack,
+    StackLow,
+    StackRoom,
 }
 
 impl HostFunction {
@@ -72,6 +76,7 @@ impl HostFunction {
             HostFunction::ProbeEnter => "probe_enter",
             HostFunction::ProbeExit => "probe_exit",
             HostFunction::ProbeAt => "probe_at",
+            HostFunction::StackLeft => "stack_left",
         }
     }
 
@@ -92,6 +97,7 @@ impl HostFunction {
             }
             HostFunction::ProbeExit => (vec![i32, i32, i64], vec![]),
             HostFunction::ProbeAt => (vec![i32], vec![]),
+            HostFunction::StackLeft => (vec![address, i32], vec![]),
         }
     }
 }
@@ -101,12 +107,16 @@ impl HostGlobal {
         match self {
             HostGlobal::Ticks => "ticks",
             HostGlobal::Stack => "stack",
+            HostGlobal::StackLow => "stack_low",
+            HostGlobal::StackRoom => "stack_room",
         }
     }
 
-    pub(super) fn value_type(self) -> ValType {
+    /// Its type in a module with this stack pointer.
+    fn value_type(self, pointer: Option<StackPointer>) -> ValType {
         match self {
-            HostGlobal::Ticks | HostGlobal::Stack => ValType::I32,
+            HostGlobal::StackLow | HostGlobal::StackRoom if pointer.is_some_and(|pointer| pointer.wide) => ValType::I64,
+            _ => ValType::I32,
         }
     }
 }
@@ -133,6 +143,8 @@ pub(super) struct Host {
     first_global: u32,
     /// The index of the first of the lookups above.
     first_lookup: u32,
+    /// The stack pointer, if it is checked.
+    pub(super) stack_pointer: Option<StackPointer>,
     /// The original indices of the functions that have probes, ascending. What is called in their place comes behind the
     /// lookups, in this order.
     pub(super) probed: Vec<u32>,
@@ -179,6 +191,14 @@ impl Host {
                 watch_map = Some(map_index(survey, options)?);
             }
         }
+        let stack_pointer = match options.stack_pointer {
+            true => StackPointer::find(survey, options.runtime_globals)?,
+            false => None,
+        };
+        if stack_pointer.is_some() {
+            functions.push(HostFunction::StackLeft);
+            globals.extend([HostGlobal::StackLow, HostGlobal::StackRoom]);
+        }
         let mut probed = Vec::new();
         if !options.probes.is_empty() {
             functions.extend([HostFunction::ProbeEnter, HostFunction::ProbeExit]);
@@ -211,8 +231,14 @@ impl Host {
             globals,
             lookups,
             watch_map,
+            stack_pointer,
             probed,
         })
+    }
+
+    /// The type of a shared global.
+    pub(super) fn type_of(&self, global: HostGlobal) -> ValType {
+        global.value_type(self.stack_pointer)
     }
 
     /// The rewritten module's index of a host function. Only for one that [`Self::plan`] decided on.

@@ -158,6 +158,11 @@
 //! Chosen functions tell the host when they are entered and when they return: `probes.rs` says how. The index that they
 //! give is the original one; of a user image ([`RuntimeGlobals::Import`]) with the bit [`PROBE_USER`].
 //!
+//! # The stack pointer
+//!
+//! With [`Options::stack_pointer`] the guest's stack pointer is compared with bounds that the host sets:
+//! `stack_pointer.rs` says how.
+//!
 //! # Exports
 //!
 //! With [`Exports::Only`] the module keeps the exports that its host uses and loses the globals that nothing needs
@@ -183,8 +188,10 @@
 //! | `probe_enter` | `[function i32, arguments i32, i64 × 9] → []` | `probes` |
 //! | `probe_exit` | `[function i32, results i32, result i64] → []` | `probes` |
 //! | `probe_at` | `[offset i32] → []` | `probes` |
+//! | `stack_left` | `[stack pointer A, of a user image i32] → []` | `stack_pointer` |
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
+//! | globals `stack_low`, `stack_room` | `mut`, as the stack pointer | `stack_pointer`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
@@ -216,6 +223,7 @@ mod sections;
 mod share;
 mod splice;
 mod stack;
+mod stack_pointer;
 mod store;
 mod survey;
 mod ticks;
@@ -261,6 +269,8 @@ pub struct Options {
     pub debug_sections: DebugSections,
     /// Functions that tell the host when they are entered and when they return.
     pub probes: Probes,
+    /// Compare the stack pointer with its bounds wherever it is moved down.
+    pub stack_pointer: bool,
 }
 
 impl Options {
@@ -279,6 +289,7 @@ impl Options {
             exports: Exports::All,
             debug_sections: DebugSections::Keep,
             probes: Probes::NONE,
+            stack_pointer: false,
         }
     }
 }

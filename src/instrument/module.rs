@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use wasm_encoder::{Encode, EntityType, GlobalType};
+use wasm_encoder::{Encode, EntityType, GlobalType, ValType};
 use wasmparser::{BinaryReader, ConstExpr, ElementItems, ElementKind, Operator, TableInit, TypeRef};
 
 use super::code::{Code, rewrite_code};
@@ -264,10 +264,14 @@ impl<'m> Rewriter<'m, '_> {
             let ty = self.global_type(global);
             ty.encode(&mut entries);
             let value = match global {
-                HostGlobal::Ticks => 0,
+                HostGlobal::Ticks | HostGlobal::StackLow | HostGlobal::StackRoom => 0,
                 HostGlobal::Stack => self.options.call_stack.unwrap_or(0),
             };
-            wasm_encoder::ConstExpr::i32_const(value.cast_signed()).encode(&mut entries);
+            match ty.val_type {
+                ValType::I64 => wasm_encoder::ConstExpr::i64_const(value.into()),
+                _ => wasm_encoder::ConstExpr::i32_const(value.cast_signed()),
+            }
+            .encode(&mut entries);
         }
         (id::GLOBAL, self.host.globals.len() as u32, entries)
     }
@@ -317,7 +321,7 @@ impl<'m> Rewriter<'m, '_> {
     }
 
     fn global_type(&self, global: HostGlobal) -> GlobalType {
-        GlobalType { val_type: global.value_type(), mutable: true, shared: false }
+        GlobalType { val_type: self.host.type_of(global), mutable: true, shared: false }
     }
 
     /// The contents of a section with indices put right and `added` entries behind its own.

@@ -1,10 +1,11 @@
 //! What a machine is made from. Equal configurations make equal runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
-use wkdb_tracer::{GuestTime, Tick};
+use wkdb_tracer::{Detector, GuestTime, Tick};
 
 use super::detect::DetectConfig;
 use super::engine::EngineOptions;
@@ -39,6 +40,15 @@ pub enum Pace {
     Warp,
     /// When all tasks wait, sleep until the wall clock has caught up.
     Real,
+}
+
+/// What other hosts do otherwise, on purpose: mistakes to be seen by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// A task that releases itself is destroyed at once, as browsers' hosts did: before it has switched to another one, so
+    /// that its CPU's baton goes with it.
+    EagerRelease,
 }
 
 /// Where compiled code is kept.
@@ -101,6 +111,8 @@ pub struct MachineConfig {
     pub trace: Option<TraceConfig>,
     /// What is looked for that may be wrong.
     pub detect: DetectConfig,
+    /// What the host does wrong on purpose.
+    pub quirks: BTreeSet<Quirk>,
 }
 
 impl MachineConfig {
@@ -139,6 +151,7 @@ impl MachineConfig {
             attach: false,
             trace: None,
             detect: DetectConfig::default(),
+            quirks: BTreeSet::new(),
         }
     }
 
@@ -151,6 +164,7 @@ impl MachineConfig {
             loads: self.load_checks || reads,
             debug: self.engine.debug,
             probes: self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes),
+            stack_pointer: self.detect.has(Detector::Stack),
         }
     }
 

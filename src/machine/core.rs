@@ -109,6 +109,8 @@ pub(super) struct Core {
     cpus_started: u32,
     pub(super) tracer: Option<Tracer>,
     pub(super) detection: Detection,
+    /// Addresses have 64 bits.
+    pub(super) wide: bool,
     output: Vec<Output>,
     born: Vec<(RunnerId, Entry)>,
 }
@@ -147,6 +149,7 @@ impl Core {
             cpus_started: 1,
             tracer: None,
             detection: Detection::default(),
+            wide: false,
             output: Vec::new(),
             born: Vec::new(),
         }
@@ -208,6 +211,7 @@ impl Core {
             self.complain(Some(id), text);
         }
         self.trace_born(id);
+        self.detection.guards.may_have_changed();
         self.born.push((id, entry));
         id
     }
@@ -338,6 +342,10 @@ impl Core {
         };
         let who = Who { runner, cpu: context.as_ref().map(|c| c.cpu), place };
         for touched in self.watches.touched(access, &who) {
+            if touched.is_own() {
+                self.touched_own(touched, &writer, context.as_ref());
+                continue;
+            }
             let hit = WatchHit {
                 watch: touched.watch.0,
                 kind: touched.kind,

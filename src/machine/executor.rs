@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{InferiorError, StopReason, WatchId, WatchSpec};
+use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::recording::{self, OpenError};
 use wkdb_tracer::{Event, GuestTime, ModuleId, Outcome, RunnerId, RunnerReport, RunnerState, Tick, Totals};
 
@@ -17,7 +18,8 @@ use super::config::{MachineConfig, Pace, WatchRange};
 use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
-use super::detect::{Monitors, Occasion};
+use super::detect::facts::KernelFacts;
+use super::detect::{self, BadRule, Errand, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -122,6 +124,9 @@ pub enum MachineError {
     /// Something cannot be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// A rule of `--guard` has a mistake.
+    #[error("--guard: {0}")]
+    Guard(#[from] BadRule),
     /// The recording cannot be replayed.
     #[error("{}: {error}", path.display())]
     Recording {
@@ -214,6 +219,14 @@ impl Machine {
         let linker = host::linker(&engine, &loaded.module).map_err(engine_error)?;
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
+        let (code_store, code_key) = (store.clone(), loaded.key);
+        let facts = match variant.stack_pointer {
+            true => {
+                let symbols = || Symbols::load(kernel.to_vec()).ok();
+                KernelFacts::find(&loaded.key, store.as_ref(), symbols, &kernel)
+            }
+            false => KernelFacts::default(),
+        };
         let images = Images::new(engine.clone(), variant, store, loaded, kernel);
 
         let wanted = config.until.iter().filter_map(|c| match c {
@@ -225,10 +238,14 @@ impl Machine {
         let debugging = variant.debug;
         let tracer = config.trace.as_ref().map(|trace| Tracer::new(trace, &module, &kernel_bytes)).transpose();
         let tracer = tracer.map_err(|error| MachineError::Code { path: config.kernel.clone(), error: error.into() })?;
-        let monitors = Monitors::of(&config.detect);
+        let monitors = Monitors::of(&config.detect, || {
+            detect::landmarks::find_or_make(&code_key, &kernel_bytes, code_store.as_ref())
+        });
         let mut core = Core::new(config, memory.clone(), initrd, console, watches);
         core.tracer = tracer;
         core.detection.looks_at_traps = !monitors.is_empty();
+        core.wide = module.width.bytes() == 8;
+        core.begin_to_detect()?;
         let init_task = wkdb_tracer::TaskId(module.data_symbol("init_task").unwrap_or(0));
         core.spawn(init_task, "swapper/0".into(), wkdb_tracer::Cpu(0), true, Entry::Boot);
         let shared = Shared {
@@ -241,6 +258,7 @@ impl Machine {
             clones: Default::default(),
             boot_data: life::BootData::of(&module),
             debugging,
+            facts,
         };
         Ok(Machine {
             shared: Rc::new(shared),
@@ -385,6 +403,9 @@ impl Machine {
         };
         for (id, entry) in born {
             self.fibers.insert(id, Box::pin(life::live(self.shared.clone(), id, entry)));
+        }
+        if !dead.is_empty() {
+            self.shared.core.borrow_mut().detection.guards.may_have_changed();
         }
         for id in dead {
             self.fibers.remove(id);
@@ -546,7 +567,9 @@ impl Machine {
             };
             if let Poll::Ready(()) = poll(fiber) {
                 self.fibers.remove(runner);
-                self.shared.core.borrow_mut().runners.destroy(runner);
+                let mut core = self.shared.core.borrow_mut();
+                let now = core.now;
+                core.runners.destroy(runner, now);
                 return false;
             }
             if std::mem::take(&mut self.shared.core.borrow_mut().debug.met) {
@@ -558,9 +581,15 @@ impl Machine {
                 }
                 continue;
             }
-            let trapped = self.shared.core.borrow_mut().detection.trapped.take();
-            if let Some(trapped) = trapped {
-                self.have_looked(Occasion::Trap(&trapped), Some(runner), port);
+            let errand = self.shared.core.borrow_mut().detection.errand.take();
+            if let Some(errand) = errand {
+                match errand {
+                    Errand::Trap(trapped) => self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
+                    Errand::IsInUse(violation) => {
+                        let confirmed = self.is_in_use(violation);
+                        self.shared.core.borrow_mut().detection.confirmed = confirmed;
+                    }
+                }
                 if self.leaves(runner) {
                     return false;
                 }

@@ -37,10 +37,10 @@ mod table;
 mod tracing;
 mod watch;
 
-pub use config::{Cache, MachineConfig, Pace, WatchRange};
+pub use config::{Cache, MachineConfig, Pace, Quirk, WatchRange};
 pub use core::Output;
 pub use debug::{Answer, Answered, Place, Request};
-pub use detect::DetectConfig;
+pub use detect::{BadRule, DetectConfig, GuardRule};
 pub use executor::{COMMAND_LINE_SIZE, Command, Machine, MachineError, Port, Side};
 pub use journal::JournalConfig;
 pub use schedule::Policy;

@@ -63,11 +63,25 @@ pub(super) enum Switched {
     Lost,
 }
 
+/// How a CPU came to have nobody who runs on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Who ran on it last.
+    pub(super) runner: RunnerId,
+    pub(super) task: TaskId,
+    pub(super) comm: String,
+    pub(super) at: GuestTime,
+    /// The task that it switched to, where that has no runner; otherwise it was destroyed.
+    pub(super) to: Option<TaskId>,
+}
+
 #[derive(Default)]
 pub(super) struct Runners {
     all: Table<Runner>,
     by_task: BTreeMap<TaskId, RunnerId>,
     holders: BTreeMap<Cpu, RunnerId>,
+    /// CPUs that had a holder and have none.
+    lost: BTreeMap<Cpu, Lost>,
     runnable: BTreeSet<RunnerId>,
     waiters: BTreeMap<u64, VecDeque<RunnerId>>,
     timers: BTreeSet<(GuestTime, u64, RunnerId)>,
@@ -106,7 +120,7 @@ impl Runners {
         };
         self.all.insert(id, runner);
         self.runnable.insert(id);
-        self.holders.insert(cpu, id);
+        self.hand_over(cpu, id);
         (id, self.by_task.insert(task, id))
     }
 
@@ -142,6 +156,16 @@ impl Runners {
 
     pub(super) fn holder(&self, cpu: Cpu) -> Option<RunnerId> {
         self.holders.get(&cpu).copied()
+    }
+
+    /// The CPUs whose baton is lost.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (Cpu, &Lost)> {
+        self.lost.iter().map(|(&cpu, lost)| (cpu, lost))
+    }
+
+    fn hand_over(&mut self, cpu: Cpu, to: RunnerId) {
+        self.holders.insert(cpu, to);
+        self.lost.remove(&cpu);
     }
 
     /// Runners of `cpu`, the idle task aside, that wait to be switched to.
@@ -254,10 +278,14 @@ impl Runners {
                 } else {
                     runner.early_baton = Some(prev);
                 }
-                self.holders.insert(cpu, target);
+                self.hand_over(cpu, target);
             }
             None => {
                 self.holders.remove(&cpu);
+                if let Some(Runner { task, comm, .. }) = self.all.get(id) {
+                    let lost = Lost { runner: id, task: *task, comm: comm.clone(), at: now, to: Some(next) };
+                    self.lost.insert(cpu, lost);
+                }
             }
         }
         match self.sleep(id) {
@@ -277,7 +305,7 @@ impl Runners {
         runner.state = RunnerState::SwitchedOut;
         self.runnable.remove(&id);
         if runner.doomed {
-            self.destroy(id);
+            self.forget(id);
         }
         None
     }
@@ -288,7 +316,7 @@ impl Runners {
         let Some(id) = self.by_task.remove(&task) else { return false };
         match self.all.get_mut(id) {
             Some(runner) if runner.state != RunnerState::SwitchedOut => runner.doomed = true,
-            _ => self.destroy(id),
+            _ => _ = self.forget(id),
         }
         true
     }
@@ -303,10 +331,19 @@ impl Runners {
         }
     }
 
-    /// Forgets a runner; the executor drops its fiber.
-    pub(super) fn destroy(&mut self, id: RunnerId) {
+    /// Forgets a runner, whatever it was doing; the executor drops its fiber. If it holds its CPU, that has nobody from
+    /// now on.
+    pub(super) fn destroy(&mut self, id: RunnerId, now: GuestTime) {
+        let holds = self.all.get(id).map(|runner| runner.cpu).filter(|cpu| self.holders.get(cpu) == Some(&id));
+        let gone = self.forget(id);
+        if let (Some(cpu), Some(Runner { task, comm, .. })) = (holds, gone) {
+            self.lost.insert(cpu, Lost { runner: id, task, comm, at: now, to: None });
+        }
+    }
+
+    fn forget(&mut self, id: RunnerId) -> Option<Runner> {
         self.stop(id);
-        let Some(runner) = self.all.remove(id) else { return };
+        let runner = self.all.remove(id)?;
         if self.by_task.get(&runner.task) == Some(&id) {
             self.by_task.remove(&runner.task);
         }
@@ -314,6 +351,7 @@ impl Runners {
             self.holders.remove(&runner.cpu);
         }
         self.graveyard.push(id);
+        Some(runner)
     }
 
     /// Runners destroyed since the last call.
@@ -374,6 +412,19 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_that_is_destroyed_while_it_runs_takes_the_baton_along() {
+        let (mut runners, _, b) = pair();
+        assert_eq!(runners.lost().count(), 0);
+        runners.destroy(b, GuestTime(9));
+        let (cpu, lost) = runners.lost().next().unwrap();
+        assert_eq!((cpu, lost.runner, lost.comm.as_str(), lost.at, lost.to), (Cpu(0), b, "b", GuestTime(9), None));
+        assert_eq!(runners.holder(Cpu(0)), None);
+        // Whoever comes to the CPU afterwards has it.
+        runners.create(TaskId(300), "c".into(), Cpu(0), true, T0);
+        assert_eq!(runners.lost().count(), 0);
+    }
+
+    #[test]
     fn a_zombie_that_is_switched_out_goes_at_once() {
         let (mut runners, a, b) = pair();
         assert_eq!(runners.switch(b, 200, TaskId(100), T0), Switched::Asleep);
@@ -382,6 +433,8 @@ mod tests {
         assert_eq!(runners.holder(Cpu(0)), Some(a));
         assert_eq!(runners.switch(a, 100, TaskId(200), T0), Switched::Lost);
         assert_eq!(runners.holder(Cpu(0)), None);
+        let lost: Vec<_> = runners.lost().map(|(cpu, lost)| (cpu, lost.runner, lost.to)).collect();
+        assert_eq!(lost, [(Cpu(0), a, Some(TaskId(200)))]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A machine's configuration as it stands in a recording: JSON that says what it means, and stays readable when the
 //! program changes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use wkdb_tracer::{Detector, GuestTime, UnknownDetector};
 
 use crate::condition::Condition;
 use crate::machine::engine::OptLevelChoice;
-use crate::machine::{MachineConfig, Pace, Policy};
+use crate::machine::{MachineConfig, Pace, Policy, Quirk};
 
 /// Everything of a [`MachineConfig`] that decides the run, and with what kind of code it was made.
 ///
@@ -46,6 +47,9 @@ pub struct MachineRecord {
     /// The detectors that were on, by name. A replay may have others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detect: Vec<String>,
+    /// What the host did wrong on purpose.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub quirks: BTreeSet<Quirk>,
     /// Rules for the detector `guard`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<String>,
@@ -69,6 +73,7 @@ impl MachineRecord {
             store_checks: config.store_checks || !config.watch.is_empty() || !config.watch_specs.is_empty(),
             opt_level: config.engine.opt_level,
             detect: config.detect.detectors.iter().map(Detector::to_string).collect(),
+            quirks: config.quirks.clone(),
             guards: config.detect.guards.clone(),
         }
     }
@@ -96,6 +101,7 @@ impl MachineRecord {
         config.engine.opt_level = self.opt_level;
         let detectors = self.detect.iter().map(|name| name.parse().map_err(|error: UnknownDetector| error.to_string()));
         config.detect.detectors = detectors.collect::<Result<_, _>>()?;
+        config.quirks.clone_from(&self.quirks);
         config.detect.guards.clone_from(&self.guards);
         Ok(config)
     }
@@ -119,6 +125,7 @@ mod tests {
             vec![Condition::Console(vec![0xff, b'#']), Condition::Time(GuestTime(1)), Condition::Tick(Tick(u64::MAX))];
         config.max_time = Some(GuestTime(5));
         config.store_checks = true;
+        config.quirks = [Quirk::EagerRelease].into();
         config.detect.detectors = [Detector::Stack, Detector::Null].into();
         config.detect.guards = vec!["struct worker.pool only kernel/workqueue.c".into()];
         let json = serde_json::to_string(&MachineRecord::of(&config)).unwrap();

@@ -1,7 +1,7 @@
 //! A thing of some type at an address of the kernel's memory.
 
 use super::Kernel;
-use crate::symbols::{BitRange, Encoding, TypeId, TypeKind};
+use crate::symbols::{BitRange, Encoding, Type, TypeId, TypeKind};
 
 /// How deep counters are wrapped: `refcount_t` is an `atomic_t` is an `int`.
 const MAX_WRAPPING: usize = 4;
@@ -25,6 +25,11 @@ impl<'k, 'i> Object<'k, 'i> {
     /// Where it begins.
     pub fn address(&self) -> u64 {
         self.address
+    }
+
+    /// Whether it is of this very type.
+    pub(super) fn is_of(&self, ty: &Type) -> bool {
+        *self.kernel.symbols.resolve(self.ty).1 == *ty
     }
 
     /// Its size in bytes.

@@ -144,6 +144,20 @@ impl<'i> Kernel<'i> {
         lists.collect()
     }
 
+    /// All callbacks that wait for their time on one of the CPUs.
+    pub(super) fn pending_callbacks(&self) -> Vec<u64> {
+        let mut pending = Vec::new();
+        for cpu in self.online_cpus() {
+            let Some(data) = self.per_cpu("rcu_data", cpu) else { continue };
+            let lists = match data.member("cblist") {
+                Some(list) => self.segments(&list, cpu),
+                None => self.lists(&data, cpu),
+            };
+            pending.extend(lists.iter().flat_map(|list| &list.callbacks).map(|callback| callback.address));
+        }
+        pending
+    }
+
     fn rcu_cpu(&self, cpu: u32) -> Option<RcuCpu> {
         let data = self.per_cpu("rcu_data", cpu)?;
         let lists = match data.member("cblist") {

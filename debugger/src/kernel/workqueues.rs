@@ -270,7 +270,7 @@ impl<'i> Kernel<'i> {
     }
 
     /// The pools that the kernel has, with what each is for.
-    fn pools(&self) -> Vec<(Object<'_, 'i>, Option<u32>, &'static str)> {
+    pub(super) fn pools(&self) -> Vec<(Object<'_, 'i>, Option<u32>, &'static str)> {
         let mut pools = Vec::new();
         for cpu in self.online_cpus() {
             for (variable, kinds) in [("cpu_worker_pools", ["normal", "high"]), ("bh_worker_pools", ["bh", "bh high"])]

@@ -9,6 +9,7 @@ use wkdb_debugger::inferior::{
     StopReason, TaskInfo, WatchId, WatchSpec,
 };
 use wkdb_debugger::kernel::Kernel;
+use wkdb_debugger::kernel::detect::{LostBaton, Seat};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{Context, Frame, GuestTime, ModuleId, RunnerId, Tick, WasmValue};
 
@@ -59,6 +60,38 @@ impl<'m> Guest<'m> {
             Ok(Answer::Tasks(tasks)) => tasks,
             _ => Vec::new(),
         }
+    }
+
+    /// All runners, as detectors that read the kernel's structures see them.
+    pub(in crate::machine) fn seats(&self) -> Vec<Seat> {
+        let core = self.machine.shared.core.borrow();
+        let seat = |runner: RunnerId| {
+            let known = core.runners.get(runner)?;
+            Some(Seat {
+                runner,
+                task: known.task.0,
+                cpu: known.cpu.0,
+                state: known.state,
+                holds_cpu: core.runners.holder(known.cpu) == Some(runner),
+                idle: known.idle,
+                since: known.since,
+            })
+        };
+        core.runners.ids().into_iter().filter_map(seat).collect()
+    }
+
+    /// The CPUs whose baton is lost.
+    pub(in crate::machine) fn lost_batons(&self) -> Vec<LostBaton> {
+        let core = self.machine.shared.core.borrow();
+        let lost = core.runners.lost().map(|(cpu, lost)| LostBaton {
+            cpu: cpu.0,
+            task: lost.task.0,
+            runner: lost.runner,
+            comm: lost.comm.clone(),
+            at: lost.at,
+            to: lost.to.map(|task| task.0),
+        });
+        lost.collect()
     }
 
     /// A runner's call stack, innermost first; empty where it has none.

@@ -12,17 +12,30 @@
 //! variants of the code.
 
 mod config;
+pub(super) mod facts;
+mod guard;
 mod guest;
+mod kernel;
+pub(super) mod landmarks;
 mod monitor;
+pub(super) mod null;
+pub(super) mod stack;
+mod writes;
 
-use std::collections::BTreeMap;
+pub(super) use writes::Verdict;
 
-use wkdb_tracer::{Detector, Event, Finding, Frame, Outcome, RunnerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use wkdb_debugger::inferior::WatchId;
+use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Frame, Outcome, RunnerId};
 
 use super::core::Core;
+use super::watch::Touched;
 use crate::condition::Condition;
 
 pub use config::DetectConfig;
+pub use guard::{BadRule, GuardRule};
+pub(super) use guard::{Guards, Violation};
 pub(super) use guest::Guest;
 pub(super) use monitor::{Monitor, Monitors, Occasion};
 
@@ -46,8 +59,26 @@ pub(super) struct Detection {
     counts: BTreeMap<Detector, u32>,
     /// Somebody looks at traps.
     pub(super) looks_at_traps: bool,
-    /// A runner has trapped and waits until somebody has looked.
-    pub(super) trapped: Option<Trapped>,
+    /// What a runner waits for.
+    pub(super) errand: Option<Errand>,
+    /// What came of it.
+    pub(super) confirmed: bool,
+    /// The watch of what is near null.
+    null: Option<WatchId>,
+    pub(super) guards: Guards,
+    /// Writes into what is watched for detectors, which their writer has to answer for.
+    touched: Vec<Touched>,
+    /// Places whose writes were told.
+    told: BTreeSet<(Detector, CodeAddress)>,
+}
+
+/// What a runner, suspended in the middle of its slice, has the executor do.
+#[derive(Debug, Clone)]
+pub(super) enum Errand {
+    /// Have the monitors look at its trap.
+    Trap(Trapped),
+    /// Find out whether what was written is in use.
+    IsInUse(Violation),
 }
 
 impl Core {

@@ -4,8 +4,10 @@ use wkdb_tracer::{Detector, Finding, GuestTime, RunnerId};
 
 use super::super::attended::State;
 use super::super::executor::{Machine, Port};
+use super::kernel::KernelPatrol;
 use super::{DetectConfig, Guest, Trapped};
 use wkdb_debugger::inferior::StopReason;
+use wkdb_debugger::kernel::detect::Landmarks;
 
 /// How much guest time passes from one look to the next, in nanoseconds, while tasks run.
 const INTERVAL_NS: u64 = 250_000_000;
@@ -40,9 +42,6 @@ pub(in crate::machine) enum Occasion<'a> {
 /// detectors. It reads; it cannot change anything. It must get by with whatever memory holds, and be quick: while the
 /// guest idles it is called for each jump of the clock over an interval.
 pub(in crate::machine) trait Monitor {
-    /// Which detector it is.
-    fn detector(&self) -> Detector;
-
     /// Whether it is to look on such an occasion.
     fn wants(&self, occasion: Occasion<'_>) -> bool {
         let _ = occasion;
@@ -62,9 +61,11 @@ pub(in crate::machine) struct Monitors {
 
 impl Monitors {
     /// Those that a configuration asks for, in the order of [`Detector::ALL`].
-    pub(in crate::machine) fn of(config: &DetectConfig) -> Monitors {
-        let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor).collect();
-        Monitors { all, next: GuestTime(INTERVAL_NS) }
+    /// Those that read the kernel's structures ask for its landmarks.
+    pub(in crate::machine) fn of(config: &DetectConfig, landmarks: impl FnOnce() -> Landmarks) -> Monitors {
+        let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor);
+        let all = all.chain(KernelPatrol::of(config, landmarks).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
+        Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS) }
     }
 
     /// Whether there are none.
@@ -95,18 +96,27 @@ impl Machine {
     /// Between two slices: has monitors look, if it is time.
     pub(in crate::machine) fn look_now_and_then(&mut self, port: &mut dyn Port) {
         let now = self.shared.core.borrow().now;
-        if now >= self.monitors.next && !self.monitors.is_empty() {
+        if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
+            self.follow_guarded();
             self.have_looked(Occasion::Interval, None, port);
+        } else if self.shared.core.borrow().detection.guards.is_due(now) {
+            self.follow_guarded();
         }
     }
 
     /// Nobody can run: has monitors look, if it would be time before the clock has come to `until`.
     pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
-        if until >= self.monitors.next && !self.monitors.is_empty() {
+        if until >= self.monitors.next && self.looks() {
             self.look_again_after(until);
+            self.follow_guarded();
             self.have_looked(Occasion::Idle { until }, None, port);
         }
+    }
+
+    /// Whether anything is looked at.
+    fn looks(&self) -> bool {
+        !self.monitors.is_empty() || self.shared.core.borrow().detects(Detector::Guard)
     }
 
     fn look_again_after(&mut self, moment: GuestTime) {

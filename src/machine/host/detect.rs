@@ -4,7 +4,39 @@ use wasmtime::AsContextMut;
 use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::Finding;
 
-use super::{RunnerData, breaks, park, pause};
+use super::super::detect::Verdict;
+use super::{RunnerData, breaks, frames, is_in_use, park, pause};
+
+/// The guest's instruction wrote something that is watched: tells of what detectors make of that.
+pub(super) async fn wrote(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
+    let shared = store.as_context().data().shared.clone();
+    if !shared.core.borrow().has_touched() {
+        return Ok(());
+    }
+    // The access was charged.
+    let stack = frames(store);
+    let me = store.as_context().data().me;
+    let verdicts = {
+        let mut core = shared.core.borrow_mut();
+        let context = core.context(me);
+        core.judge(&shared.images.borrow(), &context, &stack)
+    };
+    for verdict in verdicts {
+        let finding = match verdict {
+            Verdict::Told(finding) => finding,
+            Verdict::IfInUse(violation, finding) => {
+                if !is_in_use(store, violation).await {
+                    continue;
+                }
+                finding
+            }
+        };
+        if shared.core.borrow_mut().tell_once(&finding) {
+            found(store, finding).await?;
+        }
+    }
+    Ok(())
+}
 
 /// Tells of what a detector found at the instruction that is under way; behind it the machine stops, if a debugger is
 /// there, or ends, if that was to end the run.

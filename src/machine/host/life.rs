@@ -19,6 +19,7 @@ use wkdb_tracer::{Event, ModuleId, Outcome, RunnerId};
 use super::super::core::Entry;
 use super::super::memory::OutOfBounds;
 use super::breaks::{self, Handler};
+use super::stack::StackBounds;
 use super::user::{self, StartError};
 use super::{
     CallStackExhausted, RunnerData, RuntimeGlobals, START, Shared, Unwind, charge, park, pause_at_hits, step, trace,
@@ -142,6 +143,10 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
         stack: global("wkdb:stack").ok_or_else(|| wasmtime::Error::msg("the kernel does not count its stack"))?,
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
+        stack_bounds: match (global("wkdb:stack_low"), global("wkdb:stack_room")) {
+            (Some(low), Some(room)) => Some(StackBounds { low, room }),
+            _ => None,
+        },
     };
     let data = store.data_mut();
     data.kernel = Some(instance);

@@ -13,7 +13,7 @@ use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::{Frame, ModuleId, Outcome};
 
-use super::super::detect::Trapped;
+use super::super::detect::{Errand, Trapped, Violation};
 use super::super::runners::Wake;
 use super::{RunnerData, breaks, charge, inspect};
 
@@ -88,9 +88,16 @@ pub(super) async fn have_looked_at(
             return;
         }
         let trapped = Trapped { runner: data.me, reason: reason.to_owned(), stack: stack.to_vec() };
-        core.detection.trapped = Some(trapped);
+        core.detection.errand = Some(Errand::Trap(trapped));
     }
     doze(store).await;
+}
+
+/// Whether what was written is in use.
+pub(super) async fn is_in_use(store: &mut (impl AsContextMut<Data = RunnerData> + Send), violation: Violation) -> bool {
+    store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::IsInUse(violation));
+    doze(store).await;
+    std::mem::take(&mut store.as_context().data().shared.core.borrow_mut().detection.confirmed)
 }
 
 async fn doze(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {

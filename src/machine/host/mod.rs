@@ -18,6 +18,7 @@ use wasmtime::{
 use wkdb_tracer::{CodeAddress, Frame, RunnerId};
 
 use super::core::Core;
+use super::detect::facts::KernelFacts;
 use super::images::Images;
 use super::memory::GuestMemory;
 use super::one_thread::OneThread;
@@ -29,6 +30,7 @@ mod device;
 mod inspect;
 pub(super) mod life;
 mod mailbox;
+mod stack;
 mod step;
 mod tasks;
 mod trace;
@@ -36,7 +38,9 @@ pub(super) mod user;
 mod waits;
 
 pub(super) use inspect::not_compiled;
-use mailbox::{have_looked_at, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake};
+use mailbox::{
+    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+};
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
 const START: &str = crate::instrument::START_EXPORT;
@@ -55,6 +59,8 @@ pub(super) struct Shared {
     pub(super) boot_data: life::BootData,
     /// The code was compiled for a debugger.
     pub(super) debugging: bool,
+    /// What detectors know of the kernel's structures.
+    pub(super) facts: KernelFacts,
 }
 
 /// A call that ends by unwinding the guest's frames: an error to Wasmtime, none to the contract.
@@ -85,6 +91,8 @@ pub(super) struct RunnerData {
     /// The map of what is watched, if the code looks at it.
     watch_map: Option<Memory>,
     user: Option<user::UserInstance>,
+    /// The kernel's stack, if that is watched.
+    kernel_stack: stack::StackWatch,
     /// What `wasm_load_executable` prepared.
     prepared: Option<user::Prepared>,
     /// Of a clone that has not come to user mode yet, its image.
@@ -109,6 +117,8 @@ struct RuntimeGlobals {
     stack: Global,
     /// The kernel's stack pointer, where it is exported.
     stack_pointer: Option<Global>,
+    /// What the kernel's code compares that with, if it does.
+    stack_bounds: Option<stack::StackBounds>,
 }
 
 impl RunnerData {
@@ -122,6 +132,7 @@ impl RunnerData {
             granted: 0,
             watch_map: None,
             user: None,
+            kernel_stack: stack::StackWatch::default(),
             prepared: None,
             clone: None,
             limits: StoreLimitsBuilder::new().table_elements(MAX_TABLE).build(),
@@ -263,7 +274,7 @@ fn define(linker: &mut Linker<RunnerData>, name: &str, ty: FuncType) -> wasmtime
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::create_and_run(c, p)))
         }
         ImportKind::SerializeTasks => define_serialize(linker, name, ty),
-        ImportKind::ReleaseTask => define_sync(linker, "env", name, ty, tasks::release),
+        ImportKind::ReleaseTask => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::release(c, p))),
         ImportKind::Panic => define_suspending(linker, "env", name, ty, |c, p| Box::pin(tasks::panic(c, p))),
         ImportKind::DumpStacktrace => {
             define_suspending(linker, "env", name, ty, |c, p| Box::pin(device::dump_stacktrace(c, p)))

@@ -3,6 +3,7 @@
 use wasmtime::{Caller, Val};
 use wkdb_tracer::{Cpu, Event, Outcome, TaskId};
 
+use super::super::config::Quirk;
 use super::super::core::Entry;
 use super::super::runners::{Switched, Wake};
 use super::user::{self, ImageRef};
@@ -126,19 +127,31 @@ async fn finish_switch(mut caller: Caller<'_, RunnerData>, early: Option<u64>) -
 }
 
 /// `wasm_release_task(task)`.
-pub(super) fn release(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
+pub(super) async fn release(mut caller: Caller<'_, RunnerData>, params: &[Val]) -> wasmtime::Result<i64> {
     charge(&mut caller);
     let (shared, me) = here(&caller);
     let task = TaskId(word(params.first()));
-    let mut core = shared.core.borrow_mut();
-    core.progress();
-    let context = core.released(task);
-    match context {
-        Some(context) => {
-            core.trace_gone(context.runner);
-            core.tell(Event::TaskGone { context });
+    let is_destroyed = {
+        let mut core = shared.core.borrow_mut();
+        core.progress();
+        let eager = core.config.quirks.contains(&Quirk::EagerRelease) && core.runners.of_task(task) == Some(me);
+        let context = core.released(task);
+        match context {
+            Some(context) => {
+                core.trace_gone(context.runner);
+                core.tell(Event::TaskGone { context });
+            }
+            None => core.complain(Some(me), format!("wasm_release_task({task}): that task has no runner")),
         }
-        None => core.complain(Some(me), format!("wasm_release_task({task}): that task has no runner")),
+        if eager {
+            let now = core.now;
+            core.runners.destroy(me, now);
+        }
+        eager
+    };
+    if is_destroyed {
+        // Its fiber is dropped before it would be resumed.
+        park(&mut caller).await?;
     }
     Ok(0)
 }

@@ -12,6 +12,7 @@ use wkdb_tracer::trace::TraceWhat;
 use super::super::images::Image;
 use super::super::one_thread::OneThread;
 use super::life::{call, call_kernel};
+use super::stack::{self, StackBounds, StackWatch};
 use super::{RunnerData, Unwind, charge, here, int, set_word, trace, word, word_val};
 
 /// Entries that a user image's function table has at least.
@@ -45,6 +46,9 @@ pub(super) struct UserInstance {
     /// The image.
     pub(super) module: ModuleId,
     pub(super) stack_pointer: Global,
+    /// What its code compares that with, if it does, and what is known of the stack.
+    pub(super) stack_bounds: Option<StackBounds>,
+    pub(super) stack_watch: StackWatch,
     /// How many signal handlers are active.
     handlers: u32,
 }
@@ -205,11 +209,19 @@ pub(super) async fn instantiate(
     let Some(Prepared { image: Some(image), data_start, table_start }) = prepared else {
         return Err(StartError::NoImage.into());
     };
-    let stack = call_kernel(store, "get_user_stack_pointer", &[]).await? as u64;
-    let mut stack_pointer = None;
+    let stack_top = call_kernel(store, "get_user_stack_pointer", &[]).await? as u64;
+    let (mut stack_pointer, mut bounds) = (None, [None; 2]);
     let mut externs = Vec::new();
     for import in image.module().imports() {
-        let found = extern_for(store, &import, data_start, table_start, stack, &mut stack_pointer)?;
+        let bound =
+            ["stack_low", "stack_room"].iter().position(|&name| (import.module(), import.name()) == ("wkdb", name));
+        if let (Some(number), ExternType::Global(ty)) = (bound, import.ty()) {
+            let global = stack::bound(&mut *store, ty)?;
+            bounds[number] = Some(global);
+            externs.push(global.into());
+            continue;
+        }
+        let found = extern_for(store, &import, data_start, table_start, stack_top, &mut stack_pointer)?;
         let unknown = || StartError::Import(format!("{}.{}", import.module(), import.name()));
         externs.push(found.ok_or_else(unknown)?);
     }
@@ -227,8 +239,13 @@ pub(super) async fn instantiate(
         Some(global) => global,
         None => Global::new(&mut *store, GlobalType::new(wasmtime::ValType::I32, Mutability::Var), Val::I32(0))?,
     };
+    let stack_bounds = match bounds {
+        [Some(low), Some(room)] => Some(StackBounds { low, room }),
+        _ => None,
+    };
+    let stack_watch = StackWatch::default();
     store.as_context_mut().data_mut().user =
-        Some(UserInstance { instance, module: image.id, stack_pointer, handlers: 0 });
+        Some(UserInstance { instance, module: image.id, stack_pointer, stack_bounds, stack_watch, handlers: 0 });
     store.as_context_mut().data_mut().debug_functions.clear();
     super::breaks::sync_modules(store)?;
     super::pause_at_load(store, image.id).await;

@@ -7,7 +7,8 @@ use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::Access;
 use super::{
-    CallStackExhausted, RunnerData, charge, frames, here, pause_at_hits, pause_behind_hits, suspend, trace, trap,
+    CallStackExhausted, RunnerData, charge, detect, frames, here, pause_at_hits, pause_behind_hits, stack, suspend,
+    trace, trap,
 };
 
 /// Import module of everything here.
@@ -42,6 +43,7 @@ pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmti
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
             ("probe_enter" | "probe_exit" | "probe_at", _) => trace::define(linker, import.name())?,
+            ("stack_left", address) => stack::define(linker, address.is_some_and(|address| address.is_i64()))?,
             ("tick", _) => _ = linker.func_wrap_async(MODULE, "tick", |caller, ()| Box::new(tick(caller)))?,
             ("overflow", _) => {
                 let overflow = || wasmtime::Result::<()>::Err(trap(CallStackExhausted));
@@ -178,10 +180,12 @@ fn memory_grow(mut caller: Caller<'_, RunnerData>, delta: u64) -> wasmtime::Resu
 }
 
 /// An access may have touched a watched range.
-async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) {
+async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> wasmtime::Result<()> {
     if accessed(&mut caller, access) {
         pause_behind_hits(&mut caller).await;
+        detect::wrote(&mut caller).await?;
     }
+    Ok(())
 }
 
 /// Tells of the watches that an access touched; whether it touched any.

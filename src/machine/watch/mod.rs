@@ -65,6 +65,13 @@ pub(super) enum Access {
     Copy { to: u64, from: u64, len: u64 },
 }
 
+impl Touched {
+    /// Whether the watch is one of the machine's own.
+    pub(super) fn is_own(&self) -> bool {
+        self.watch.0 >= OWN
+    }
+}
+
 impl Access {
     /// What it wrote, and what it read.
     fn ranges(self) -> (Option<Range<u64>>, Option<Range<u64>>) {
@@ -104,10 +111,14 @@ pub(super) struct Touched {
     pub(super) stop: bool,
 }
 
+/// The names of watches that are the machine's own begin here: nobody else has so many.
+const OWN: u32 = 1 << 31;
+
 /// All watches of a machine.
 pub(super) struct WatchSet {
     watches: BTreeMap<WatchId, WatchSpec>,
     next: u32,
+    next_own: u32,
     intervals: Intervals,
     shadow: Shadow,
     map: WatchMap,
@@ -133,6 +144,7 @@ impl WatchSet {
         Ok(WatchSet {
             watches: BTreeMap::new(),
             next: 0,
+            next_own: OWN,
             intervals: Intervals::default(),
             shadow: Shadow::default(),
             map: WatchMap::new()?,
@@ -156,6 +168,25 @@ impl WatchSet {
     /// # Errors
     /// It is empty or no memory, or the code has no checks for it: see [`WatchError`].
     pub(super) fn insert(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        let id = WatchId(self.next);
+        self.insert_as(id, spec)?;
+        self.next += 1;
+        Ok(id)
+    }
+
+    /// The same for one of the machine's own: it has another kind of name, so that those of others stay what they are.
+    ///
+    /// # Errors
+    /// As [`WatchSet::insert`].
+    pub(super) fn insert_own(&mut self, spec: WatchSpec) -> Result<WatchId, WatchError> {
+        let id = WatchId(self.next_own);
+        self.insert_as(id, spec)?;
+        // Names may come again once two thousand million were used.
+        self.next_own = self.next_own.checked_add(1).unwrap_or(OWN);
+        Ok(id)
+    }
+
+    fn insert_as(&mut self, id: WatchId, spec: WatchSpec) -> Result<(), WatchError> {
         let WatchSpec { address, len, kind, ref condition, .. } = spec;
         let limit = self.memory.limit();
         if len == 0 {
@@ -172,14 +203,12 @@ impl WatchSet {
         if kind != WatchKind::Read && !self.variant.stores && !self.variant.loads {
             return Err(WatchError::NoChecks("writes"));
         }
-        let id = WatchId(self.next);
-        self.next += 1;
         let memory = &self.memory;
         self.shadow.update(&(address..end), &|range| read(memory, range));
         self.intervals.insert(&(address..end), id);
         self.map.set(&(address..end), true);
         self.watches.insert(id, spec);
-        Ok(id)
+        Ok(())
     }
 
     /// Takes a watch away; false if there is none of that name.

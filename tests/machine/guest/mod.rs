@@ -59,6 +59,13 @@ impl Kernel {
         self
     }
 
+    /// More functions.
+    #[allow(dead_code, reason = "the tests of detectors have this file too")]
+    pub(crate) fn with(mut self, functions: &str) -> Self {
+        self.body.push_str(functions);
+        self
+    }
+
     /// The limits of the memory.
     pub(crate) fn pages(mut self, limits: &str) -> Self {
         self.pages = limits.to_owned();

@@ -140,8 +140,8 @@ pub(super) struct Rcu {
     pub(super) pending: Option<At>,
 }
 
-/// See the module.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// See the module. Those of a kernel of which nothing is known are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landmarks {
     /// Bytes of a pointer.
     pub(super) word: u64,

@@ -63,7 +63,8 @@ pub struct Seat {
     pub since: GuestTime,
 }
 
-/// A CPU that nobody runs on any more: its last runner was destroyed before it had switched to another one.
+/// A CPU that nobody runs on any more: its last runner was destroyed before it had switched to another one, or switched
+/// to a task that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostBaton {
     /// The CPU.
@@ -76,6 +77,8 @@ pub struct LostBaton {
     pub comm: String,
     /// When.
     pub at: GuestTime,
+    /// The task that it switched to, where that has no runner.
+    pub to: Option<u64>,
 }
 
 /// What detectors ask of the one who runs the guest.

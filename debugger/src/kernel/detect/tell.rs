@@ -128,7 +128,7 @@ pub fn tell(suspect: &Suspect, kernel: &Kernel<'_>, marks: &Landmarks, lost: &[L
         Suspect::LockCycle { tasks } => teller.lock_cycle(tasks),
         Suspect::OwnerGone { task, lock, owner } => {
             let who = teller.task(*task);
-            let name = teller.datum(*lock);
+            let name = teller.lock(*lock);
             let text = format!("{who} waits for {name}, whose owner {owner:#x} is gone");
             Some(Report::new(text).on(*lock, marks.word).by(teller.runner(*task)))
         }
@@ -174,6 +174,14 @@ impl<'t, 'i> Teller<'t, 'i> {
     /// What lies at an address, by the name of the variable and the member.
     fn datum(&self, address: u64) -> String {
         self.member_at(address).or_else(|| self.kernel.symbol(address)).unwrap_or_else(|| format!("{address:#x}"))
+    }
+
+    /// A lock by its name: its first member is no name of it.
+    fn lock(&self, address: u64) -> String {
+        match self.kernel.symbols.symbol_at(address) {
+            Some((symbol, 0)) => symbol.name.clone(),
+            _ => self.datum(address),
+        }
     }
 
     fn member_at(&self, address: u64) -> Option<String> {
@@ -258,20 +266,12 @@ impl<'t, 'i> Teller<'t, 'i> {
         );
         let report = Report::new(text);
         let report = match clk {
-            Some(clk) => {
-                let name = self.datum_of_cpu(clk.address(), cpu);
-                report.on(clk.address(), self.marks.word).line(format!("{name} is at {:#x}", clk.address()))
-            }
+            Some(clk) => report
+                .on(clk.address(), self.marks.word)
+                .line(format!("cpu{cpu}'s timer_bases[{base}].clk is at {:#x}", clk.address())),
             None => report.on(address, self.marks.word),
         };
         self.timers_of(report, cpu, base)
-    }
-
-    /// A member of a CPU's copy of a variable.
-    fn datum_of_cpu(&self, address: u64, cpu: u32) -> String {
-        let offset = self.kernel.per_cpu_offset(cpu).unwrap_or(0);
-        let name = self.datum(address.wrapping_sub(offset) & self.kernel.address_mask());
-        format!("cpu{cpu}'s {name}")
     }
 
     fn overdue(&self, cpu: u32, base: u64, timer: u64) -> Report {
@@ -392,12 +392,18 @@ impl<'t, 'i> Teller<'t, 'i> {
     }
 
     fn baton(&self, lost: &LostBaton) -> Report {
-        let LostBaton { cpu, comm, task, at, .. } = lost;
-        let text =
-            format!("nobody runs on cpu{cpu} any more: {comm} ({task:#x}) took its baton along when it was destroyed");
-        let mut report = Report::new(text).line(format!(
-            "it was destroyed at {at}, at its own wasm_release_task, before it had switched to another task"
-        ));
+        let LostBaton { cpu, comm, task, at, to, .. } = lost;
+        let how = match to {
+            Some(to) => format!("{comm} ({task:#x}) switched to the task {to:#x}, which has no runner"),
+            None => format!("{comm} ({task:#x}) took its baton along when it was destroyed"),
+        };
+        let mut report = Report::new(format!("nobody runs on cpu{cpu} any more: {how}"));
+        report = match to {
+            Some(to) => report.line(format!("that was at {at}; whose task {to:#x} was, nobody knows any more")),
+            None => report.line(format!(
+                "it was destroyed at {at}, by its own wasm_release_task, before it had switched to another task"
+            )),
+        };
         let rows = self.kernel.tasks().tasks;
         let waiting: Vec<_> = rows.iter().filter(|row| row.cpu == Some((*cpu).into()) && row.listed).collect();
         report =
@@ -500,7 +506,7 @@ impl<'t, 'i> Teller<'t, 'i> {
             let place =
                 names.iter().find(|name| !crate::kernel::tasks::is_scheduler(name)).cloned().unwrap_or_default();
             area.get_or_insert((wanted.lock, self.marks.word));
-            let (who, lock, owner) = (self.task(task), self.datum(wanted.lock), self.task(wanted.owner));
+            let (who, lock, owner) = (self.task(task), self.lock(wanted.lock), self.task(wanted.owner));
             lines.push(format!("{who} waits in {place} for {lock}, a {}, which {owner} holds", kind.name));
         }
         let names: Vec<String> = tasks.iter().map(|&task| self.task(task)).collect();

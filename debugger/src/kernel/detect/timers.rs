@@ -119,8 +119,8 @@ pub(super) fn check(look: &mut Look<'_>, clock: &Clock) {
                         let what = Callee::Timer;
                         look.suspect(Suspect::BadCallback { what, object: timer, pointer, cpu });
                     }
-                    // Each level rounds up to its own step.
-                    let fires = expires.wrapping_add(step - 1) & !(step - 1);
+                    // Each level rounds up to its own step; Linux does so even where there is nothing to round.
+                    let fires = (expires & !(step - 1)).wrapping_add(step);
                     let late = clock.between(due, fires & clock.mask);
                     if late > clock.jiffies_of(LATE) && worst.is_none_or(|(most, ..)| late > most) {
                         worst = Some((late, timer, expires));

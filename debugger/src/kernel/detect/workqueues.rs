@@ -31,10 +31,13 @@ pub(super) fn check(look: &mut Look<'_>) {
         Occasion::Trap(runner) => look.seats().iter().find(|seat| seat.runner == runner).map(|seat| seat.task),
         _ => None,
     };
+    let mut seen = BTreeSet::new();
     for &(pool, cpu) in &all {
         let mut is_trapped = false;
         if settled {
-            is_trapped = workers(look, pools, pool, trapped);
+            let tasks = workers(look, pools, pool);
+            is_trapped = trapped.is_some_and(|trapped| tasks.contains(&trapped));
+            seen.extend(tasks);
         }
         // One that traps while it has the lock leaves all as it found it.
         if is_trapped || !look.is_locked(pool, pools.lock) {
@@ -43,7 +46,7 @@ pub(super) fn check(look: &mut Look<'_>) {
     }
     if settled {
         let known: BTreeSet<u64> = all.iter().map(|(pool, _)| *pool).collect();
-        tasks(look, pools, &known);
+        tasks(look, pools, &known, &seen);
     }
 }
 
@@ -71,9 +74,9 @@ fn address_mask(look: &Look<'_>) -> u64 {
     if look.marks.word == 8 { u64::MAX } else { u64::from(u32::MAX) }
 }
 
-/// The workers of a pool; whether one of them is the task that has trapped.
-fn workers(look: &mut Look<'_>, pools: &Pools, pool: u64, trapped: Option<u64>) -> bool {
-    let mut is_trapped = false;
+/// The workers of a pool; gives their tasks.
+fn workers(look: &mut Look<'_>, pools: &Pools, pool: u64) -> Vec<u64> {
+    let mut tasks = Vec::new();
     let (entries, broken) = look.list(pool.wrapping_add(pools.workers), MOST_WORKERS);
     if let Some((at, next)) = broken {
         look.suspect(Suspect::BrokenChain { what: Chain::Workers, of: pool, at, next });
@@ -81,7 +84,7 @@ fn workers(look: &mut Look<'_>, pools: &Pools, pool: u64, trapped: Option<u64>) 
     for entry in entries {
         let worker = entry.wrapping_sub(pools.node);
         let task = look.at(worker, pools.task).unwrap_or(0);
-        is_trapped |= trapped.is_some_and(|trapped| trapped == task);
+        tasks.push(task);
         if let Some(found) = look.at(worker, pools.pool)
             && found != pool
         {
@@ -89,7 +92,7 @@ fn workers(look: &mut Look<'_>, pools: &Pools, pool: u64, trapped: Option<u64>) 
         }
         stuck(look, pools, worker, task);
     }
-    is_trapped
+    tasks
 }
 
 /// A worker that sleeps in the middle of its work.
@@ -130,8 +133,9 @@ fn worklist(look: &mut Look<'_>, pools: &Pools, pool: u64, cpu: u32) {
     }
 }
 
-/// The tasks that are workers, those of no pool too: each must be its worker's, and the pool one that there is.
-fn tasks(look: &mut Look<'_>, pools: &Pools, known: &BTreeSet<u64>) {
+/// The tasks that are workers, those of no pool too: each must be its worker's, and the pool one that there is. Those in
+/// `seen` were found in their pools.
+fn tasks(look: &mut Look<'_>, pools: &Pools, known: &BTreeSet<u64>, seen: &BTreeSet<u64>) {
     let Some(marks) = look.marks.tasks.as_ref() else { return };
     let Some(private) = marks.private else { return };
     let tasks: Vec<u64> = look.seats().iter().map(|seat| seat.task).collect();
@@ -149,6 +153,7 @@ fn tasks(look: &mut Look<'_>, pools: &Pools, known: &BTreeSet<u64>) {
             look.suspect(Suspect::WrongWorker { task, worker, found });
         } else if let Some(found) = look.at(worker, pools.pool)
             && found != 0
+            && !seen.contains(&task)
             && !known.contains(&found)
         {
             look.suspect(Suspect::WrongPool { worker, found, pool: None, task });

@@ -91,8 +91,14 @@ fn a_timer_of_a_busy_cpu_is_late_and_that_of_a_lost_cpu_is_not_the_wheels_doing(
         let busy = guest.seat(0x71_0000, RunnerState::Runnable, true);
         assert_eq!(guest.found_in(3000), [], "{name}: busy");
         guest.seats.retain(|seat| seat.runner != busy);
-        guest.lost =
-            vec![LostBaton { cpu: 0, task: 0x71_0000, runner: busy, comm: "kworker/0:1".into(), at: GuestTime(7) }];
+        guest.lost = vec![LostBaton {
+            cpu: 0,
+            task: 0x71_0000,
+            runner: busy,
+            comm: "kworker/0:1".into(),
+            at: GuestTime(7),
+            to: None,
+        }];
         let found = guest.found_in(3000);
         assert_eq!(found, [Suspect::Baton { cpu: 0, task: 0x71_0000, at: GuestTime(7) }], "{name}: lost");
     }

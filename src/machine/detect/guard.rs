@@ -1,0 +1,382 @@
+//! Ownership rules: a field of a structure of the kernel's may be written by the functions of some files alone.
+//!
+//! ```text
+//! rules ─▶ Kernel::parts: every instance that is in use ─▶ watches of their fields ─▶ a write
+//!   ▲             every interval, anew                                                  │
+//!   └── whose code is it? the first function on the stack that is not a helper ◀────────┘
+//!              │ not the owner's
+//!              ▼
+//!       is the instance still in use? ─▶ finding
+//! ```
+//!
+//! Instances are looked for at every interval, and after the owner of some has written them, or a task was made, or is
+//! gone: soon, but not at once.
+//!
+//! A callback of RCU's is known as soon as it is put on a list, by what is written there: it may be overwritten in the
+//! next moment.
+//!
+//! What it cannot see: a write into an instance that began to be used since the last look; one by a function of the owner's
+//! that was given a wrong pointer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use wkdb_debugger::inferior::{WatchCondition, WatchId, WatchKind, WatchSpec};
+use wkdb_debugger::kernel::Part;
+use wkdb_tracer::{Frame, GuestTime, ModuleId};
+
+use super::super::executor::Machine;
+use super::super::images::Images;
+use super::Guest;
+
+/// Who owns what in the kernels that are known: Linux from 6.1 on, and minik.
+const BUILT_IN: &[&str] = &[
+    "struct worker.pool only kernel/workqueue.c",
+    "struct worker.current_work only kernel/workqueue.c",
+    "struct worker.current_func only kernel/workqueue.c",
+    "struct worker.current_pwq only kernel/workqueue.c",
+    "struct worker.task only kernel/workqueue.c",
+    "struct worker_pool.worklist only kernel/workqueue.c",
+    "struct worker_pool.idle_list only kernel/workqueue.c",
+    "struct worker_pool.nr_workers only kernel/workqueue.c",
+    "struct timer_base.clk only kernel/time/timer.c, kernel/timer.c",
+    "struct timer_base.next_expiry only kernel/time/timer.c, kernel/timer.c",
+    "struct timer_base.running_timer only kernel/time/timer.c, kernel/timer.c",
+    "struct timer_base.pending_map only kernel/time/timer.c, kernel/timer.c",
+    "struct files_struct.fdt only fs/file.c",
+    "struct fdtable.max_fds only fs/file.c",
+    "struct fdtable.fd only fs/file.c",
+    "struct fdtable.fd[] only fs/file.c",
+    "struct callback_head.func only kernel/rcu/, kernel/rcu.c",
+    "struct callback_head.next only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.cblist only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.next only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.wait only kernel/rcu/, kernel/rcu.c",
+    "struct rcu_data.done only kernel/rcu/, kernel/rcu.c",
+    "struct work_struct.func only kernel/workqueue.c",
+    "struct work_struct.entry only kernel/workqueue.c",
+    "struct rq.curr only kernel/sched/, kernel/sched.c",
+    "struct rq.idle only kernel/sched/, kernel/sched.c",
+    "struct rq.nr_running only kernel/sched/, kernel/sched.c",
+];
+
+/// Code that works for whoever calls it: whose it is, the caller says.
+const HELPERS: &[&str] = &["lib/", "mm/", "kernel/locking/", "kernel/spinlock.c", "arch/wasm/lib/"];
+
+/// Structures that are where they are for good: that one is written says nothing of others.
+const FIXED: &[&str] = &["struct timer_base", "struct rq"];
+
+/// Structures that are taken off their lists by a write into themselves.
+const LISTED: &[&str] = &["struct work_struct"];
+
+/// Guest time, in nanoseconds, that passes at least from one look for instances to the next.
+const REST_NS: u64 = 1_000_000;
+
+/// A rule: `struct worker.pool only kernel/workqueue.c, kernel/other.c`. What ends in a slash is a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardRule {
+    type_name: &'static str,
+    path: &'static str,
+    files: Vec<String>,
+}
+
+/// A rule that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no rule: write it as 'struct worker.pool only kernel/workqueue.c', with more files after commas")]
+pub struct BadRule(String);
+
+/// Names of types and members, each kept once for the life of the process.
+fn keep(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    match names.get(name) {
+        Some(known) => known,
+        None => {
+            let name: &'static str = name.to_owned().leak();
+            names.insert(name);
+            name
+        }
+    }
+}
+
+impl FromStr for GuardRule {
+    type Err = BadRule;
+
+    fn from_str(text: &str) -> Result<Self, BadRule> {
+        let bad = || BadRule(text.to_owned());
+        let (what, files) = text.split_once(" only ").ok_or_else(bad)?;
+        let (kind, rest) = what.trim().split_once(' ').ok_or_else(bad)?;
+        let (name, path) = rest.trim().split_once('.').ok_or_else(bad)?;
+        let files: Vec<String> = files.split(',').map(|file| file.trim().to_owned()).collect();
+        let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_.[]".contains(c));
+        if !["struct", "union"].contains(&kind) || !word(name) || !word(path) || files.iter().any(String::is_empty) {
+            return Err(bad());
+        }
+        Ok(GuardRule { type_name: keep(&format!("{kind} {name}")), path: keep(path), files })
+    }
+}
+
+impl fmt::Display for GuardRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} only {}", self.type_name, self.path, self.files.join(", "))
+    }
+}
+
+/// Whether a file of the source is one of these, or in one of these directories.
+fn is_among(file: &str, names: &[impl AsRef<str>]) -> bool {
+    let file = file.trim_start_matches("./");
+    names.iter().map(AsRef::as_ref).any(|name| match name.ends_with('/') {
+        true => file.starts_with(name) || file.contains(&format!("/{name}")),
+        false => file == name || file.strip_suffix(name).is_some_and(|front| front.ends_with('/')),
+    })
+}
+
+impl GuardRule {
+    /// Whether the code on a stack may write: by the innermost function that is not a helper. Code of which nobody knows
+    /// the file may.
+    fn allows(&self, images: &Images, stack: &[Frame]) -> bool {
+        for frame in stack {
+            if frame.address.module != ModuleId::KERNEL {
+                return false;
+            }
+            let Some(symbols) = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols()) else { return true };
+            for source in symbols.locate(frame.address.offset).frames {
+                let Some(source) = source.source else { continue };
+                if is_among(&source.file, &self.files) {
+                    return true;
+                }
+                if !source.file.ends_with(".h") && !is_among(&source.file, HELPERS) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// A part of a structure that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Guarded {
+    rule: usize,
+    part: Part,
+}
+
+/// The rules of a machine and what they are applied to.
+#[derive(Debug, Default)]
+pub(in crate::machine) struct Guards {
+    rules: Vec<GuardRule>,
+    watched: BTreeMap<WatchId, Guarded>,
+    /// Where code was found to be allowed: rule, and the innermost frame, which is no helper's.
+    allowed: BTreeSet<(usize, u32)>,
+    /// What was asked for has been looked at.
+    checked: bool,
+    /// Of each rule about callbacks: its number, and where its member is in one.
+    callbacks: Vec<(usize, u64, u64)>,
+    /// There may be other instances since they were looked for.
+    changed: bool,
+    /// Not before this moment they are looked for again.
+    rests: GuestTime,
+}
+
+/// A write that no rule allows, if what it wrote is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::machine) struct Violation(usize, Part);
+
+impl Guards {
+    /// The rules that are built in, and these.
+    ///
+    /// # Errors
+    /// One that cannot be read.
+    pub(in crate::machine) fn new(more: &[String]) -> Result<Guards, BadRule> {
+        let all = BUILT_IN.iter().copied().chain(more.iter().map(String::as_str));
+        let rules = all.map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Guards { rules, ..Guards::default() })
+    }
+
+    /// The owner of a list of callbacks has written there, if it is one: the words that it wrote name callbacks that are in
+    /// use from now on. What is to be watched of them.
+    pub(in crate::machine) fn learn(&self, watch: WatchId, bytes: &[u8], word: usize) -> Vec<(usize, Part)> {
+        let rule = self.watched.get(&watch).and_then(|guarded| self.rules.get(guarded.rule));
+        let of_lists = |rule: &&GuardRule| {
+            let lists = [("struct rcu_data", "cblist"), ("struct rcu_data", "next"), ("struct callback_head", "next")];
+            lists.contains(&(rule.type_name, rule.path))
+        };
+        if rule.filter(of_lists).is_none() {
+            return Vec::new();
+        }
+        let words =
+            bytes.chunks_exact(word).map(|bytes| bytes.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte)));
+        let mut parts = Vec::new();
+        for instance in words.filter(|&address| address >= super::null::UNUSED) {
+            for &(rule, offset, len) in &self.callbacks {
+                let part = Part { instance, address: instance.saturating_add(offset), len };
+                if !self.watched.values().any(|known| *known == Guarded { rule, part }) {
+                    parts.push((rule, part));
+                }
+            }
+        }
+        parts
+    }
+
+    /// A part is watched from now on.
+    pub(in crate::machine) fn guard(&mut self, watch: WatchId, (rule, part): (usize, Part)) {
+        self.watched.insert(watch, Guarded { rule, part });
+    }
+
+    /// The rule that a write breaks, and how that is told; none if it may be written.
+    pub(in crate::machine) fn breaks(
+        &mut self,
+        images: &Images,
+        watch: WatchId,
+        stack: &[Frame],
+    ) -> Option<(Violation, String)> {
+        let guarded = *self.watched.get(&watch)?;
+        let rule = self.rules.get(guarded.rule)?;
+        let place = stack.first().map_or(u32::MAX, |frame| frame.address.offset.0);
+        if self.allowed.contains(&(guarded.rule, place)) {
+            self.changed |= !FIXED.contains(&rule.type_name);
+            return None;
+        }
+        if rule.allows(images, stack) {
+            self.changed |= !FIXED.contains(&rule.type_name);
+            // Of a helper, it depends on the caller.
+            if rule.allows(images, stack.get(..1).unwrap_or_default()) && !stack.is_empty() {
+                let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
+                let files = symbols.map(|symbols| symbols.locate(stack[0].address.offset).frames).unwrap_or_default();
+                let own = |file: &str| is_among(file, &rule.files);
+                if files.iter().any(|frame| frame.source.as_ref().is_some_and(|source| own(&source.file))) {
+                    self.allowed.insert((guarded.rule, place));
+                }
+            }
+            return None;
+        }
+        let GuardRule { type_name, path, files } = rule;
+        let text = format!("{type_name}.{path} is written by what is not {}", files.join(" or "));
+        Some((Violation(guarded.rule, guarded.part), text))
+    }
+}
+
+impl Guards {
+    /// A task was made, or is gone: what it has may be in use now, or no more.
+    pub(in crate::machine) fn may_have_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether it is time to look for instances again.
+    pub(in crate::machine) fn is_due(&self, now: GuestTime) -> bool {
+        self.changed && now >= self.rests && !self.rules.is_empty()
+    }
+}
+
+impl Machine {
+    /// Finds out anew what the rules are to be applied to.
+    pub(in crate::machine) fn follow_guarded(&mut self) {
+        let rules = self.shared.core.borrow().detection.guards.rules.clone();
+        if rules.is_empty() {
+            return;
+        }
+        let mut wanted = Vec::new();
+        let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
+        {
+            let mut guest = Guest::new(self);
+            let Some(kernel) = guest.kernel() else { return };
+            for (number, rule) in rules.iter().enumerate() {
+                if !kernel.has_member(rule.type_name, rule.path) {
+                    unknown.push(number);
+                    continue;
+                }
+                if rule.type_name == "struct callback_head"
+                    && let Some((offset, len)) = kernel.member_place(rule.type_name, rule.path)
+                {
+                    callbacks.push((number, offset, len));
+                }
+                let parts = kernel.parts(rule.type_name, rule.path);
+                wanted.extend(parts.into_iter().map(|part| Guarded { rule: number, part }));
+            }
+        }
+        let mut core = self.shared.core.borrow_mut();
+        let core = &mut *core;
+        if !std::mem::replace(&mut core.detection.guards.checked, true) {
+            for number in unknown.into_iter().filter(|&number| number >= BUILT_IN.len()) {
+                core.complain(None, format!("--guard: this kernel has no {}", rules[number].what()));
+            }
+        }
+        let known = std::mem::take(&mut core.detection.guards.watched);
+        let mut left = BTreeMap::new();
+        for (id, guarded) in known {
+            match wanted.iter().position(|wanted| *wanted == guarded) {
+                Some(number) => {
+                    wanted.swap_remove(number);
+                    left.insert(id, guarded);
+                }
+                None => _ = core.watches.remove(id),
+            }
+        }
+        for guarded in wanted {
+            let Part { address, len, .. } = guarded.part;
+            let condition = WatchCondition { changed: true, ..WatchCondition::default() };
+            let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
+            // Where there is no memory there is nothing to guard.
+            if let Ok(id) = core.watches.insert_own(spec) {
+                left.insert(id, guarded);
+            }
+        }
+        core.detection.guards.watched = left;
+        core.detection.guards.callbacks = callbacks;
+        core.detection.guards.changed = false;
+        core.detection.guards.rests = core.now.after_ns(REST_NS);
+    }
+
+    /// Whether what was written is still in use: what was freed may be anybody's.
+    pub(in crate::machine) fn is_in_use(&mut self, Violation(rule, part): Violation) -> bool {
+        let (rules, changed) = {
+            let core = self.shared.core.borrow();
+            (core.detection.guards.rules.clone(), core.detection.guards.changed)
+        };
+        let Some(rule) = rules.get(rule) else { return false };
+        // What was written may be what leads there. But whoever takes it off its list writes it.
+        if LISTED.contains(&rule.type_name) && !changed {
+            return true;
+        }
+        let mut guest = Guest::new(self);
+        let Some(kernel) = guest.kernel() else { return false };
+        kernel.parts(rule.type_name, rule.path).contains(&part)
+    }
+}
+
+impl GuardRule {
+    /// What it is about.
+    fn what(&self) -> String {
+        format!("{} with a member {}", self.type_name, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        for text in BUILT_IN {
+            assert_eq!(text.parse::<GuardRule>().unwrap().to_string(), *text);
+        }
+        let rule: GuardRule = "struct  a.b.c  only x.c ,y/ ".parse().unwrap();
+        assert_eq!(rule.to_string(), "struct a.b.c only x.c, y/");
+        for bad in ["worker.pool only a.c", "struct worker only a.c", "struct worker.pool", "struct w.p only a.c,", ""]
+        {
+            assert!(bad.parse::<GuardRule>().unwrap_err().to_string().contains("struct worker.pool only"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn files_are_named_from_their_end_and_directories_anywhere() {
+        let among = |file: &str, name: &str| is_among(file, &[name]);
+        assert!(among("kernel/workqueue.c", "kernel/workqueue.c"));
+        assert!(among("/usr/src/linux/kernel/workqueue.c", "kernel/workqueue.c"));
+        assert!(!among("xkernel/workqueue.c", "kernel/workqueue.c"));
+        assert!(among("kernel/rcu/tree.c", "kernel/rcu/") && among("/src/kernel/rcu/tree.c", "kernel/rcu/"));
+        assert!(!among("kernel/rcutorture.c", "kernel/rcu/"));
+    }
+}
