@@ -8,7 +8,7 @@ use wkdb_debugger::inferior::Limits;
 use wkdb_tracer::recording::Ending;
 
 use super::{Exit, print, replay};
-use crate::machine::Pace;
+use crate::machine::{DetectConfig, Pace};
 use crate::recording::Replayable;
 use crate::recording::replayable::Named;
 use crate::session::{Rewindable, Tapped};
@@ -46,6 +46,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     config.engine.debug = true;
     config.store_checks = true;
     config.load_checks = true;
+    // What they found is in the recording: to find it again would only stop the replay.
+    config.detect = DetectConfig::default();
     let kernel = std::fs::read(recording.kernel()).context("cannot read the guest's kernel")?;
     let code = replay::compile(&mut config, &kernel)?;
     let run = recording.recorded_run().with_context(|| format!("{path} cannot be read"))?;

@@ -39,6 +39,41 @@ fn the_prompt_explains_and_stays_where_it_is() {
     assert!(said.lines().any(|line| line.starts_with("now  tick 100000 ")), "{said}");
 }
 
+/// A run of minik in which this is typed.
+fn typed(line: &str) -> Recorded {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("expect \"minik# \"\nsend \"{line}\\r\"\nwait 3s\n");
+    std::fs::write(folder.path().join("input"), script).unwrap();
+    let mut command = wkdb();
+    command.args(["demo", "--input", "input", "--record", "x.wkr", "--detect", "none"]).current_dir(folder.path());
+    let output = command.output().unwrap();
+    Recorded::of(folder, text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn what_is_not_known_is_said_and_nobody_is_named() {
+    for line in ["ktrap unreachable", "panic"] {
+        let said = typed(line).explained();
+        assert!(said.contains("\nnot known: ") && !said.contains("\nculprit: "), "{line}:\n{said}");
+    }
+}
+
+#[test]
+fn traps_of_all_kinds_lead_to_the_code_that_made_them() {
+    for (line, function) in [
+        ("ktrap div0", "trap_div0"),
+        ("ktrap oob", "trap_oob"),
+        ("ktrap badcall", "trap_badcall"),
+        ("ktrap wrongtype", "trap_wrong_type"),
+        ("ktrap stackoverflow", "trap_recursion"),
+        ("crash div0", "cmd_crash"),
+    ] {
+        let said = typed(line).explained();
+        let named = said.lines().any(|line| line.starts_with(&format!("culprit: {function} (")));
+        assert!(named, "{line}: {function} is not named:\n{said}");
+    }
+}
+
 #[test]
 fn what_is_no_recording_is_told_so() {
     let folder = tempfile::tempdir().unwrap();

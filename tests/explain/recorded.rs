@@ -23,8 +23,13 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Runs a guest with a bug on a seed.
+    /// Runs a guest with a bug on a seed, with nobody who looks for it meanwhile.
     pub(crate) fn run(bug: &Bug, seed: u64) -> Recorded {
+        Recorded::detected(bug, seed, "none")
+    }
+
+    /// The same with some detectors.
+    pub(crate) fn detected(bug: &Bug, seed: u64, detectors: &str) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let mut command = wkdb();
         match bug.linux {
@@ -36,10 +41,18 @@ impl Recorded {
                 command.args(["--append", &format!("wkdbbug={}", bug.name)])
             }
         };
-        command.args(["--seed", &seed.to_string(), "--record", "x.wkr"]).args(bug.options).current_dir(folder.path());
+        command
+            .args(["--detect", detectors, "--seed", &seed.to_string(), "--record", "x.wkr"])
+            .args(bug.options)
+            .current_dir(folder.path());
         let output = command.output().unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(folder.path().join("x.wkr").is_file(), "{}: nothing was recorded: {said}", bug.name);
+        Recorded::of(folder, said)
+    }
+
+    /// One that was made in a folder.
+    pub(crate) fn of(folder: tempfile::TempDir, said: String) -> Recorded {
+        assert!(folder.path().join("x.wkr").is_file(), "nothing was recorded: {said}");
         Recorded { folder, said }
     }
 

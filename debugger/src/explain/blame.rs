@@ -26,6 +26,9 @@ const MOST_COPIES: usize = 8;
 /// Pointers that the address of a write is followed through.
 const MOST_POINTERS: usize = 3;
 
+/// An object behind a pointer is not larger.
+const NEAR: u64 = 1 << 16;
+
 /// Writes of a word that are looked at, the last ones.
 const MOST_WRITES: usize = 4096;
 
@@ -74,9 +77,7 @@ impl Explorer<'_> {
             explanation.unknown.push("whether this value, or what was computed from it, is wrong".to_owned());
             return Ok(());
         }
-        if let Some(kept_by) = self.where_from(&written, life.as_ref(), explanation)? {
-            culprit.did = format!("{}, by an address that {kept_by} kept", culprit.did);
-        }
+        culprit.pointer_from = self.where_from(&written, life.as_ref(), explanation)?;
         explanation.culprits.push(culprit);
         Ok(())
     }
@@ -359,7 +360,7 @@ impl Explorer<'_> {
         written: &Written,
         life: Option<&Life>,
         explanation: &mut Explanation,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Place>> {
         let Some(mut cursor) = self.stored_at(&written.hit) else { return Ok(None) };
         let within = |address: u64| {
             let object = life.map(|life| &life.object);
@@ -370,6 +371,12 @@ impl Explorer<'_> {
             let Origin::Memory { word, by, address } = self.follow(cursor)? else { break };
             // What a part of an object says of where the rest is, or an allocator of what it hands out, is right.
             if by.is_allocator() {
+                break;
+            }
+            // A pointer leads near to what was written; an index, or the place of a CPU's data, does not.
+            if !(word.value..word.value.saturating_add(NEAR)).contains(&written.hit.store_address)
+                && !within(word.address)
+            {
                 break;
             }
             if within(word.address) {
@@ -397,7 +404,7 @@ impl Explorer<'_> {
                 Some(freed) => {
                     let text = format!("the memory has been freed since, by {}, {}", freed.place(), freed.actor);
                     explanation.steps.push(step.detail(text));
-                    return Ok(Some(place.to_string()));
+                    return Ok(Some(place));
                 }
                 None => {
                     explanation.steps.push(step);

@@ -1,6 +1,6 @@
 //! What detectors found: they have seen who did it, or which word is wrong, or what stands still.
 
-use wkdb_tracer::{Detector, Event, Finding};
+use wkdb_tracer::{Detector, Event, Finding, Tick};
 
 use super::explorer::Explorer;
 use super::place::Actor;
@@ -25,8 +25,7 @@ impl Explorer<'_> {
                 Ok(())
             }
             Detector::StackContents | Detector::Null | Detector::UserStores | Detector::Guard => {
-                self.go_to(here)?;
-                self.explain_store(finding, explanation)
+                self.explain_store(finding, found.at.tick, explanation)
             }
             Detector::Workqueues | Detector::Rcu | Detector::Callbacks if self.has_word(finding) => {
                 self.go_to(here)?;
@@ -45,24 +44,31 @@ impl Explorer<'_> {
         finding.area.is_some_and(|area| matches!(area.len, 4 | 8))
     }
 
-    /// A store that a detector saw.
-    fn explain_store(&mut self, finding: &Finding, explanation: &mut Explanation) -> Result<()> {
-        let (Some(context), stack) = (&finding.context, self.stack(&finding.stack)) else { return Ok(()) };
-        let actor = Actor::from(context);
-        let Some(at) = stack.responsible() else { return Ok(()) };
-        let mut did = "wrote there".to_owned();
+    /// A store that a detector saw: whose memory it went to is looked into, as of a word that was found wrong later.
+    fn explain_store(&mut self, finding: &Finding, tick: Tick, explanation: &mut Explanation) -> Result<()> {
+        let Some(context) = &finding.context else { return Ok(()) };
         if let Some(area) = finding.area {
-            explanation.word.get_or_insert((area.address, area.len));
-            let name = self.data_name(area.address).unwrap_or_else(|| format!("{:#x}", area.address));
-            let step = Step::new(format!("{} writes to {name}", stack.0[at]));
-            let step = self.about_word(step, area.address).by(&actor, &stack);
-            explanation.steps.push(step);
+            let len = match area.len {
+                len @ (1 | 2 | 4 | 8) => len,
+                len if len > 4 => 4,
+                _ => 1,
+            };
+            self.go_to(Goal::Tick(Tick(tick.0 + 1)))?;
+            let written = self.last_write(area.address, len)?.and_then(|hit| hit.context);
+            if written.is_some_and(|by| (by.runner, by.tick) == (context.runner, context.tick))
+                && let Some(value) = self.number(area.address, len)
+            {
+                let name = self.data_name(area.address).unwrap_or_else(|| format!("{:#x}", area.address));
+                let step = self.about_word(Step::new(format!("The store went to {name}")), area.address);
+                explanation.steps.push(step);
+                return self.blame(Word { address: area.address, len, value }, Use::Number, true, explanation);
+            }
         }
-        if !stack.0[at].is_kernel() {
-            let comm = self.comm(actor.runner).unwrap_or_else(|| actor.comm.clone());
-            did = format!("a function of the program {comm}, wrote over what is not its own");
+        // Somebody else has written there within the tick.
+        let (actor, stack) = (Actor::from(context), self.stack(&finding.stack));
+        if let Some(at) = stack.responsible() {
+            explanation.culprits.push(Culprit::of(&stack, at, &actor, "wrote there"));
         }
-        explanation.culprits.push(Culprit::of(&stack, at, &actor, did));
         Ok(())
     }
 

@@ -96,6 +96,8 @@ pub struct Culprit {
     pub place: Place,
     /// Who called it, if that is of the same part of the program.
     pub called_by: Option<Place>,
+    /// Who put the pointer by which it did that where it was found, when the memory was still another's.
+    pub pointer_from: Option<Place>,
     /// What it did, as the end of a sentence.
     pub did: String,
     /// When.
@@ -110,7 +112,7 @@ impl Culprit {
         let place = stack.0[at].clone();
         let caller = stack.0[at + 1..].iter().find(|caller| !caller.is_helper() && !caller.same_function(&place));
         let called_by = caller.filter(|caller| caller.same_file(&place)).cloned();
-        Culprit { place, called_by, did: did.into(), tick: actor.tick, time: actor.time }
+        Culprit { place, called_by, pointer_from: None, did: did.into(), tick: actor.tick, time: actor.time }
     }
 }
 

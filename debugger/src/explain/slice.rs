@@ -19,6 +19,9 @@ const MOST_DEPTH: usize = 24;
 /// A frame above the stack pointer is not larger.
 const LARGEST_STACK: u64 = 1 << 17;
 
+/// The frame of a function that calls no other is not larger, as a rule.
+const LEAF_FRAME: u64 = 512;
+
 /// A word of memory, with what was in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word {
@@ -365,7 +368,9 @@ impl Explorer<'_> {
     /// Whether an address lies in the part of a task's stack that is in use.
     fn is_on_own_stack(&mut self, runner: RunnerId, address: u64) -> Result<bool> {
         let Ok(pointer) = self.inferior.stack_pointer(runner) else { return Ok(false) };
-        if !(pointer..pointer.saturating_add(LARGEST_STACK)).contains(&address) {
+        // A function that calls no other keeps its variables below the stack pointer.
+        let lowest = pointer.saturating_sub(LEAF_FRAME);
+        if !(lowest..pointer.saturating_add(LARGEST_STACK)).contains(&address) {
             return Ok(false);
         }
         let in_kernel =

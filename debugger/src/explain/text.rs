@@ -40,10 +40,14 @@ fn actor_text(out: &mut Output, actor: &Actor) {
 impl Culprit {
     /// In a line, without what it did.
     pub fn line(&self) -> String {
-        match &self.called_by {
-            Some(caller) => format!("{}, called by {caller}", self.place),
-            None => self.place.to_string(),
+        let mut line = self.place.to_string();
+        if let Some(caller) = &self.called_by {
+            line.push_str(&format!(", called by {caller}"));
         }
+        if let Some(kept) = &self.pointer_from {
+            line.push_str(&format!(", through a pointer that {kept} kept"));
+        }
+        line
     }
 }
 

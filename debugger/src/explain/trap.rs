@@ -6,7 +6,7 @@ use super::body::{Body, Kind, Source};
 use super::explorer::Explorer;
 use super::slice::{Cursor, Origin, Word};
 use super::symptom::SymptomKind;
-use super::{Explanation, Step};
+use super::{Culprit, Explanation, Step};
 use crate::inferior::{Goal, Milestone, Result, Resume, StopReason};
 use crate::kernel::Finding;
 
@@ -204,7 +204,16 @@ impl Explorer<'_> {
                 }
                 Origin::Constant { value, by } => {
                     explanation.steps.push(Step::new(format!("The value is the constant {value:#x} in {by}")));
-                    explanation.unknown.push("how the code came to use this constant".to_owned());
+                    match self.what_is_wrong(value, taken_for) {
+                        Some(_) => {
+                            let did = format!("uses the constant {value:#x} there");
+                            let symptom = explanation.symptom.as_ref();
+                            let (tick, time) = symptom.map(|symptom| (symptom.tick, symptom.time)).unwrap_or_default();
+                            let (called_by, pointer_from) = (None, None);
+                            explanation.culprits.push(Culprit { place: by, called_by, pointer_from, did, tick, time });
+                        }
+                        None => explanation.unknown.push("how the code came to use this constant".to_owned()),
+                    }
                     return Ok(None);
                 }
                 Origin::Host(text) => {
