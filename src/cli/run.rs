@@ -275,7 +275,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
-    config.detect = options.detect.config(attached || options.hunted || options.gdb.is_some());
+    config.detect = options.detect.config(attached || options.hunted || options.ports.any());
     config.quirks = options.quirk.iter().copied().collect();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {

@@ -114,7 +114,7 @@ pub(super) fn mark_fresh(store: &impl AsContextMut<Data = RunnerData>) {
         return;
     }
     for process in shared.processes.borrow().values().filter_map(Weak::upgrade) {
-        fresh.iter().for_each(|range| process.borrow().map().set(range, true));
+        fresh.iter().for_each(|range| process.borrow().map().set(range, true, false));
     }
 }
 
@@ -148,10 +148,10 @@ pub(super) async fn wrote(
         // A slot that it shares with others stays marked.
         let slots = area.start.next_multiple_of(WATCH_SLOT)..area.end & !(WATCH_SLOT - 1);
         if !slots.is_empty() {
-            own.map().set(&slots, false);
+            own.map().set(&slots, false, false);
         }
         let watched = shared.core.borrow_mut().watches.watched_in(&area);
-        watched.iter().for_each(|range| own.map().set(range, true));
+        watched.iter().for_each(|range| own.map().set(range, true, false));
         return Ok(());
     }
     charge(store);
