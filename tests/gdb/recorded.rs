@@ -125,7 +125,7 @@ fn a_branch_is_debugged_from_its_moment_on_with_the_past_of_the_recording_and_ca
         let whole = format!("{}:\n{said}", program.display());
         assert!(after(&said, "(gdb) reverse-continue\n").contains("start_kernel ()"), "{whole}");
         assert_eq!(said.matches("\ntime 0.300000\n").count(), 2, "{whole}");
-        assert!(after(&said, "(gdb) p init_task.comm\n").contains("\"branched\""), "{whole}");
+        assert!(after(&said, "(gdb) p init_task.comm\n").contains("\"branched"), "{whole}");
         assert!(after(&said, "(gdb) continue\n").contains("tick_do_update_jiffies64"), "{whole}");
         assert_eq!(guest.ended(), Some(0), "{whole}\n{}", guest.messages());
         // What the debugger did is part of it.
