@@ -79,9 +79,8 @@ fn a_recording_is_debugged_forwards_and_backwards_and_is_never_changed() {
         let whole = format!("{}:\n{said}", program.display());
         assert!(after(&said, "(gdb) p jiffies_64 == 5\n").starts_with("$2 = 0\n"), "it was changed: {whole}");
         // gdb itself says only that there is no such memory.
-        let told =
-            format!("wkdb: memory was not changed: a recording is never changed: to go on from here in another way");
-        assert!(after(&said, "(gdb) stepi\n").contains(&told) && said.contains("wkdb branch "), "{whole}");
+        let told = "wkdb: memory was not changed: a recording is never changed: to go on from here in another way";
+        assert!(after(&said, "(gdb) stepi\n").contains(told) && said.contains("wkdb branch "), "{whole}");
         assert!(after(&said, "(gdb) set var $eax = 1\n").contains("eax cannot be changed"), "{whole}");
         assert!(after(&said, "(gdb) p $pc == $1\n").starts_with("$3 = 1\n"), "{whole}");
         let back = after(&said, "(gdb) reverse-continue\n");
