@@ -148,7 +148,7 @@ fn a_killed_gdb_leaves_a_running_guest_and_the_next_one_attaches() {
 #[test]
 fn a_client_that_vanishes_on_its_way_back_leaves_a_guest_that_goes_on_in_the_present() {
     let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
-    let jiffies = |client: &mut Raw| u64::from(client.word(address + 4)) << 32 | u64::from(client.word(address));
+    let jiffies = |client: &mut Raw| (u64::from(client.word(address + 4)) << 32) | u64::from(client.word(address));
     let guest = Guest::start("demo");
     guest.shows("minik# ");
     let mut last = 0;

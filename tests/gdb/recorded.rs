@@ -79,9 +79,8 @@ fn a_recording_is_debugged_forwards_and_backwards_and_is_never_changed() {
         let whole = format!("{}:\n{said}", program.display());
         assert!(after(&said, "(gdb) p jiffies_64 == 5\n").starts_with("$2 = 0\n"), "it was changed: {whole}");
         // gdb itself says only that there is no such memory.
-        let told =
-            format!("wkdb: memory was not changed: a recording is never changed: to go on from here in another way");
-        assert!(after(&said, "(gdb) stepi\n").contains(&told) && said.contains("wkdb branch "), "{whole}");
+        let told = "wkdb: memory was not changed: a recording is never changed: to go on from here in another way";
+        assert!(after(&said, "(gdb) stepi\n").contains(told) && said.contains("wkdb branch "), "{whole}");
         assert!(after(&said, "(gdb) set var $eax = 1\n").contains("eax cannot be changed"), "{whole}");
         assert!(after(&said, "(gdb) p $pc == $1\n").starts_with("$3 = 1\n"), "{whole}");
         let back = after(&said, "(gdb) reverse-continue\n");
@@ -125,7 +124,7 @@ fn a_branch_is_debugged_from_its_moment_on_with_the_past_of_the_recording_and_ca
         let whole = format!("{}:\n{said}", program.display());
         assert!(after(&said, "(gdb) reverse-continue\n").contains("start_kernel ()"), "{whole}");
         assert_eq!(said.matches("\ntime 0.300000\n").count(), 2, "{whole}");
-        assert!(after(&said, "(gdb) p init_task.comm\n").contains("\"branched\""), "{whole}");
+        assert!(after(&said, "(gdb) p init_task.comm\n").contains("\"branched"), "{whole}");
         assert!(after(&said, "(gdb) continue\n").contains("tick_do_update_jiffies64"), "{whole}");
         assert_eq!(guest.ended(), Some(0), "{whole}\n{}", guest.messages());
         // What the debugger did is part of it.

@@ -12,6 +12,8 @@ use wasmparser::{
 };
 use wkdb_tracer::CodeOffset;
 
+use crate::instrument::START_EXPORT;
+
 /// Functions whose instructions are kept at most: a debugger looks at few at a time.
 const MAX_KEPT: usize = 256;
 
@@ -204,6 +206,8 @@ impl CodeIndex {
                     }
                 }
             }
+            // The host calls it by this name: an instance begins there.
+            Payload::StartSection { func, .. } => drop(self.exports.insert(START_EXPORT.to_owned(), func)),
             Payload::CodeSectionStart { range, .. } => self.base = range.start,
             Payload::CodeSectionEntry(body) => self.bodies.push(body.range()),
             _ => {}
