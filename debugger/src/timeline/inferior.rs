@@ -45,20 +45,12 @@ impl<B: Branch> Inferior for TimeTravel<B> {
                         self.status = Status::Ended(outcome.clone(), totals.clone());
                         notices.push(Notice::Ended(outcome, totals));
                     }
+                    // By the name that the debugger gave the watch; also in the past, where it may be new.
                     Notice::Event(event) if matches!(*event, Event::Watch(_)) => {
                         let named = self.car()?.named(*event);
                         notices.extend(named.map(|event| Notice::Event(Box::new(event))));
                     }
                     // What is printed again was seen already.
-                    // By the name that the debugger gave the watch; also in the past, where it may be new.
-                    Notice::Event(mut event) if matches!(*event, Event::Watch(_)) => {
-                        if let Event::Watch(hit) = &mut *event
-                            && let Some(name) = self.car()?.watch_named(hit.watch)
-                        {
-                            hit.watch = name.0;
-                        }
-                        notices.push(Notice::Event(event));
-                    }
                     Notice::Console(_) | Notice::Event(_) if past => {}
                     other => {
                         if let Notice::Event(event) = &other {
