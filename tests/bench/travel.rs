@@ -97,7 +97,7 @@ fn back_to(session: &mut Session, place: &str) -> Result<Duration, Failure> {
     session.command(&format!("break {place}"))?;
     let (said, took) = session.command("reverse-continue")?;
     session.command("delete")?;
-    match said.contains("Breakpoint") || said.contains("start of history") {
+    match said.contains("Breakpoint") || said.contains("beginning of") {
         true => Ok(took),
         false => Err(format!("backwards to {place}: {said}").into()),
     }
@@ -157,15 +157,15 @@ fn main() -> Result<(), Failure> {
 
     println!("| what | goal | measured |");
     println!("| --- | --- | --- |");
-    let took = attach(&config)?;
-    // The first one may have compiled.
-    line("a debugger comes to Linux at its prompt, which runs in fast code", "≤ 1 s", &ms(attach(&config)?.min(took)));
     let mut plain = Duration::MAX;
     for _ in 0..2 {
         let mut live = Live::over(process(&config)?);
         wait_for_start(&mut live)?;
         plain = plain.min(to_the_end(&mut live)?);
     }
+    // The first one may have to compile.
+    let took = attach(&config)?.min(attach(&config)?);
+    line("a debugger comes to Linux at its prompt, which runs in fast code", "≤ 1 s", &ms(took));
     let mut kept = Duration::MAX;
     let mut run = None;
     for _ in 0..2 {

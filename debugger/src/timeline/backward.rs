@@ -6,7 +6,7 @@ use wkdb_tracer::{GuestTime, Tick};
 
 use super::checkpoints::Checkpoints;
 use super::engine::Signals;
-use super::job::{Car, Halt, Wanted};
+use super::job::{Car, Halt, Limit, Wanted};
 use super::near::Near;
 use super::survey::{Sought, Spot};
 use super::trail::Trail;
@@ -150,7 +150,7 @@ impl<B: Branch> Past<'_, B> {
     /// A point at which the run stopped before.
     pub(super) fn go_to_position(&mut self, position: &Position) -> There<B> {
         let mut car = self.at_tick(position.tick)?;
-        car.run_to(position, self.signals, |_| ControlFlow::Continue(()))?;
+        car.run_to(&Limit::before(position), self.signals, |_| ControlFlow::Continue(()))?;
         self.arrive(car)
     }
 

@@ -45,6 +45,7 @@ impl<B: Branch> Inferior for TimeTravel<B> {
                         self.status = Status::Ended(outcome.clone(), totals.clone());
                         notices.push(Notice::Ended(outcome, totals));
                     }
+                    // By the name that the debugger gave the watch; also in the past, where it may be new.
                     Notice::Event(event) if matches!(*event, Event::Watch(_)) => {
                         let named = self.car()?.named(*event);
                         notices.extend(named.map(|event| Notice::Event(Box::new(event))));

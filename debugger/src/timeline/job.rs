@@ -41,6 +41,21 @@ pub(super) struct Wanted {
     pub(super) watches: Vec<(WatchId, WatchSpec)>,
 }
 
+/// Where a way ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) at: Position,
+    /// What stops a run just there belongs to the way: it is not where somebody stands already.
+    pub(super) closed: bool,
+}
+
+impl Limit {
+    /// Before a point.
+    pub(super) fn before(at: &Position) -> Limit {
+        Limit { at: *at, closed: false }
+    }
+}
+
 /// A branch, and what it has been told to stop at.
 pub(super) struct Car<B> {
     pub(super) branch: B,
@@ -205,7 +220,10 @@ impl<B: Branch> Car<B> {
     ) -> std::result::Result<(), Halt> {
         while self.stop()?.tick < tick {
             let stop = self.go_hearing(&Resume { until_tick: Some(tick), ..Resume::go() }, signals, heard)?;
-            if let StopReason::End(outcome) = stop.reason {
+            // A run may end in that very tick: as far as it can be gone back from, that is there.
+            if let StopReason::End(outcome) = &stop.reason
+                && stop.tick < tick
+            {
                 return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
             }
         }
@@ -234,7 +252,7 @@ impl<B: Branch> Car<B> {
             let mut heard = |hit: WatchHit| all.push(hit.context.map_or(here, |context| context.tick));
             let stop = self.go_hearing(&resume, signals, &mut heard)?;
             match &stop.reason {
-                StopReason::End(outcome) => {
+                StopReason::End(outcome) if stop.tick < tick => {
                     return Err(refused(format!("the run ends before that ({})", outcome.keyword())));
                 }
                 StopReason::Watch(hits) => all.extend(hits.iter().map(|_| stop.tick)),
@@ -250,7 +268,7 @@ impl<B: Branch> Car<B> {
     /// and gives the stop.
     pub(super) fn run_to(
         &mut self,
-        limit: &Position,
+        limit: &Limit,
         signals: &Signals,
         met: impl FnMut(&Stop) -> ControlFlow<()>,
     ) -> std::result::Result<Option<Stop>, Halt> {
@@ -260,47 +278,48 @@ impl<B: Branch> Car<B> {
     /// The same; `heard` is told of the accesses that watches only log, those after `limit` excepted.
     pub(super) fn run_to_hearing(
         &mut self,
-        limit: &Position,
+        limit: &Limit,
         signals: &Signals,
         mut met: impl FnMut(&Stop) -> ControlFlow<()>,
         heard: &mut dyn FnMut(WatchHit),
     ) -> std::result::Result<Option<Stop>, Halt> {
+        let Limit { at, closed } = *limit;
         let mut heard = |hit: WatchHit| {
-            if hit.context.as_ref().is_none_or(|at| (at.tick, at.time) <= (limit.tick, limit.time)) {
+            if hit.context.as_ref().is_none_or(|context| (context.tick, context.time) <= (at.tick, at.time)) {
                 heard(hit);
             }
         };
         let mut own = None;
         let reached = loop {
             let here = self.position()?;
-            if here.same_place(limit) {
+            if here.same_place(&at) {
                 break None;
             }
-            if here.is_past(limit) {
-                if limit.at_instruction {
-                    let (wanted, found) = (limit.tick, here.tick);
+            if here.is_past(&at) {
+                if at.at_instruction {
+                    let (wanted, found) = (at.tick, here.tick);
                     let text = format!("this run did not come to tick {wanted} as it did before: it is at {found}");
                     return Err(refused(text));
                 }
                 break None;
             }
-            let until = if here.tick < limit.tick {
-                Some(limit.tick)
-            } else if limit.at_instruction {
-                if let (Some(address), None) = (limit.address, own) {
-                    let spec = BreakpointSpec { address, only: limit.runner, temporary: false };
+            let until = if here.tick < at.tick {
+                Some(at.tick)
+            } else if at.at_instruction {
+                if let (Some(address), None) = (at.address, own) {
+                    let spec = BreakpointSpec { address, only: at.runner, temporary: false };
                     own = Some(self.branch.insert_breakpoint(&spec)?);
                 }
                 None
             } else {
-                Some(Tick(limit.tick.0 + 1))
+                Some(Tick(at.tick.0 + 1))
             };
             let stop = self.go_hearing(&Resume { until_tick: until, ..Resume::go() }, signals, &mut heard)?;
             let there = Position::of(&stop);
             if matches!(stop.reason, StopReason::End(_)) {
                 break None;
             }
-            if there.same_place(limit) || there.is_past(limit) {
+            if (there.same_place(&at) && !closed) || there.is_past(&at) {
                 continue;
             }
             let wanted = matches!(stop.reason, StopReason::Breakpoint(_) | StopReason::Watch(_));

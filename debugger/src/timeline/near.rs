@@ -13,14 +13,13 @@ const SHORT: u64 = 200_000;
 
 /// A few copies, the last ones made.
 pub(super) struct Near<B> {
-    cars: Vec<Car<B>>,
-    /// What they cost, in bytes, if that was looked at since the last one was made.
-    cost: Option<u64>,
+    /// With what each costs, in bytes, once that was looked at.
+    cars: Vec<(Car<B>, Option<u64>)>,
 }
 
 impl<B: Branch> Near<B> {
     pub(super) fn new() -> Self {
-        Near { cars: Vec::new(), cost: Some(0) }
+        Near { cars: Vec::new() }
     }
 
     /// Where copies are left on the way to a tick: nearer and nearer to it.
@@ -39,14 +38,12 @@ impl<B: Branch> Near<B> {
         if self.cars.len() == MOST {
             self.cars.remove(0);
         }
-        self.cars.push(car);
-        self.cost = None;
+        self.cars.push((car, None));
     }
 
     /// What they cost, in bytes.
     pub(super) fn cost(&mut self) -> u64 {
-        let cars = &self.cars;
-        *self.cost.get_or_insert_with(|| cars.iter().map(|car| car.branch.cost()).sum())
+        self.cars.iter_mut().map(|(car, cost)| *cost.get_or_insert_with(|| car.branch.cost())).sum()
     }
 
     /// Gives up the oldest: false if there is none.
@@ -55,7 +52,6 @@ impl<B: Branch> Near<B> {
             return false;
         }
         self.cars.remove(0);
-        self.cost = None;
         true
     }
 
@@ -63,8 +59,8 @@ impl<B: Branch> Near<B> {
     pub(super) fn copy(&mut self, tick: Tick, kept: Tick) -> Option<Car<B>> {
         let at = |car: &Car<B>| car.stop().ok().map(|stop| stop.tick).filter(|at| *at <= tick && *at > kept);
         let (place, _) =
-            self.cars.iter().enumerate().filter_map(|(n, car)| Some((n, at(car)?))).max_by_key(|(_, at)| *at)?;
-        let copy = self.cars.get_mut(place)?.fork();
+            self.cars.iter().enumerate().filter_map(|(n, (car, _))| Some((n, at(car)?))).max_by_key(|(_, at)| *at)?;
+        let copy = self.cars.get_mut(place)?.0.fork();
         if copy.is_err() {
             // It is gone.
             self.cars.remove(place);
@@ -75,6 +71,5 @@ impl<B: Branch> Near<B> {
     /// Gives up all.
     pub(super) fn clear(&mut self) {
         self.cars.clear();
-        self.cost = Some(0);
     }
 }

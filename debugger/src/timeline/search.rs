@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use wkdb_tracer::{Tick, WatchHit};
 
 use super::backward::{Arrived, Past, There};
-use super::job::{Halt, Wanted};
+use super::job::{Halt, Limit, Wanted};
 use super::survey::{Sought, Spot};
 use super::{Branch, Position};
 use crate::inferior::{
@@ -73,7 +73,7 @@ impl<B: Branch> Past<'_, B> {
             Some((Spot { mut car, .. }, count)) => {
                 car.sync(&stopping(address, len))?;
                 let mut met = 0;
-                let stop = car.run_to(from, self.signals, |stop| {
+                let stop = car.run_to(&Limit::before(from), self.signals, |stop| {
                     // The host writes several times at once.
                     met += if let StopReason::Watch(hits) = &stop.reason { hits.len() } else { 0 };
                     if met >= count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -140,7 +140,9 @@ impl<B: Branch> Past<'_, B> {
         let room = most - found.writes.len();
         let counted = car.count_to_tick(limit.tick, room, self.signals)?;
         let mut last = Vec::new();
-        car.run_to_hearing(limit, self.signals, |_| ControlFlow::Continue(()), &mut |hit| last.push(hit))?;
+        car.run_to_hearing(&Limit::before(limit), self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
+            last.push(hit)
+        })?;
         found.count += counted.count + last.len() as u64;
         let mut told = last.split_off(last.len().saturating_sub(room));
         let missing = (room - told.len()).min(counted.last.len());

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use wkdb_tracer::{GuestTime, Tick, WatchHit};
 
 use super::backward::Past;
-use super::job::{Car, Halt, Wanted};
+use super::job::{Car, Halt, Limit, Wanted};
 use super::{Branch, Footprint, Position};
 
 /// A part of history is run through in so many pieces, behind which it is asked what was met.
@@ -38,7 +38,7 @@ pub(super) struct Spot<B> {
     /// A copy at the start of that tick, at nothing that would stop it.
     pub(super) car: Car<B>,
     /// The last is before this point, or at it.
-    pub(super) limit: Position,
+    pub(super) limit: Limit,
 }
 
 /// What cannot be where a footprint does not have it.
@@ -96,7 +96,7 @@ impl<B: Branch> Past<'_, B> {
         sought: Sought,
     ) -> Result<Option<Spot<B>>, Halt> {
         let traces = self.traces(wanted, sought)?;
-        let mut limit = *from;
+        let mut limit = Limit::before(from);
         let mut place = self.checkpoints.before(from.tick);
         let first = self.first();
         self.signals.expect(from.tick.0 - first.0.min(from.tick.0));
@@ -111,7 +111,8 @@ impl<B: Branch> Past<'_, B> {
             }
             // A checkpoint may be gone since.
             place = self.checkpoints.at_or_after(start.tick).saturating_sub(1);
-            limit = start;
+            // A checkpoint may have been made at a stop: that was before it.
+            limit = Limit { at: start, closed: start.at_instruction && !start.same_place(from) };
         }
     }
 
@@ -125,14 +126,14 @@ impl<B: Branch> Past<'_, B> {
     fn spot_behind(
         &mut self,
         place: usize,
-        limit: &Position,
+        limit: &Limit,
         wanted: &Wanted,
         sought: Sought,
     ) -> Result<(Position, Option<Spot<B>>), Halt> {
         let mut car = self.copy(place)?;
         car.sync(wanted)?;
         let start = car.position()?;
-        let found = self.last_tick(&mut car, limit.tick)?;
+        let found = self.last_tick(&mut car, limit.at.tick)?;
         // In the last tick it depends on where the limit is.
         let mut end = car.fork()?;
         if self.meets(&mut car, limit, sought)? {
@@ -146,9 +147,10 @@ impl<B: Branch> Past<'_, B> {
         self.approach(&mut before, tick)?;
         let mut test = before.fork()?;
         test.sync(wanted)?;
-        let behind =
-            Position { tick: Tick(tick.0 + 1), time: GuestTime(0), runner: None, address: None, at_instruction: false };
-        let behind = if behind.tick < limit.tick { behind } else { *limit };
+        let next = Tick(tick.0 + 1);
+        let start_of_next =
+            Position { tick: next, time: GuestTime(0), runner: None, address: None, at_instruction: false };
+        let behind = if next < limit.at.tick { Limit::before(&start_of_next) } else { *limit };
         if self.meets(&mut test, &behind, sought)? {
             return Ok((start, Some(Spot { car: before, limit: behind })));
         }
@@ -172,7 +174,7 @@ impl<B: Branch> Past<'_, B> {
     }
 
     /// Whether something is met on the way to `limit`.
-    fn meets(&self, car: &mut Car<B>, limit: &Position, sought: Sought) -> Result<bool, Halt> {
+    fn meets(&self, car: &mut Car<B>, limit: &Limit, sought: Sought) -> Result<bool, Halt> {
         let (mut stops, mut hits) = (false, false);
         car.run_to_hearing(
             limit,

@@ -59,10 +59,11 @@ enum Recorded<B> {
 }
 
 impl<B: Branch> Trail<B> {
-    /// What its copies cost, in bytes.
+    /// What its copies cost, in bytes: they are so near to each other that the first and the last tell of all.
     pub(super) fn cost(&mut self) -> u64 {
         let cars = &self.cars;
-        *self.cost.get_or_insert_with(|| cars.iter().map(|(_, car)| car.branch.cost()).sum())
+        let ends = || cars.first().into_iter().chain(cars.iter().skip(1).last());
+        *self.cost.get_or_insert_with(|| ends().map(|(_, car)| car.branch.cost()).sum())
     }
 
     /// The entry before a point of the trail: its number.

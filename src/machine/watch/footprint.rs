@@ -1,11 +1,14 @@
 //! What was written and run since a point of a run, without a call for each write: see `instrument`.
 
-use wkdb_debugger::timeline::Footprint;
+use wkdb_debugger::timeline::{Footprint, LINE};
 
 use super::lines::Lines;
 use super::map::{WIDEST, bits};
 use super::{Access, WatchSet, range};
 use crate::instrument::WATCH_LINE;
+
+/// The map's lines are those of footprints.
+const _: () = assert!(WATCH_LINE == LINE);
 
 impl WatchSet {
     /// Whether the code that runs can tell footprints.
