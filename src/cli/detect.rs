@@ -9,7 +9,7 @@ use crate::machine::{DetectConfig, GuardRule};
 /// Options of a run about what is looked for in it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct DetectOptions {
-    /// What is looked for that may be wrong: stack, stack-contents, null, user-stores, guard, timers, workqueues, rcu,
+    /// What is looked for that may be wrong: stack, null, user-stores, guard, timers, workqueues, rcu,
     /// callbacks, lockup, baton, trap, with commas between; or default, all, none. Default: default, and in a replay what
     /// the recorded run had.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]

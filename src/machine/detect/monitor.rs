@@ -77,7 +77,6 @@ impl Monitors {
 fn monitor(detector: Detector) -> Option<Box<dyn Monitor>> {
     match detector {
         Detector::Stack
-        | Detector::StackContents
         | Detector::Null
         | Detector::UserStores
         | Detector::Guard
@@ -97,10 +96,10 @@ impl Machine {
         let now = self.shared.core.borrow().now;
         if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
-            self.follow_guarded();
+            self.follow_guarded(true);
             self.have_looked(Occasion::Interval, None, port);
         } else if self.shared.core.borrow().detection.guards.is_due(now) {
-            self.follow_guarded();
+            self.follow_guarded(false);
         }
     }
 
@@ -108,7 +107,7 @@ impl Machine {
     pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
         if until >= self.monitors.next && self.looks() {
             self.look_again_after(until);
-            self.follow_guarded();
+            self.follow_guarded(true);
             self.have_looked(Occasion::Idle { until }, None, port);
         }
     }
