@@ -31,7 +31,8 @@ pub enum Detector {
     Lockup,
     /// A CPU that no runner holds.
     Baton,
-    /// What a trap's pointer points at.
+    /// What a trap's pointer points at. There is none that finds it yet: code for a debugger does not tell the address of a
+    /// fault, and what is found must not depend on how the code is compiled.
     Trap,
 }
 
@@ -62,7 +63,7 @@ impl Cost {
 
 impl Detector {
     /// All, in the order in which they are listed.
-    pub const ALL: [Detector; 11] = [
+    pub const ALL: [Detector; 10] = [
         Detector::Stack,
         Detector::Null,
         Detector::UserStores,
@@ -73,7 +74,6 @@ impl Detector {
         Detector::Callbacks,
         Detector::Lockup,
         Detector::Baton,
-        Detector::Trap,
     ];
 
     /// Its name on the command line.
@@ -122,9 +122,14 @@ impl Detector {
         }
     }
 
+    /// Whether it only says more of what is told in any case: of a trap. That is no mistake of its own.
+    pub fn explains(self) -> bool {
+        matches!(self, Detector::Trap | Detector::Callbacks)
+    }
+
     /// Whether a run has it unless it is told otherwise.
     pub fn is_default(self) -> bool {
-        matches!(self, Detector::Stack | Detector::Trap)
+        matches!(self, Detector::Stack)
     }
 
     /// Those that a run has unless it is told otherwise.

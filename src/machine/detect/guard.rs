@@ -77,6 +77,9 @@ const LEARNED: usize = 256;
 /// Structures that are taken off their lists by a write into themselves.
 const LISTED: &[&str] = &["struct work_struct"];
 
+/// Guest time, in nanoseconds, from one look for all instances to the next.
+const INTERVAL_NS: u64 = 250_000_000;
+
 /// Guest time, in nanoseconds, that passes at least from one look for instances to the next.
 const REST_NS: u64 = 1_000_000;
 
@@ -186,6 +189,8 @@ pub(in crate::machine) struct Guards {
     changed: BTreeSet<&'static str>,
     /// Not before this moment they are looked for again.
     rests: GuestTime,
+    /// From this moment on all are.
+    next: GuestTime,
 }
 
 /// A write that no rule allows, if what it wrote is in use.
@@ -284,12 +289,17 @@ impl Guards {
 }
 
 impl Machine {
-    /// Finds out anew what the rules are to be applied to: all of them, or those about what may have changed.
-    pub(in crate::machine) fn follow_guarded(&mut self, all: bool) {
-        let (rules, changed) = {
+    /// Finds out anew what the rules are to be applied to: all of them now and then, and those about what may have changed.
+    pub(in crate::machine) fn follow_guarded(&mut self) {
+        let (rules, changed, all) = {
             let mut core = self.shared.core.borrow_mut();
+            let now = core.now;
             let guards = &mut core.detection.guards;
-            (guards.rules.clone(), std::mem::take(&mut guards.changed))
+            let all = now >= guards.next;
+            if all {
+                guards.next = GuestTime((now.0 / INTERVAL_NS + 1).saturating_mul(INTERVAL_NS));
+            }
+            (guards.rules.clone(), std::mem::take(&mut guards.changed), all)
         };
         if rules.is_empty() {
             return;

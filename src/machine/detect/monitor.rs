@@ -96,10 +96,10 @@ impl Machine {
         let now = self.shared.core.borrow().now;
         if now >= self.monitors.next && self.looks() {
             self.look_again_after(now);
-            self.follow_guarded(true);
+            self.follow_guarded();
             self.have_looked(Occasion::Interval, None, port);
         } else if self.shared.core.borrow().detection.guards.is_due(now) {
-            self.follow_guarded(false);
+            self.follow_guarded();
         }
     }
 
@@ -107,7 +107,7 @@ impl Machine {
     pub(in crate::machine) fn look_before_idling(&mut self, until: GuestTime, port: &mut dyn Port) {
         if until >= self.monitors.next && self.looks() {
             self.look_again_after(until);
-            self.follow_guarded(true);
+            self.follow_guarded();
             self.have_looked(Occasion::Idle { until }, None, port);
         }
     }

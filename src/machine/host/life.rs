@@ -298,7 +298,7 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
         let context = core.context(me);
         core.tell(Event::Trap { context, reason: reason.clone(), stack: stack.clone() });
     }
-    for finding in super::traps::findings(store, &reason, &error, &stack) {
+    for finding in super::traps::findings(store, &reason, &stack) {
         shared.core.borrow_mut().found(&finding);
     }
     super::have_looked_at(store, &reason, &stack).await;

@@ -1,9 +1,8 @@
-//! What a trap's own words leave out: which function was called through which pointer, and which address was used.
+//! What the words of a trap leave out: which function was called through which pointer.
 //!
 //! A call through the table traps before it is made; the rewritten code has noted its index by then (the global `callee`).
-//! The address of an access beyond the memory's end is known from the fault.
 //!
-//! What it cannot see: the address of an atomic access that is not aligned; calls through tables of more than 4 GiB.
+//! What it cannot see: calls through tables of more than 4 GiB.
 
 use wasmparser::{BinaryReader, OperatorsReader, Parser, Payload, TypeRef};
 use wasmtime::AsContextMut;
@@ -13,9 +12,6 @@ use super::RunnerData;
 
 /// Traps of a call through the table.
 const CALLS: [&str; 3] = ["indirect call type mismatch", "undefined element", "uninitialized element"];
-
-/// How the engine tells of the address of a fault.
-const FAULT: &str = "memory fault at wasm address 0x";
 
 /// The types of a module's functions, and where its code is.
 #[derive(Default)]
@@ -83,11 +79,10 @@ impl Types {
     }
 }
 
-/// What there is to be said of a trap, whose engine's words are `error`.
+/// What there is to be said of a trap.
 pub(super) fn findings(
     store: &mut impl AsContextMut<Data = RunnerData>,
     reason: &str,
-    error: &wasmtime::Error,
     stack: &[Frame],
 ) -> Vec<Finding> {
     let shared = store.as_context().data().shared.clone();
@@ -96,36 +91,8 @@ pub(super) fn findings(
     if detects(Detector::Callbacks) && CALLS.iter().any(|call| reason.contains(call)) {
         found.extend(bad_call(store, stack));
     }
-    let said = format!("{error:#}");
-    if detects(Detector::Trap)
-        && let Some((_, rest)) = said.split_once(FAULT)
-    {
-        let digits = rest.find(|c: char| !c.is_ascii_hexdigit()).map_or(rest, |end| &rest[..end]);
-        found.extend(u64::from_str_radix(digits, 16).ok().map(|address| bad_access(address, shared.memory.size())));
-    }
     let context = shared.core.borrow().context(store.as_context().data().me);
     found.into_iter().map(|finding| finding.about(context.clone()).at(stack.to_vec())).collect()
-}
-
-/// An access beyond the end of memory.
-fn bad_access(address: u64, size: u64) -> Finding {
-    let beyond = address.saturating_sub(size);
-    let headline = format!("the address {address:#x} is used, {beyond} bytes beyond the end of memory");
-    let finding = Finding::new(Detector::Trap, headline).on(address, 1);
-    let bytes = (address as u32).to_le_bytes();
-    if bytes[1..] == bytes[..3] {
-        return finding.detail(format!("all its bytes are {:#04x}: as of memory that was filled with that", bytes[0]));
-    }
-    if bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-        return finding.detail(format!("its bytes are text: {:?}", String::from_utf8_lossy(&bytes)));
-    }
-    let signed = (address as u32).cast_signed();
-    match signed {
-        -4095..0 => {
-            finding.detail(format!("as a signed number it is {signed}: an error, or a null pointer less an offset"))
-        }
-        _ => finding,
-    }
 }
 
 /// A call through a pointer that is none.
