@@ -9,7 +9,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wkdb_debugger::gdb::{Server, ServerEvent};
 use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Resume, Status, StopReason};
-use wkdb_tracer::{Event, Outcome, Totals};
+use wkdb_tracer::{Outcome, Totals};
 
 use super::console::Terminal;
 use super::print;
@@ -205,7 +205,7 @@ impl Session {
                     self.open_line = bytes.last().is_some_and(|&byte| byte != b'\n');
                 }
                 Notice::Event(event) => {
-                    self.findings += u64::from(matches!(**event, Event::Finding(_)));
+                    self.findings += u64::from(event.is_mistake());
                     if let Some(text) = self.reporter.event(event) {
                         self.terminal.say(&text);
                     }

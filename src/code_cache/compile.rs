@@ -48,6 +48,8 @@ pub struct Variant {
     pub stack_pointer: bool,
     /// Each process has a map of watched memory of its own.
     pub own_maps: bool,
+    /// Calls through tables note their index.
+    pub callees: bool,
 }
 
 impl Variant {
@@ -212,6 +214,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::User => variant.probes.of_functions(),
         },
         stack_pointer: variant.stack_pointer,
+        callees: variant.callees,
     }
 }
 

@@ -41,7 +41,8 @@ pub struct Judge {
 impl Judge {
     /// One for runs of this kernel that end at these conditions. A symptom whose text contains one of `ignore` is none.
     pub fn new(kernel: Arc<[u8]>, until: &[Condition], ignore: &[String]) -> Self {
-        let goals = until.iter().any(|condition| !matches!(condition, Condition::Panic | Condition::Trap));
+        let goals =
+            until.iter().any(|condition| !matches!(condition, Condition::Panic | Condition::Trap | Condition::Finding));
         Judge { kernel_bytes: kernel, kernel: None, users: HashMap::new(), goals, ignore: ignore.to_vec() }
     }
 

@@ -121,7 +121,8 @@ fn note(notes: &mut Vec<Note>, new: impl IntoIterator<Item = Note>) {
 /// Whether something is not as it should be. A panic ends the run and is judged with its end.
 fn is_wrong(event: &Event) -> bool {
     match event {
-        Event::Trap { .. } | Event::Complaint { .. } | Event::Finding(_) => true,
+        Event::Trap { .. } | Event::Complaint { .. } => true,
+        Event::Finding(_) => event.is_mistake(),
         Event::Hog { others, .. } => *others > 0,
         _ => false,
     }

@@ -166,6 +166,7 @@ impl MachineConfig {
             probes: self.probes(),
             stack_pointer: self.detect.has(Detector::Stack),
             own_maps: self.detect.has(Detector::UserStores),
+            callees: self.detect.has(Detector::Callbacks),
         }
     }
 

@@ -187,7 +187,7 @@ impl RunRecorder {
 
     /// The same for an event. Stores into watched memory are no part of the run.
     pub fn event(&mut self, event: &Event) {
-        self.findings |= matches!(event, Event::Finding(_));
+        self.findings |= event.is_mistake();
         if !matches!(event, Event::Watch(_)) {
             self.entry(Entry::Event(Box::new(event.clone())));
         }

@@ -77,7 +77,7 @@ pub(crate) fn after<'t>(text: &'t str, command: &str) -> &'t str {
 fn goes_back(name: &str) {
     let bug = BUGS.iter().find(|bug| bug.name == name).unwrap();
     for program in gdbs() {
-        let guest = Guest::start(&format!("demo {name} --gdb-wait"));
+        let guest = Guest::start(&format!("demo {name} --gdb-wait --detect none"));
         let watch = format!("watch -l {}", bug.corrupted);
         let said = gdb(&program, guest.port, &["continue", bug.frame, &watch, "reverse-continue", "bt 4", "kill"]);
         let back = after(&said, "(gdb) reverse-continue\n");
@@ -175,5 +175,16 @@ fn gdb_comes_to_the_beginning_of_history_and_forward_again() {
         let told = ["No more reverse-execution history", "Backward execution from here not possible"];
         assert!(told.iter().any(|words| back.contains(words)), "{said}");
         assert!(after(back, "(gdb) bt\n").contains("[host]"), "{said}");
+    }
+}
+
+#[test]
+fn gdb_stops_where_a_detector_finds_something() {
+    for program in gdbs() {
+        let guest = Guest::start("demo stack-overflow --gdb-wait");
+        let said = gdb(&program, guest.port, &["continue", "bt 2", "reverse-stepi", "p $sp", "kill"]);
+        assert!(said.contains("stack: kacpid is 144 bytes below its kernel stack"), "{said}");
+        assert!(said.contains("received signal SIGTRAP"), "{said}");
+        assert!(after(&said, "bt 2").contains("acpi_ns_walk (depth=38"), "{said}");
     }
 }

@@ -190,6 +190,11 @@ impl Event {
         }
     }
 
+    /// Whether a detector has found a mistake, not just something about a trap.
+    pub fn is_mistake(&self) -> bool {
+        matches!(self, Event::Finding(finding) if !finding.detector.explains())
+    }
+
     /// The call stack that the event shows, innermost first; empty where it has none.
     pub fn stack(&self) -> &[Frame] {
         match self {

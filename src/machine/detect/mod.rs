@@ -106,12 +106,13 @@ impl Core {
         }
         *count += 1;
         let last = *count == MOST;
+        let explains = finding.detector.explains();
         let mut finding = finding.clone();
         if last {
             finding.details.push(format!("{MOST} findings of this detector: more are not told"));
         }
         self.tell(Event::Finding(Box::new(finding)));
-        if self.config.until.contains(&Condition::Finding) {
+        if self.config.until.contains(&Condition::Finding) && !explains {
             self.stop(Outcome::Until(Condition::Finding.to_string()));
         }
         true

@@ -78,7 +78,6 @@ impl Monitors {
 fn monitor(detector: Detector) -> Option<Box<dyn Monitor>> {
     match detector {
         Detector::Stack
-        | Detector::StackContents
         | Detector::Null
         | Detector::UserStores
         | Detector::Guard
