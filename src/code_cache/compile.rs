@@ -46,6 +46,8 @@ pub struct Variant {
     pub probes: instrument::Probes,
     /// Checks of the stack pointer.
     pub stack_pointer: bool,
+    /// Calls through tables note their index.
+    pub callees: bool,
 }
 
 /// Why a module could not be made to run.
@@ -201,6 +203,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::User => variant.probes.of_functions(),
         },
         stack_pointer: variant.stack_pointer,
+        callees: variant.callees,
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Action {
     Bulk(Bulk),
     /// The stack pointer is moved, perhaps down. With the global's new index, if it has another one.
     StackPointer { index: Option<(usize, u32)> },
+    /// A call through a table, whose index is noted.
+    CallThrough,
 }
 
 /// A bulk write of memory: `[destination, source, length] → []`.
@@ -80,11 +82,13 @@ pub(super) enum Scratch {
     Expected(Operand),
     /// Whether something is watched near the accesses of a group.
     Flag(usize),
+    /// The index of a call through a table.
+    Callee,
 }
 
 impl Scratch {
     /// All, in the order in which their locals are declared.
-    pub(super) const ALL: [Scratch; 10 + FLAGS] = [
+    pub(super) const ALL: [Scratch; 11 + FLAGS] = [
         Scratch::Ticks,
         Scratch::Stack,
         Scratch::Address,
@@ -99,6 +103,7 @@ impl Scratch {
         Scratch::Flag(1),
         Scratch::Flag(2),
         Scratch::Flag(3),
+        Scratch::Callee,
     ];
 
     /// The place in [`Self::ALL`].
@@ -263,6 +268,7 @@ impl Scan {
                 need(Scratch::Value(bulk.source));
                 need(Scratch::Expected(bulk.length));
             }
+            Action::CallThrough => need(Scratch::Callee),
             Action::Index { .. }
             | Action::Call { .. }
             | Action::Leave { .. }
@@ -347,6 +353,11 @@ fn action(
         Operator::Call { function_index: old } => {
             let index = index(old, host.target(old));
             (counts || index.is_some()).then_some(Action::Call { index })
+        }
+        Operator::CallIndirect { table_index, .. }
+            if options.callees && !survey.types.as_ref().table_at(table_index).table64 =>
+        {
+            Some(Action::CallThrough)
         }
         Operator::CallIndirect { .. } | Operator::CallRef { .. } => counts.then_some(Action::Call { index: None }),
         // A chain of tail calls takes no stack: a probe in between would.

@@ -7,7 +7,7 @@ use wasmparser::BranchHint;
 
 use super::body::{Action, Scan, Scratch, Site};
 use super::error::InstrumentError;
-use super::host::{Host, HostFunction};
+use super::host::{Host, HostFunction, HostGlobal};
 use super::map::RunKind;
 use super::splice::write_u32_at_least;
 use super::store::Operand;
@@ -107,7 +107,7 @@ impl Emitter<'_> {
         for (index, scratch) in (first as u32..).zip(added) {
             1u32.encode(out);
             match scratch {
-                Scratch::Ticks | Scratch::Stack => ValType::I32,
+                Scratch::Ticks | Scratch::Stack | Scratch::Callee => ValType::I32,
                 Scratch::Flag(_) => ValType::I64,
                 Scratch::Address => self.host.address,
                 Scratch::Value(operand) | Scratch::Expected(operand) => operand.value_type(),
@@ -247,6 +247,15 @@ impl Code<'_, '_> {
             }
             Action::Store(store) => self.store(site, &store),
             Action::Bulk(bulk) => self.bulk(site, bulk),
+            Action::CallThrough => {
+                self.insert(site.start, |code| {
+                    let (local, global) = (code.local(Scratch::Callee), code.emitter.host.global(HostGlobal::Callee));
+                    code.sink().local_tee(local).local_get(local).global_set(global);
+                    code.renew_stack();
+                });
+                self.verbatim(site.start..site.end);
+                self.insert(site.start, |code| code.reload_ticks(site));
+            }
             Action::StackPointer { index } => {
                 self.with_new_index(site, index);
                 self.insert(site.start, |code| code.check_stack_pointer(site));

@@ -57,6 +57,7 @@ pub(super) enum HostGlobal {
     Stack,
     StackLow,
     StackRoom,
+    Callee,
 }
 
 impl HostFunction {
@@ -109,6 +110,7 @@ impl HostGlobal {
             HostGlobal::Stack => "stack",
             HostGlobal::StackLow => "stack_low",
             HostGlobal::StackRoom => "stack_room",
+            HostGlobal::Callee => "callee",
         }
     }
 
@@ -198,6 +200,9 @@ impl Host {
         if stack_pointer.is_some() {
             functions.push(HostFunction::StackLeft);
             globals.extend([HostGlobal::StackLow, HostGlobal::StackRoom]);
+        }
+        if options.callees {
+            globals.push(HostGlobal::Callee);
         }
         let mut probed = Vec::new();
         if !options.probes.is_empty() {

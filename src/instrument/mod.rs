@@ -192,6 +192,7 @@
 //! | global `ticks` | `mut i32` | `ticks`, see [`RuntimeGlobals`] |
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | globals `stack_low`, `stack_room` | `mut`, as the stack pointer | `stack_pointer`, see [`RuntimeGlobals`] |
+//! | global `callee` | `mut i32` | `callees`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
@@ -271,6 +272,8 @@ pub struct Options {
     pub probes: Probes,
     /// Compare the stack pointer with its bounds wherever it is moved down.
     pub stack_pointer: bool,
+    /// Note the index of each call through a table of 32 bits in the global `callee`, before it is made.
+    pub callees: bool,
 }
 
 impl Options {
@@ -290,6 +293,7 @@ impl Options {
             debug_sections: DebugSections::Keep,
             probes: Probes::NONE,
             stack_pointer: false,
+            callees: false,
         }
     }
 }

@@ -165,6 +165,7 @@ impl MachineConfig {
             debug: self.engine.debug,
             probes: self.probes(),
             stack_pointer: self.detect.has(Detector::Stack),
+            callees: self.detect.has(Detector::Callbacks),
         }
     }
 

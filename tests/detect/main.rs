@@ -9,6 +9,7 @@ mod command_line;
 mod null;
 mod planted;
 mod stack;
+mod traps;
 
 use guest::Run;
 use wkdb::machine::{DetectConfig, MachineConfig};

@@ -64,7 +64,7 @@ fn after<'t>(text: &'t str, command: &str) -> &'t str {
 fn goes_back(name: &str) {
     let bug = BUGS.iter().find(|bug| bug.name == name).unwrap();
     for program in gdbs() {
-        let guest = Guest::start(&format!("demo {name} --gdb-wait"));
+        let guest = Guest::start(&format!("demo {name} --gdb-wait --detect none"));
         let watch = format!("watch -l {}", bug.corrupted);
         let said = gdb(&program, guest.port, &["continue", bug.frame, &watch, "reverse-continue", "bt 4", "kill"]);
         let back = after(&said, "(gdb) reverse-continue\n");
@@ -158,4 +158,15 @@ fn lldb_goes_back_to_the_store_that_corrupted_a_word() {
     let said = output(command);
     let back = after(&said, "(lldb) process continue --reverse\n");
     assert!(after(back, "(lldb) thread backtrace\n").contains("evdev_stop_autorepeat"), "{said}");
+}
+
+#[test]
+fn gdb_stops_where_a_detector_finds_something() {
+    for program in gdbs() {
+        let guest = Guest::start("demo stack-overflow --gdb-wait");
+        let said = gdb(&program, guest.port, &["continue", "bt 2", "reverse-stepi", "p $sp", "kill"]);
+        assert!(said.contains("stack: kacpid is 144 bytes below its kernel stack"), "{said}");
+        assert!(said.contains("received signal SIGTRAP"), "{said}");
+        assert!(after(&said, "bt 2").contains("acpi_ns_walk (depth=38"), "{said}");
+    }
 }

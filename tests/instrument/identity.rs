@@ -29,6 +29,7 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
             host_start: false,
             probes: Probes::NONE,
             stack_pointer: false,
+            callees: false,
             stores,
             loads,
             runtime_globals,

@@ -13,8 +13,6 @@ use crate::{Context, Frame};
 pub enum Detector {
     /// A stack pointer that leaves its stack.
     Stack,
-    /// The live part of a stack, written by another task.
-    StackContents,
     /// A store into the first 64 KiB.
     Null,
     /// A store of a user program outside of what its process owns.
@@ -64,9 +62,8 @@ impl Cost {
 
 impl Detector {
     /// All, in the order in which they are listed.
-    pub const ALL: [Detector; 12] = [
+    pub const ALL: [Detector; 11] = [
         Detector::Stack,
-        Detector::StackContents,
         Detector::Null,
         Detector::UserStores,
         Detector::Guard,
@@ -83,7 +80,6 @@ impl Detector {
     pub fn name(self) -> &'static str {
         match self {
             Detector::Stack => "stack",
-            Detector::StackContents => "stack-contents",
             Detector::Null => "null",
             Detector::UserStores => "user-stores",
             Detector::Guard => "guard",
@@ -101,7 +97,6 @@ impl Detector {
     pub fn summary(self) -> &'static str {
         match self {
             Detector::Stack => "a stack pointer that leaves its stack, at the very function",
-            Detector::StackContents => "writes into the live part of another task's stack",
             Detector::Null => "writes into the first 64 KiB, through null pointers",
             Detector::UserStores => "writes of user programs outside of what their process owns",
             Detector::Guard => "writes into fields of the kernel's by code that does not own them (--guard)",
@@ -122,7 +117,7 @@ impl Detector {
         match self {
             Detector::Trap | Detector::Baton => Cost::Free,
             Detector::Stack | Detector::Callbacks => Cost::Low,
-            Detector::StackContents | Detector::Null | Detector::UserStores | Detector::Guard => Cost::Stores,
+            Detector::Null | Detector::UserStores | Detector::Guard => Cost::Stores,
             Detector::Timers | Detector::Workqueues | Detector::Rcu | Detector::Lockup => Cost::Looks,
         }
     }
@@ -283,7 +278,7 @@ mod tests {
         let two = Detector::parse_set("null, stack").unwrap();
         assert_eq!(two, [Detector::Stack, Detector::Null].into());
         let error = Detector::parse_set("stack,heap").unwrap_err().to_string();
-        assert!(error.starts_with("there is no detector \"heap\"; there are stack, stack-contents, "), "{error}");
+        assert!(error.starts_with("there is no detector \"heap\"; there are stack, null, "), "{error}");
         assert!(Detector::parse_set("").is_err());
     }
 }

@@ -18,7 +18,7 @@
 //! What it cannot see: a write into an instance that began to be used since the last look; one by a function of the owner's
 //! that was given a wrong pointer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -65,8 +65,14 @@ const BUILT_IN: &[&str] = &[
 /// Code that works for whoever calls it: whose it is, the caller says.
 const HELPERS: &[&str] = &["lib/", "mm/", "kernel/locking/", "kernel/spinlock.c", "arch/wasm/lib/"];
 
-/// Structures that are where they are for good: that one is written says nothing of others.
-const FIXED: &[&str] = &["struct timer_base", "struct rq"];
+/// Structures of which others may be in use once one of them is written by its owner, or once a task is made or gone. The
+/// rest is where it is for good, or is known as soon as it is in use.
+const WORK: &[&str] = &["struct worker_pool", "struct worker", "struct work_struct"];
+const FILES: &[&str] = &["struct files_struct", "struct fdtable"];
+const OF_TASKS: &[&str] = &["struct task_struct", "struct files_struct", "struct fdtable"];
+
+/// Callbacks of which it is known from their lists alone that they are in use: that many, the last ones.
+const LEARNED: usize = 256;
 
 /// Structures that are taken off their lists by a write into themselves.
 const LISTED: &[&str] = &["struct work_struct"];
@@ -174,8 +180,10 @@ pub(in crate::machine) struct Guards {
     checked: bool,
     /// Of each rule about callbacks: its number, and where its member is in one.
     callbacks: Vec<(usize, u64, u64)>,
-    /// There may be other instances since they were looked for.
-    changed: bool,
+    /// What was learned of them since all were looked for, the oldest first.
+    learned: VecDeque<WatchId>,
+    /// Of these types there may be other instances since they were looked for.
+    changed: BTreeSet<&'static str>,
     /// Not before this moment they are looked for again.
     rests: GuestTime,
 }
@@ -220,9 +228,12 @@ impl Guards {
         parts
     }
 
-    /// A part is watched from now on.
-    pub(in crate::machine) fn guard(&mut self, watch: WatchId, (rule, part): (usize, Part)) {
+    /// A part is watched from now on. Gives a watch that is one too many.
+    pub(in crate::machine) fn guard(&mut self, watch: WatchId, (rule, part): (usize, Part)) -> Option<WatchId> {
         self.watched.insert(watch, Guarded { rule, part });
+        self.learned.push_back(watch);
+        let oldest = if self.learned.len() > LEARNED { self.learned.pop_front() } else { None };
+        oldest.filter(|oldest| self.watched.remove(oldest).is_some())
     }
 
     /// The rule that a write breaks, and how that is told; none if it may be written.
@@ -236,11 +247,11 @@ impl Guards {
         let rule = self.rules.get(guarded.rule)?;
         let place = stack.first().map_or(u32::MAX, |frame| frame.address.offset.0);
         if self.allowed.contains(&(guarded.rule, place)) {
-            self.changed |= !FIXED.contains(&rule.type_name);
+            self.changed.extend(rule.others());
             return None;
         }
         if rule.allows(images, stack) {
-            self.changed |= !FIXED.contains(&rule.type_name);
+            self.changed.extend(rule.others());
             // Of a helper, it depends on the caller.
             if rule.allows(images, stack.get(..1).unwrap_or_default()) && !stack.is_empty() {
                 let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
@@ -261,28 +272,35 @@ impl Guards {
 impl Guards {
     /// A task was made, or is gone: what it has may be in use now, or no more.
     pub(in crate::machine) fn may_have_changed(&mut self) {
-        self.changed = true;
+        if !self.rules.is_empty() {
+            self.changed.extend(OF_TASKS);
+        }
     }
 
     /// Whether it is time to look for instances again.
     pub(in crate::machine) fn is_due(&self, now: GuestTime) -> bool {
-        self.changed && now >= self.rests && !self.rules.is_empty()
+        !self.changed.is_empty() && now >= self.rests
     }
 }
 
 impl Machine {
-    /// Finds out anew what the rules are to be applied to.
-    pub(in crate::machine) fn follow_guarded(&mut self) {
-        let rules = self.shared.core.borrow().detection.guards.rules.clone();
+    /// Finds out anew what the rules are to be applied to: all of them, or those about what may have changed.
+    pub(in crate::machine) fn follow_guarded(&mut self, all: bool) {
+        let (rules, changed) = {
+            let mut core = self.shared.core.borrow_mut();
+            let guards = &mut core.detection.guards;
+            (guards.rules.clone(), std::mem::take(&mut guards.changed))
+        };
         if rules.is_empty() {
             return;
         }
+        let looked_for = |rule: usize| all || rules.get(rule).is_some_and(|rule| changed.contains(rule.type_name));
         let mut wanted = Vec::new();
         let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
         {
             let mut guest = Guest::new(self);
             let Some(kernel) = guest.kernel() else { return };
-            for (number, rule) in rules.iter().enumerate() {
+            for (number, rule) in rules.iter().enumerate().filter(|(number, _)| looked_for(*number)) {
                 if !kernel.has_member(rule.type_name, rule.path) {
                     unknown.push(number);
                     continue;
@@ -298,7 +316,7 @@ impl Machine {
         }
         let mut core = self.shared.core.borrow_mut();
         let core = &mut *core;
-        if !std::mem::replace(&mut core.detection.guards.checked, true) {
+        if all && !std::mem::replace(&mut core.detection.guards.checked, true) {
             for number in unknown.into_iter().filter(|&number| number >= BUILT_IN.len()) {
                 core.complain(None, format!("--guard: this kernel has no {}", rules[number].what()));
             }
@@ -306,6 +324,10 @@ impl Machine {
         let known = std::mem::take(&mut core.detection.guards.watched);
         let mut left = BTreeMap::new();
         for (id, guarded) in known {
+            if !looked_for(guarded.rule) {
+                left.insert(id, guarded);
+                continue;
+            }
             match wanted.iter().position(|wanted| *wanted == guarded) {
                 Some(number) => {
                     wanted.swap_remove(number);
@@ -324,8 +346,10 @@ impl Machine {
             }
         }
         core.detection.guards.watched = left;
-        core.detection.guards.callbacks = callbacks;
-        core.detection.guards.changed = false;
+        if all {
+            core.detection.guards.callbacks = callbacks;
+            core.detection.guards.learned.clear();
+        }
         core.detection.guards.rests = core.now.after_ns(REST_NS);
     }
 
@@ -333,11 +357,11 @@ impl Machine {
     pub(in crate::machine) fn is_in_use(&mut self, Violation(rule, part): Violation) -> bool {
         let (rules, changed) = {
             let core = self.shared.core.borrow();
-            (core.detection.guards.rules.clone(), core.detection.guards.changed)
+            (core.detection.guards.rules.clone(), core.detection.guards.changed.clone())
         };
         let Some(rule) = rules.get(rule) else { return false };
         // What was written may be what leads there. But whoever takes it off its list writes it.
-        if LISTED.contains(&rule.type_name) && !changed {
+        if LISTED.contains(&rule.type_name) && !changed.contains(rule.type_name) {
             return true;
         }
         let mut guest = Guest::new(self);
@@ -347,6 +371,11 @@ impl Machine {
 }
 
 impl GuardRule {
+    /// The types of which others may be in use once this is written.
+    fn others(&self) -> &'static [&'static str] {
+        [WORK, FILES].into_iter().find(|types| types.contains(&self.type_name)).unwrap_or_default()
+    }
+
     /// What it is about.
     fn what(&self) -> String {
         format!("{} with a member {}", self.type_name, self.path)

@@ -94,7 +94,9 @@ impl Core {
             let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
             // What is no memory is no callback.
             if let Ok(watch) = self.watches.insert_own(spec) {
-                self.detection.guards.guard(watch, part);
+                if let Some(old) = self.detection.guards.guard(watch, part) {
+                    self.watches.remove(old);
+                }
             }
         }
     }

@@ -143,6 +143,7 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
         ticks: global("wkdb:ticks").ok_or_else(|| wasmtime::Error::msg("the kernel was compiled without ticks"))?,
         stack: global("wkdb:stack").ok_or_else(|| wasmtime::Error::msg("the kernel does not count its stack"))?,
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
+        callee: global("wkdb:callee"),
         stack_bounds: match (global("wkdb:stack_low"), global("wkdb:stack_room")) {
             (Some(low), Some(room)) => Some(StackBounds { low, room }),
             _ => None,
@@ -296,6 +297,9 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
         }
         let context = core.context(me);
         core.tell(Event::Trap { context, reason: reason.clone(), stack: stack.clone() });
+    }
+    for finding in super::traps::findings(store, &reason, &error, &stack) {
+        shared.core.borrow_mut().found(&finding);
     }
     super::have_looked_at(store, &reason, &stack).await;
     // A debugger that could not be told while the frames were there is told now.

@@ -36,6 +36,7 @@ mod stack;
 mod step;
 mod tasks;
 mod trace;
+mod traps;
 pub(super) mod user;
 mod waits;
 
@@ -127,6 +128,8 @@ struct RuntimeGlobals {
     stack_pointer: Option<Global>,
     /// What the kernel's code compares that with, if it does.
     stack_bounds: Option<stack::StackBounds>,
+    /// The index of its last call through a table, if it is noted.
+    callee: Option<Global>,
 }
 
 impl RunnerData {

@@ -50,6 +50,8 @@ pub(super) struct UserInstance {
     /// What its code compares that with, if it does, and what is known of the stack.
     pub(super) stack_bounds: Option<StackBounds>,
     pub(super) stack_watch: StackWatch,
+    /// Where its functions begin in its table.
+    pub(super) table_start: u64,
     /// What its process owns, if its stores are watched.
     pub(super) own: Option<owned::Shared>,
     /// How many signal handlers are active.
@@ -258,6 +260,7 @@ pub(super) async fn instantiate(
         stack_pointer,
         stack_bounds,
         stack_watch,
+        table_start,
         own: own.map(|(_, own)| own),
         handlers: 0,
     });
@@ -319,6 +322,7 @@ fn extern_for(
             _ => None,
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
+        ("wkdb", "callee", _) => globals.and_then(|g| g.callee).map(Extern::from),
         ("wkdb", "stack", _) => globals.map(|g| g.stack.into()),
         ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),
