@@ -640,7 +640,7 @@ impl Machine {
             let context = core.context(runner);
             core.tell(Event::Hog { context, for_ns, others, stack });
             drop(core);
-            self.have_looked(Occasion::Hog(runner), Some(runner), port);
+            self.have_looked(Occasion::Hog, Some(runner), port);
         }
     }
 

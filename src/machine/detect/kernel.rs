@@ -92,7 +92,7 @@ impl KernelPatrol {
 impl Monitor for KernelPatrol {
     fn look(&mut self, occasion: Occasion<'_>, guest: &mut Guest<'_>) -> Vec<Finding> {
         let suspects = match occasion {
-            Occasion::Interval | Occasion::Hog(_) | Occasion::Panic(None) => {
+            Occasion::Interval | Occasion::Hog | Occasion::Panic(None) => {
                 self.look_at(detect::Occasion::Interval, guest)
             }
             Occasion::Deadlock | Occasion::Spin => self.look_at(detect::Occasion::End, guest),

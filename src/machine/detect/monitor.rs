@@ -25,7 +25,7 @@ pub(in crate::machine) enum Occasion<'a> {
     /// Tasks run and nothing comes of it: the run ends.
     Spin,
     /// A task has held its CPU for long.
-    Hog(RunnerId),
+    Hog,
     /// A task has trapped. The kernel has not dealt with it yet; the call stack is in here alone.
     Trap(&'a Trapped),
     /// The guest kernel gave up.
@@ -60,34 +60,15 @@ pub(in crate::machine) struct Monitors {
 }
 
 impl Monitors {
-    /// Those that a configuration asks for, in the order of [`Detector::ALL`].
-    /// Those that read the kernel's structures ask for its landmarks.
+    /// Those that a configuration asks for. The one that reads the kernel's structures asks for its landmarks.
     pub(in crate::machine) fn of(config: &DetectConfig, landmarks: impl FnOnce() -> Landmarks) -> Monitors {
-        let all = Detector::ALL.into_iter().filter(|&detector| config.has(detector)).filter_map(monitor);
-        let all = all.chain(KernelPatrol::of(config, landmarks).map(|patrol| Box::new(patrol) as Box<dyn Monitor>));
-        Monitors { all: all.collect(), next: GuestTime(INTERVAL_NS), ticks: Tick(0), quiet: 0 }
+        let patrol = KernelPatrol::of(config, landmarks).map(|patrol| Box::new(patrol) as Box<dyn Monitor>);
+        Monitors { all: patrol.into_iter().collect(), next: GuestTime(INTERVAL_NS), ticks: Tick(0), quiet: 0 }
     }
 
     /// Whether there are none.
     pub(in crate::machine) fn is_empty(&self) -> bool {
         self.all.is_empty()
-    }
-}
-
-/// The monitor that does a detector's work, if a monitor does.
-fn monitor(detector: Detector) -> Option<Box<dyn Monitor>> {
-    match detector {
-        Detector::Stack
-        | Detector::Null
-        | Detector::UserStores
-        | Detector::Guard
-        | Detector::Timers
-        | Detector::Workqueues
-        | Detector::Rcu
-        | Detector::Callbacks
-        | Detector::Lockup
-        | Detector::Baton
-        | Detector::Trap => None,
     }
 }
 
@@ -100,7 +81,7 @@ impl Machine {
             let ticks = self.shared.core.borrow().ticks;
             self.monitors.quiet = if self.monitors.ticks == ticks { self.monitors.quiet.saturating_add(1) } else { 0 };
             self.monitors.ticks = ticks;
-            self.follow_guarded();
+            self.follow_guarded(true);
             return self.have_looked(Occasion::Interval, None, port);
         }
         if self.shared.core.borrow().detection.guards.is_due(now) {

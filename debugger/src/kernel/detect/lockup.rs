@@ -87,7 +87,9 @@ fn busy(look: &mut Look<'_>) {
             chain,
         });
     }
-    for busy in all.into_iter().filter(|busy| busy.in_kernel) {
+    // Of a kernel of which nothing is known, nobody can say what it is about to do.
+    let is_known = look.marks.run_queues.is_some();
+    for busy in all.into_iter().filter(|busy| busy.in_kernel && (busy.lock || is_known)) {
         let Busy { runner, task, cpu, since, lock, chain, .. } = busy;
         // Nobody else runs who could give it the lock.
         let alone = lock && !others;
