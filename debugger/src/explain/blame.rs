@@ -235,9 +235,9 @@ impl Explorer<'_> {
     fn freed_too_early(&mut self, written: &Written, life: &Life, explanation: &mut Explanation) -> bool {
         let now = written.actor.tick.0;
         let object = &life.object;
-        let name = format!("the object of {} ({} bytes at {:#x})", object.cache, object.size, object.start);
+        let name = format!("an object of {} ({} bytes at {:#x})", object.cache, object.size, object.start);
         if let Some((first, second)) = life.freed_twice(now) {
-            let text = format!("Before that {name} was freed twice, and not handed out in between");
+            let text = format!("That memory, {name}, had been freed twice before, and not handed out in between");
             explanation.steps.push(Step::new(text));
             explanation.steps.push(Step::new(format!("first by {}", first.place())).by(&first.actor, &first.stack));
             explanation.steps.push(Step::new(format!("then by {}", second.place())).by(&second.actor, &second.stack));
@@ -251,14 +251,14 @@ impl Explorer<'_> {
         let Some(freed) = freed else { return false };
         let is_owner = match allocated.filter(|allocated| allocated.actor.tick > freed.actor.tick) {
             Some(allocated) => {
-                let text = format!("{name} had been handed out to {}", allocated.place());
+                let text = format!("That memory, {name}, had been handed out to {}", allocated.place());
                 explanation.steps.push(Step::new(text).by(&allocated.actor, &allocated.stack));
                 let theirs = |place: &Place| place.same_function(allocated.place());
                 written.stack.0.iter().any(theirs) || written.place().same_file(allocated.place())
             }
             None => written.stack.has(super::names::frees),
         };
-        let text = format!("Before that it was freed by {}", freed.place());
+        let text = format!("Before that it had been freed by {}", freed.place());
         explanation.steps.push(Step::new(text).by(&freed.actor, &freed.stack));
         if !is_owner {
             return false;

@@ -1,6 +1,6 @@
 //! What detectors found: they have seen who did it, or which word is wrong, or what stands still.
 
-use wkdb_tracer::{Detector, Event, Finding, Tick};
+use wkdb_tracer::{Detector, Event, Finding, ModuleId, Tick};
 
 use super::explorer::Explorer;
 use super::place::Actor;
@@ -61,7 +61,9 @@ impl Explorer<'_> {
                 let name = self.data_name(area.address).unwrap_or_else(|| format!("{:#x}", area.address));
                 let step = self.about_word(Step::new(format!("The store went to {name}")), area.address);
                 explanation.steps.push(step);
-                return self.blame(Word { address: area.address, len, value }, Use::Number, true, explanation);
+                let word = self.code(ModuleId::KERNEL).map_or(4, |code| code.word());
+                let taken_for = if len == word { Use::Pointer } else { Use::Number };
+                return self.blame(Word { address: area.address, len, value }, taken_for, true, explanation);
             }
         }
         // Somebody else has written there within the tick.

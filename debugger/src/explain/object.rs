@@ -54,11 +54,12 @@ impl Life {
         self.changes.iter().rev().find(|change| change.what == what && change.actor.tick.0 <= before)
     }
 
-    /// Two changes before a tick by which the object was freed twice without having been handed out in between.
+    /// The first two changes before a tick by which the object was freed twice without having been handed out in between:
+    /// once that has happened, it is handed out to two at a time, and freed by both.
     pub(super) fn freed_twice(&self, before: u64) -> Option<(&Change, &Change)> {
-        let pairs = self.changes.windows(2).rev().filter(|pair| pair[1].actor.tick.0 <= before);
-        let mut twice = pairs.filter(|pair| pair[0].what == What::Freed && pair[1].what == What::Freed);
-        twice.next().map(|pair| (&pair[0], &pair[1]))
+        let mut pairs = self.changes.windows(2).take_while(|pair| pair[1].actor.tick.0 <= before);
+        let twice = pairs.find(|pair| pair.iter().all(|change| change.what == What::Freed));
+        twice.map(|pair| (&pair[0], &pair[1]))
     }
 }
 

@@ -123,7 +123,7 @@ impl Explorer<'_> {
                     }
                 }
                 Kind::Call(_) | Kind::CallIndirect(_) => {
-                    if let Some(end) = self.into_callee(&mut cursor, &body, from)? {
+                    if let Some(end) = self.result_of_call(&mut cursor, &body, from)? {
                         return Ok(end);
                     }
                 }
@@ -185,7 +185,7 @@ impl Explorer<'_> {
                 cursor.source = body.instructions[set].takes.first().cloned().unwrap_or(Source::Unknown);
                 Ok(None)
             }
-            Definition::Entry if body.is_parameter(local) => self.to_caller(cursor, local),
+            Definition::Entry if body.is_parameter(local) => self.argument_of_call(cursor, local),
             Definition::Entry => {
                 let by = self.place_at(cursor, body, at);
                 Ok(Some(Origin::Constant { value: 0, by }))
@@ -212,7 +212,7 @@ impl Explorer<'_> {
     }
 
     /// From a parameter to the argument of the call.
-    fn to_caller(&mut self, cursor: &mut Cursor, parameter: u32) -> Result<Option<Origin>> {
+    fn argument_of_call(&mut self, cursor: &mut Cursor, parameter: u32) -> Result<Option<Origin>> {
         let Some(below) = cursor.level.checked_sub(1) else {
             return Ok(Some(Origin::Host("the host gave it to the task when it began".to_owned())));
         };
@@ -235,7 +235,7 @@ impl Explorer<'_> {
     }
 
     /// From a call's result to what the callee returned.
-    fn into_callee(&mut self, cursor: &mut Cursor, body: &Body, call: usize) -> Result<Option<Origin>> {
+    fn result_of_call(&mut self, cursor: &mut Cursor, body: &Body, call: usize) -> Result<Option<Origin>> {
         if let Kind::Call(function) = body.instructions[call].kind
             && self.code(cursor.module).is_some_and(|code| code.is_import(function))
         {
@@ -356,10 +356,10 @@ impl Explorer<'_> {
             return self.unknown(format!("it was read from {address:#x}, where there is no memory"));
         };
         (cursor.at, cursor.source) = (load, source);
-        if self.is_on_own_stack(cursor.runner, address)? {
-            if let Some(cursor) = self.spilled(&cursor, address, len, value)? {
-                return self.follow(cursor);
-            }
+        if self.is_on_own_stack(cursor.runner, address)?
+            && let Some(cursor) = self.spilled(&cursor, address, len, value)?
+        {
+            return self.follow(cursor);
         }
         cursor.value = Some(self.narrow(&cursor, address.wrapping_sub(offset)));
         Ok(Origin::Memory { word: Word { address, len, value }, by, address: cursor })
