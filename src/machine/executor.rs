@@ -586,7 +586,7 @@ impl Machine {
             let errand = self.shared.core.borrow_mut().detection.errand.take();
             if let Some(errand) = errand {
                 match errand {
-                    Errand::Trap(trapped) => _ = self.have_looked(Occasion::Trap(&trapped), Some(runner), port),
+                    Errand::Trap => _ = self.have_looked(Occasion::Trap(runner), Some(runner), port),
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;

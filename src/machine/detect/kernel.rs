@@ -90,14 +90,15 @@ impl KernelPatrol {
 }
 
 impl Monitor for KernelPatrol {
-    fn look(&mut self, occasion: Occasion<'_>, guest: &mut Guest<'_>) -> Vec<Finding> {
+    fn look(&mut self, occasion: Occasion, guest: &mut Guest<'_>) -> Vec<Finding> {
         let suspects = match occasion {
             Occasion::Interval | Occasion::Hog | Occasion::Panic(None) => {
                 self.look_at(detect::Occasion::Interval, guest)
             }
             Occasion::Deadlock | Occasion::Spin => self.look_at(detect::Occasion::End, guest),
-            Occasion::Trap(trapped) => self.look_at(detect::Occasion::Trap(trapped.runner), guest),
-            Occasion::Panic(Some(runner)) => self.look_at(detect::Occasion::Trap(runner), guest),
+            Occasion::Trap(runner) | Occasion::Panic(Some(runner)) => {
+                self.look_at(detect::Occasion::Trap(runner), guest)
+            }
         };
         suspects.iter().filter_map(|suspect| self.finding(suspect, guest)).collect()
     }

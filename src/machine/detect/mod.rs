@@ -39,20 +39,10 @@ pub use config::DetectConfig;
 pub use guard::{BadRule, GuardRule};
 pub(super) use guard::{Guards, Violation};
 pub(super) use guest::Guest;
-pub(super) use monitor::{Monitor, Monitors, Occasion};
+pub(super) use monitor::{Monitors, Occasion};
 
 /// Findings of one detector that are told. One that finds more has said what it has to say.
 const MOST: u32 = 64;
-
-/// A trap that monitors have to look at while the rest of the machine is as it was.
-#[derive(Debug, Clone)]
-pub(super) struct Trapped {
-    pub(super) runner: RunnerId,
-    /// The trap in Wasm's words.
-    pub(super) reason: String,
-    /// The call stack at the trap, which is gone by now.
-    pub(super) stack: Vec<Frame>,
-}
 
 /// What a machine knows of its detectors.
 #[derive(Debug, Default)]
@@ -80,7 +70,7 @@ pub(super) struct Detection {
 #[derive(Debug, Clone)]
 pub(super) enum Errand {
     /// Have the monitors look at its trap.
-    Trap(Trapped),
+    Trap,
     /// Find out whether what was written is in use.
     IsInUse(Violation),
     /// Find out what memory the process of this task has.

@@ -5,7 +5,7 @@ use wkdb_tracer::{Detector, Finding, GuestTime, RunnerId, Tick};
 use super::super::attended::State;
 use super::super::executor::{Machine, Port};
 use super::kernel::KernelPatrol;
-use super::{DetectConfig, Guest, Trapped};
+use super::{DetectConfig, Guest};
 use wkdb_debugger::inferior::StopReason;
 use wkdb_debugger::kernel::detect::Landmarks;
 
@@ -17,7 +17,7 @@ const QUIET_LOOKS: u32 = 1000;
 
 /// Why a monitor is to look.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::machine) enum Occasion<'a> {
+pub(in crate::machine) enum Occasion {
     /// Some guest time has passed; the machine is between two slices.
     Interval,
     /// Every task waits and nothing can wake one: the run ends.
@@ -26,8 +26,8 @@ pub(in crate::machine) enum Occasion<'a> {
     Spin,
     /// A task has held its CPU for long.
     Hog,
-    /// A task has trapped. The kernel has not dealt with it yet; the call stack is in here alone.
-    Trap(&'a Trapped),
+    /// A task has trapped. The kernel has not dealt with it yet.
+    Trap(RunnerId),
     /// The guest kernel gave up.
     Panic(Option<RunnerId>),
 }
@@ -40,13 +40,13 @@ pub(in crate::machine) enum Occasion<'a> {
 /// guest idles it is called as often as while it works.
 pub(in crate::machine) trait Monitor {
     /// Whether it is to look on such an occasion.
-    fn wants(&self, occasion: Occasion<'_>) -> bool {
+    fn wants(&self, occasion: Occasion) -> bool {
         let _ = occasion;
         true
     }
 
     /// Looks, and tells what is wrong. What it told before and is still so it does not tell again.
-    fn look(&mut self, occasion: Occasion<'_>, guest: &mut Guest<'_>) -> Vec<Finding>;
+    fn look(&mut self, occasion: Occasion, guest: &mut Guest<'_>) -> Vec<Finding>;
 }
 
 /// The monitors of a machine, and when they look next.
@@ -81,7 +81,7 @@ impl Machine {
             let ticks = self.shared.core.borrow().ticks;
             self.monitors.quiet = if self.monitors.ticks == ticks { self.monitors.quiet.saturating_add(1) } else { 0 };
             self.monitors.ticks = ticks;
-            self.follow_guarded(true);
+            self.follow_guarded();
             return self.have_looked(Occasion::Interval, None, port);
         }
         if self.shared.core.borrow().detection.guards.is_due(now) {
@@ -109,7 +109,7 @@ impl Machine {
     /// is over by that. It is about `runner`, unless a finding names another one.
     pub(in crate::machine) fn have_looked(
         &mut self,
-        occasion: Occasion<'_>,
+        occasion: Occasion,
         runner: Option<RunnerId>,
         port: &mut dyn Port,
     ) -> bool {

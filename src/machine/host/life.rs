@@ -301,7 +301,7 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
     for finding in super::traps::findings(store, &reason, &stack) {
         shared.core.borrow_mut().found(&finding);
     }
-    super::have_looked_at(store, &reason, &stack).await;
+    super::have_looked_at(store).await;
     // A debugger that could not be told while the frames were there is told now.
     breaks::trapped(store, reason, stack).await;
     store.data_mut().debug.trapped = false;

@@ -13,7 +13,7 @@ use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::{Frame, ModuleId, Outcome};
 
-use super::super::detect::{Errand, Trapped, Violation};
+use super::super::detect::{Errand, Violation};
 use super::super::runners::Wake;
 use super::{RunnerData, breaks, charge, inspect, owned};
 
@@ -76,19 +76,14 @@ pub(super) async fn meet(store: &mut (impl AsContextMut<Data = RunnerData> + Sen
 }
 
 /// Has those who look at traps look at this one, before the kernel deals with it.
-pub(super) async fn have_looked_at(
-    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
-    reason: &str,
-    stack: &[Frame],
-) {
+pub(super) async fn have_looked_at(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {
     {
         let data = store.as_context().data();
         let mut core = data.shared.core.borrow_mut();
         if !core.detection.looks_at_traps {
             return;
         }
-        let trapped = Trapped { runner: data.me, reason: reason.to_owned(), stack: stack.to_vec() };
-        core.detection.errand = Some(Errand::Trap(trapped));
+        core.detection.errand = Some(Errand::Trap);
     }
     doze(store).await;
 }
