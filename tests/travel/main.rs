@@ -166,20 +166,6 @@ fn reverse_continue_goes_to_earlier_hits_of_a_breakpoint_then_to_the_start_and_f
 }
 
 #[test]
-fn a_hit_at_which_a_checkpoint_was_made_is_gone_back_to() {
-    // Wherever the run stops, and is to go on, there is a checkpoint.
-    let mut session = Session::start("stray-write", 1);
-    session.insert("schedule");
-    let hits: Vec<_> = (0..12).map(|_| session.go()).collect();
-    assert!(session.run.checkpoints().len() >= hits.len(), "{:?}", session.run.checkpoints());
-    for hit in hits.iter().rev().skip(1) {
-        let stop = session.back();
-        assert_eq!((here(&stop), &stop.reason), (here(hit), &hit.reason));
-    }
-    assert_eq!(session.back().reason, StopReason::HistoryStart);
-}
-
-#[test]
 fn steps_back_and_as_many_forward_lead_to_the_same_place() {
     let mut session = Session::start("stray-write", 50_000);
     session.insert("schedule");
