@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
-use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Frame, Outcome, RunnerId};
+use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Outcome};
 
 use super::core::Core;
 use super::watch::Touched;

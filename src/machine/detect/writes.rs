@@ -93,10 +93,10 @@ impl Core {
             let (address, len) = (part.1.address, part.1.len);
             let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
             // What is no memory is no callback.
-            if let Ok(watch) = self.watches.insert_own(spec) {
-                if let Some(old) = self.detection.guards.guard(watch, part) {
-                    self.watches.remove(old);
-                }
+            if let Ok(watch) = self.watches.insert_own(spec)
+                && let Some(old) = self.detection.guards.guard(watch, part)
+            {
+                self.watches.remove(old);
             }
         }
     }

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
-use wkdb_tracer::{Frame, ModuleId, Outcome};
+use wkdb_tracer::{ModuleId, Outcome};
 
 use super::super::detect::{Errand, Violation};
 use super::super::runners::Wake;
