@@ -138,7 +138,7 @@ pub(super) async fn wrote(
         match areas(store, task).await {
             Some(areas) => own.borrow_mut().set_areas(areas),
             // Nobody knows: then all of it may be its own.
-            None => own.borrow_mut().set_areas(Vec::from([0..u64::MAX])),
+            None => own.borrow_mut().set_areas(std::iter::once(0..u64::MAX).collect()),
         }
         area = own.borrow().area(&written);
     }
