@@ -275,7 +275,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
-    config.detect = options.detect.config(attached || options.hunted || options.ports.any());
+    config.detect = options.detect.config(attached || options.hunted || options.ports.any() || options.tui);
     config.quirks = options.quirk.iter().copied().collect();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {
@@ -302,7 +302,7 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
         config.watch.push(reporter.resolve_watch(watch)?);
     }
     let (bytes, functions) = (reporter.kernel_bytes(), module.outline.defined_functions);
-    let debug = (attached || options.ports.any()).then(|| for_debugging(&config));
+    let debug = (attached || options.ports.any() || options.tui).then(|| for_debugging(&config));
     // A debugger that is there from the start may leave, and then the guest runs fast.
     let code = match &debug {
         Some(debug) => CodeDir::with_code(bytes, functions, debug.variant(), debug.engine)?,

@@ -27,6 +27,7 @@ use signal_hook::iterator::Signals;
 use wkdb_debugger::commands::{BundledFile, Config};
 use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_debugger::tui::app::{self, Timed};
+use wkdb_debugger::tui::sample::Code;
 use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
 use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 use wkdb_tracer::Outcome;
@@ -37,11 +38,12 @@ use super::replay::compile;
 use super::run::{Guest, Prepared, RunOptions, prepare};
 use super::{Exit, UsageError};
 use crate::demo::{self, sources};
-use crate::machine::Pace;
+use crate::machine::{JournalConfig, MachineConfig, Pace};
+use crate::process::MachineProcess;
 use crate::recording::Replayable;
 use crate::recording::recorder::is_bad;
 use crate::recording::replayable::Named;
-use crate::session::{Rewindable, Tapped};
+use crate::session::{Relay, Rewindable, Tapped, Variants};
 use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};
 
 /// How often the input thread looks whether it is still wanted.
@@ -51,6 +53,72 @@ impl Machine for Rewindable {
     fn quit(&mut self) -> Result<(), InferiorError> {
         Rewindable::quit(self)
     }
+}
+
+impl Machine for Relay {
+    fn quit(&mut self) -> Result<(), InferiorError> {
+        Relay::quit(self)
+    }
+
+    fn code(&mut self) -> Code {
+        let changing = self.progress();
+        match (changing, self.is_debug()) {
+            (Some(progress), _) => {
+                let percent = progress.done.saturating_mul(100) / progress.of.max(1);
+                Code::Changing(percent.min(100) as u8)
+            }
+            (None, true) => Code::Debug,
+            (None, false) => Code::Fast,
+        }
+    }
+
+    fn will_have_past(&self) -> bool {
+        Relay::will_have_past(self)
+    }
+}
+
+/// How much a machine that is shown is put behind the screen, as `nice` counts: what a person does goes before what the
+/// guest does, where there are not enough processors for both.
+const BEHIND: i32 = 5;
+
+/// Puts a machine behind the screen.
+fn step_back(machine: &MachineProcess) {
+    let Some(pid) = i32::try_from(machine.id()).ok().and_then(rustix::process::Pid::from_raw) else { return };
+    let now = rustix::process::getpriority_process(None).unwrap_or(0);
+    // Where that is not allowed, it is as it was.
+    let _ = rustix::process::setpriority_process(Some(pid), now.saturating_add(BEHIND));
+}
+
+/// Starts a machine behind the screen.
+fn start_behind(config: MachineConfig) -> io::Result<MachineProcess> {
+    let machine = MachineProcess::start(config)?;
+    step_back(&machine);
+    Ok(machine)
+}
+
+/// Begins a run that is shown: in fast code, until somebody stops it; or, with commands to be run first, stopped at its
+/// start in the code for debugging.
+fn begin(
+    mut config: MachineConfig,
+    debug: Option<MachineConfig>,
+    stopped: bool,
+    recording: &SharedRecording,
+) -> Result<Relay, InferiorError> {
+    let journal = config.journal.get_or_insert_with(JournalConfig::record).clone();
+    let debug = debug.map(|debug| MachineConfig { journal: Some(journal), ..debug });
+    let (pace, limits) = (config.pace, Limits::default());
+    let listen = |process: MachineProcess| {
+        step_back(&process);
+        recording.listen(process)
+    };
+    // It stops at its start, and whatever shows it hears of traps before the kernel does.
+    config.attach = true;
+    let variants = Variants { fast: Some(config.clone()), debug: debug.clone(), limits, start: start_behind };
+    let relay = match debug.filter(|_| stopped) {
+        Some(debug) => Relay::stopped(Rewindable::start_with(debug, limits, listen)?, variants, pace)?,
+        None => Relay::start(config, variants, listen)?,
+    };
+    Ok(relay.for_screen())
 }
 
 /// Boots a guest, and shows it.
@@ -66,17 +134,20 @@ pub(super) fn boot(guest: Guest, mut options: RunOptions) -> anyhow::Result<Exit
     for watch in std::mem::take(&mut options.watch) {
         first.push(watch_command(&watch));
     }
-    if !wait {
+    // Without anything to be set first, it runs by itself.
+    let stopped = wait || !first.is_empty();
+    if stopped && !wait {
         first.push("continue".into());
     }
     let symbol_directories = std::mem::take(&mut options.symbols);
-    let Prepared { mut config, mut reporter, code, initrd, .. } = prepare(&guest, options, true)?;
+    let Prepared { mut config, mut debug, mut reporter, code, initrd } = prepare(&guest, options, false)?;
     if to_its_script {
         config.until.clear();
+        debug.iter_mut().for_each(|debug| debug.until.clear());
     }
     let files = record.files(&guest, reporter.kernel_bytes(), initrd);
     let recording = SharedRecording::new(record.start(files, &mut config, code.store())?);
-    let machine = Rewindable::start_with(config, Limits::default(), |process| recording.listen(process))?;
+    let machine = begin(config, debug, stopped, &recording)?;
     let commands = Config { bundled_sources: guest.sources(), symbol_directories, ..Config::default() };
     let ended = show(machine, commands, &guest.name(), settings, first);
     let ended = match ended {
@@ -126,7 +197,11 @@ pub(super) fn replay(path: &Path, named: &Named, watches: &[WatchArg], detect: &
     if run.outcome.as_ref().is_none_or(is_bad) {
         first.push("goto end".into());
     }
-    let machine = Rewindable::open(config, run, Limits::default(), Tapped::silent)?;
+    let listen = |process: MachineProcess| {
+        step_back(&process);
+        Tapped::silent(process)
+    };
+    let machine = Rewindable::open(config, run, Limits::default(), listen)?;
     let commands = Config { bundled_sources, ..Config::default() };
     let target = path.file_name().unwrap_or_default().to_string_lossy();
     let ended = show(machine, commands, &target, settings, first)?;

@@ -316,6 +316,7 @@ impl Machine {
             }
             Request::ModuleCount => Ok(Answer::Number(self.shared.images.borrow().count().into())),
             Request::Tasks => Ok(Answer::Tasks(self.tasks())),
+            Request::Loads => Ok(Answer::Loads(self.shared.core.borrow().loads())),
             Request::Frames(runner)
             | Request::FrameStates(runner)
             | Request::Globals(runner, _)

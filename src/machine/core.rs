@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wkdb_debugger::inferior::Stop;
+use wkdb_debugger::inferior::{Loads, Stop};
 use wkdb_tracer::recording;
 use wkdb_tracer::trace::Record;
 use wkdb_tracer::{
@@ -89,6 +89,10 @@ pub(super) struct Core {
     pub(super) watches: WatchSet,
     pub(super) now: GuestTime,
     pub(super) ticks: Tick,
+    /// The CPU of the runner that runs, as an index.
+    pub(super) on_cpu: usize,
+    /// Ticks that each CPU has run, by its number.
+    pub(super) cpu_ticks: Vec<u64>,
     /// Counts the times at which a runner was given ticks.
     pub(super) turn: u64,
     /// How many it was given.
@@ -137,6 +141,8 @@ impl Core {
             watches,
             now: GuestTime(0),
             ticks: Tick(0),
+            on_cpu: 0,
+            cpu_ticks: Vec::new(),
             turn: 0,
             budget: 1,
             part_end: Tick(0),
@@ -158,7 +164,25 @@ impl Core {
     /// `ticks` more have run.
     pub(super) fn charge(&mut self, ticks: u32) {
         self.ticks.0 += u64::from(ticks);
+        if let Some(own) = self.cpu_ticks.get_mut(self.on_cpu) {
+            *own += u64::from(ticks);
+        }
         self.now = self.now.after_ns(u64::from(ticks) * u64::from(self.config.ns_per_tick));
+    }
+
+    /// What runs from now on is charged to this CPU.
+    pub(super) fn runs_on(&mut self, cpu: Cpu) {
+        /// More CPUs than any guest has: a number beyond it is the guest's mistake, and has no counter.
+        const MOST: usize = 4096;
+        self.on_cpu = cpu.0 as usize;
+        if self.cpu_ticks.len() <= self.on_cpu && self.on_cpu < MOST {
+            self.cpu_ticks.resize(self.on_cpu + 1, 0);
+        }
+    }
+
+    /// What each CPU has run so far.
+    pub(super) fn loads(&self) -> Loads {
+        Loads { time: self.now, ns_per_tick: self.config.ns_per_tick, ticks: self.cpu_ticks.clone() }
     }
 
     /// When a wait that begins now and may take `timeout` nanoseconds ends. One that would end when the guest's clock

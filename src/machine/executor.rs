@@ -497,7 +497,10 @@ impl Machine {
         self.last = Some(runner);
         self.in_slice = true;
         let end = {
-            let core = self.shared.core.borrow();
+            let mut core = self.shared.core.borrow_mut();
+            if let Some(cpu) = core.runners.get(runner).map(|runner| runner.cpu) {
+                core.runs_on(cpu);
+            }
             core.ticks.0 + u64::from(core.cut(slice))
         };
         loop {

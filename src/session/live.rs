@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{
-    BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, TaskInfo,
+    BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Loads, Notice, Result, Resume, Status, TaskInfo,
     WatchId, WatchSpec,
 };
 use wkdb_tracer::recording::{Check, Entry, Intervention, Position};
@@ -485,6 +485,13 @@ impl<L: Link> Inferior for Live<L> {
     fn tasks(&mut self) -> Result<Vec<TaskInfo>> {
         match self.ask(Request::Tasks)? {
             Answer::Tasks(tasks) => Ok(tasks),
+            other => Err(confused(&other)),
+        }
+    }
+
+    fn loads(&mut self) -> Result<Loads> {
+        match self.ask(Request::Loads)? {
+            Answer::Loads(loads) => Ok(loads),
             other => Err(confused(&other)),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, CheckpointInfo, Direction, Extent, FrameState, Goal, History, Inferior,
-    InferiorError, Limits, Milestone, Notice, Position, Progress, RecordedRun, Result, Resume, Search, Status, Stop,
-    StopReason, TaskInfo, WatchId, WatchSpec,
+    InferiorError, Limits, Loads, Milestone, Notice, Position, Progress, RecordedRun, Result, Resume, Search, Status,
+    Stop, StopReason, TaskInfo, WatchId, WatchSpec,
 };
 use wkdb_debugger::timeline::TimeTravel;
 use wkdb_tracer::{Event, Frame, ModuleId, RunnerId, WasmValue};
@@ -234,6 +234,11 @@ impl Inferior for Rewindable {
 
     fn tasks(&mut self) -> Result<Vec<TaskInfo>> {
         let result = self.run.tasks();
+        self.recover(result)
+    }
+
+    fn loads(&mut self) -> Result<Loads> {
+        let result = self.run.loads();
         self.recover(result)
     }
 

@@ -22,7 +22,10 @@ fn findings(run: &Run) -> Vec<&Finding> {
 }
 
 /// The ways in which code can be compiled, each with its name.
-const VARIANTS: [(&str, fn(&mut MachineConfig)); 5] = [
+/// What makes a variant of a configuration.
+type Change = fn(&mut MachineConfig);
+
+const VARIANTS: [(&str, Change); 5] = [
     ("fast", |_| ()),
     ("optimised", |config| config.engine.opt_level = wkdb::machine::engine::OptLevelChoice::Speed),
     ("store checks", |config| config.store_checks = true),

@@ -37,7 +37,12 @@ pub(crate) const MINIK: &[Bug] = &[
     minik("user-write", &["draw_frame"]),
     Bug { seeds: 1..31, shows: "blocked for more than", ..minik("lost-wakeup", &["ring_wait"]) },
     // A machine that spins does so in a second as well as in ten.
-    Bug { seeds: 1..25, shows: "the machine only spins: ", options: &["--stall", "1s"], ..minik("deadlock", &["eth_get_stats"]) },
+    Bug {
+        seeds: 1..25,
+        shows: "the machine only spins: ",
+        options: &["--stall", "1s"],
+        ..minik("deadlock", &["eth_get_stats"])
+    },
     Bug { shows: "deadlock: every task waits", ..minik("deadlock-sleep", &["tty_check_hangup"]) },
 ];
 

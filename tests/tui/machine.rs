@@ -1,27 +1,32 @@
 //! minik behind a session, for a screen or in place of one.
 
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wkdb::code_cache::store::DEFAULT_LIMIT;
 use wkdb::demo::{Files, KERNEL_7_0, scene, sources};
 use wkdb::machine::engine::{EngineOptions, OptLevelChoice};
 use wkdb::machine::{Cache, JournalConfig, MachineConfig};
 use wkdb::process::MachineProcess;
-use wkdb::session::{Live, Rewindable, Tapped};
+use wkdb::session::{Live, Relay, Rewindable, Tapped, Variants};
 use wkdb_debugger::commands::Config;
 use wkdb_debugger::inferior::Limits;
 use wkdb_debugger::tui::sample::Sample;
-use wkdb_debugger::tui::session::{Ended, Gate, Setting, serve};
+use wkdb_debugger::tui::session::{Ended, Gate, Machine, Setting, serve};
 use wkdb_debugger::tui::{Effect, FromSession, Pane, Wants};
 
 /// Longer than anything takes, once a kernel is compiled.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A machine of minik, at its start.
-pub(crate) fn machine(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (Rewindable, Files) {
+fn start(config: MachineConfig) -> io::Result<MachineProcess> {
+    MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config)
+}
+
+/// minik in code for debugging, with everything that a machine of it needs.
+fn config(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (MachineConfig, Files) {
     let files = Files::write(KERNEL_7_0).unwrap();
     let mut config = MachineConfig::new(files.kernel());
     config.initrd = Some(files.initramfs());
@@ -39,8 +44,28 @@ pub(crate) fn machine(bug: Option<&str>, command_line: &str, script: Option<&str
         config.script = Some(scene.script.to_owned());
     }
     config.script = script.map(str::to_owned).or(config.script);
-    let process = MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config).unwrap();
+    (config, files)
+}
+
+/// A machine of minik, at its start, in code for debugging.
+pub(crate) fn machine(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (Rewindable, Files) {
+    let (config, files) = config(bug, command_line, script);
+    let process = start(config).unwrap();
     (Rewindable::over(Live::over(Tapped::silent(process)), Limits::default()).unwrap(), files)
+}
+
+/// A run of minik as a screen shows it: in fast code, with a machine for debugging at hand.
+pub(crate) fn shown(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (Relay, Files) {
+    let (debug, files) = config(bug, command_line, script);
+    let fast = MachineConfig {
+        engine: EngineOptions { debug: false, ..debug.engine },
+        store_checks: false,
+        load_checks: false,
+        ..debug.clone()
+    };
+    let limits = Limits::default();
+    let variants = Variants { fast: Some(fast.clone()), debug: Some(debug), limits, start };
+    (Relay::start(fast, variants, Tapped::silent).unwrap().for_screen(), files)
 }
 
 /// A session without a screen, all that it tells being kept.
@@ -54,7 +79,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new((machine, files): (Rewindable, Files)) -> Session {
+    pub(crate) fn new((machine, files): (impl Machine + Send + 'static, Files)) -> Session {
         let (effects, asked) = channel();
         let (tell, told) = channel();
         let gate = Gate::default();
@@ -86,8 +111,11 @@ impl Session {
 
     /// Keeps what is told, to the first that fits.
     pub(crate) fn until(&mut self, mut fits: impl FnMut(&FromSession) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let told = self.told.recv_timeout(PATIENCE).expect("the session says nothing more");
+            // A machine that runs has always something to say.
+            assert!(Instant::now() < deadline, "what is waited for does not come; this does: {told:?}");
             if matches!(told, FromSession::Sample(_)) {
                 self.gate.passed();
             }

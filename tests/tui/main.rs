@@ -2,6 +2,7 @@
 //! terminal (tmux), from its start to the stray store that a planted bug makes.
 
 mod latency;
+mod live;
 mod machine;
 mod recorded;
 mod terminal;

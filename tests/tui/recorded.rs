@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use wkdb_debugger::tui::FromSession;
 use wkdb_debugger::tui::sample::{Doing, Sample};
+use wkdb_debugger::tui::{Effect, FromSession};
 
 use super::machine::{Session, machine};
 
@@ -40,6 +40,13 @@ fn thinned(told: Vec<FromSession>) -> Vec<FromSession> {
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("debugger/src/tui/tests/recorded/{name}.json.zst"))
+}
+
+/// The last sample that was kept.
+pub(crate) fn kept_last(name: &str) -> Sample {
+    let kept = std::fs::read(path(name)).unwrap();
+    let kept: Vec<FromSession> = serde_json::from_slice(&zstd::decode_all(&kept[..]).unwrap()).unwrap();
+    last(&kept).clone()
 }
 
 /// The last sample.
@@ -114,6 +121,11 @@ fn a_crash_and_a_moment_before_it() {
     assert!(stop.contains("panic") || stop.contains("Trap"), "{stop}");
     let crash = session.sample(|sample| sample.doing == Doing::Stopped);
     kept("crash", session.kept.clone());
+    session.ask(Effect::Explain);
+    session.until(|told| matches!(told, FromSession::Explained { at: Some(_), .. }));
+    let explained = session.kept.clone();
+    session.sample(|sample| sample.doing == Doing::Stopped);
+    kept("explained", explained);
     session.command(&format!("goto {}", crash.tick.0 / 2));
     session.stop();
     let past = session.sample(|sample| sample.history.as_ref().is_some_and(|history| history.in_the_past));

@@ -110,10 +110,65 @@ fn a_recording_that_ended_badly_opens_at_its_crash() {
     tmux.wait(&["left with 3"]);
     drop(tmux);
     let Some(tmux) = Tmux::start(&format!("replay {recording} --tui"), (200, 60)) else { return };
-    let crash = tmux.wait(&["■ stopped", "panicked", "recording ends"]);
+    let crash = tmux.wait(&["■ stopped", "panicked", "recording ends", "e explain"]);
     assert!(crash.contains("end 0x") || crash.contains("panic"), "{crash}");
+    // Who did it is one key away.
+    tmux.keys(&["e"]);
+    tmux.wait(&["What went wrong", "culprit: "]);
+    tmux.keys(&["q"]);
+    tmux.wait(&["F5 continue"]);
     tmux.keys(&["g", "l", "0", "Enter"]);
     tmux.wait(&["in the past"]);
+    tmux.keys(&["q", "y"]);
+    tmux.left(0);
+}
+
+#[test]
+fn linux_is_shown_live_stopped_and_in_its_past() {
+    let Some(tmux) = Tmux::start("run linux --tui", (200, 60)) else { return };
+    // Its console, while it runs in fast code.
+    tmux.keys(&["4"]);
+    let prompt = |screen: &str| screen.lines().any(|line| line.starts_with("┃# ") || line.starts_with("│# "));
+    let screen = tmux.wait_for("the shell", |screen| screen.contains("▶ runs") && prompt(screen));
+    assert!(!screen.contains("debug code"), "{screen}");
+    tmux.keys(&["i"]);
+    tmux.wait(&["Ctrl-]"]);
+    tmux.keys(&["cat /proc/version", "Enter"]);
+    tmux.wait_for("the answer", |screen| screen.contains("┃Linux version 6.12"));
+    tmux.keys(&["C-]"]);
+
+    // CPUs with what the kernel knows of them, tasks with their pids, by name.
+    tmux.keys(&["2", "g", "c"]);
+    tmux.wait(&["timer", "lag", "swapper/0", "cpu_idle"]);
+    tmux.keys(&["g", "t", "/", "khvcd", "Enter"]);
+    let listed = |screen: &str, name: &str| screen.lines().any(|line| line.contains(name) && line.contains(" out "));
+    tmux.wait_for("khvcd among the tasks", |screen| listed(screen, "khvcd"));
+    tmux.keys(&["g", "k"]);
+    tmux.wait(&["jiffies", "Overdue"]);
+
+    // It is stopped where it calls a function: its source is not here, but the frames have their places.
+    tmux.command("break vfs_read");
+    tmux.wait(&["Breakpoint 1 at"]);
+    tmux.keys(&["i"]);
+    tmux.keys(&["cat /proc/uptime", "Enter"]);
+    let stop = tmux.wait(&["■ stopped", "Breakpoint 1", "vfs_read"]);
+    assert!(stop.contains("read_write.c"), "{stop}");
+    tmux.keys(&["g", "s", "z"]);
+    let stack = tmux.wait_for("the stack in a large pane", |screen| zoomed(screen, "vfs_read"));
+    assert!(stack.contains("fs/read_write.c:"), "{stack}");
+    assert!(stack.contains("ksys_read") || stack.contains("sys_read"), "{stack}");
+    tmux.keys(&["z", "g", "v", "z"]);
+    tmux.wait_for("its arguments", |screen| zoomed(screen, "count"));
+    tmux.keys(&["z"]);
+
+    // Back to its boot, and to the present.
+    tmux.command("delete");
+    tmux.command("goto 0.05s");
+    tmux.wait(&["in the past"]);
+    tmux.command("goto end");
+    tmux.wait_for("the present", |screen| screen.contains("■ stopped") && !screen.contains("in the past"));
+    tmux.keys(&["F5"]);
+    tmux.wait_for("fast code again", |screen| screen.contains("▶ runs ") && !screen.contains("debug code"));
     tmux.keys(&["q", "y"]);
     tmux.left(0);
 }

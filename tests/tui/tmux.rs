@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Longer than anything takes; the first time, a kernel is compiled.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Longer than anything takes; the first time, Linux is compiled in two variants.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -34,7 +34,7 @@ impl Tmux {
         let script = format!("{wkdb} {arguments} 2>&1; echo \"left with $?\"; stty -a; cat");
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         let home = tmux.home.path().to_string_lossy().into_owned();
-        let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+        let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/code");
         let environment = [
             format!("HOME={home}"),
             format!("XDG_CONFIG_HOME={home}"),

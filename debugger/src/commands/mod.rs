@@ -40,7 +40,7 @@ use std::path::PathBuf;
 
 use crate::inferior::{Inferior, Status};
 
-pub use command::{Command, Leave, script_lines};
+pub use command::{Command, Leave, WhileRunning, script_lines};
 pub use complete::{Candidate, Completion};
 pub use error::CommandError;
 pub use location::LocationSpec;
@@ -167,6 +167,15 @@ impl Debugger {
             });
         }
         Ok(reply)
+    }
+
+    /// What has to be done about a machine that runs before a command line is run; of one that makes no sense nothing.
+    pub fn while_running(&self, line: &str) -> WhileRunning {
+        let line = match (line.trim(), &self.repeat) {
+            ("", Some(repeat)) => repeat,
+            (line, _) => line,
+        };
+        Command::parse(line).map_or(WhileRunning::Nothing, |command| command.while_running())
     }
 
     /// Runs a command.

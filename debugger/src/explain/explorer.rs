@@ -39,6 +39,8 @@ pub(super) struct Explorer<'a> {
     bodies: HashMap<(ModuleId, u32), Option<Rc<Body>>>,
     /// When what stands still is looked at, if that is not the end of the run.
     pub(super) moment: Option<Goal>,
+    /// When a live run stands at a trap that the kernel has not heard of yet.
+    pub(super) standing: Option<Tick>,
     /// Places that were asked for.
     known: HashMap<CodeAddress, Vec<Place>>,
 }
@@ -61,6 +63,7 @@ impl<'a> Explorer<'a> {
             codes: HashMap::new(),
             bodies: HashMap::new(),
             moment: None,
+            standing: None,
             known: HashMap::new(),
         }
     }

@@ -5,7 +5,7 @@ use wkdb_tracer::{Detector, Event, GuestTime, ModuleId, Outcome, Tick};
 
 use super::explorer::Explorer;
 use super::place::Stack;
-use crate::inferior::{Goal, Milestone, Result, Status, StopReason};
+use crate::inferior::{Goal, Milestone, Moment, Result, Status, StopReason};
 
 /// How a kernel says that something waits too long, and what has to follow in the line.
 const STALLS: &[(&str, &str)] = &[
@@ -80,7 +80,8 @@ impl Explorer<'_> {
 
     /// What went wrong in the course of the run, in its order: findings, a trap of the kernel's, a panic.
     pub(super) fn symptoms(&mut self) -> Result<Vec<(Symptom, What)>> {
-        let milestones = self.history()?.milestones().to_vec();
+        let mut milestones = self.history()?.milestones().to_vec();
+        milestones.extend(self.trap_at_present()?);
         let in_kernel = |milestone: &Milestone| {
             milestone.event.stack().first().is_none_or(|frame| frame.address.module == ModuleId::KERNEL)
         };
@@ -115,6 +116,23 @@ impl Explorer<'_> {
             }
         }
         Ok(symptoms)
+    }
+
+    /// The trap that a live run stands at: it is told of only when the machine goes on.
+    fn trap_at_present(&mut self) -> Result<Option<Milestone>> {
+        let extent = self.history()?.extent();
+        if extent.recording.is_some() {
+            return Ok(None);
+        }
+        let stop = match self.inferior.status() {
+            Status::Stopped(stop) if !extent.in_the_past => (**stop).clone(),
+            _ => self.go_to(Goal::Present)?,
+        };
+        let (StopReason::Trap { reason }, Some(context)) = (stop.reason, stop.context) else { return Ok(None) };
+        self.standing = Some(stop.tick);
+        let stack = self.inferior.frames(context.runner)?;
+        let event = Event::Trap { context, reason, stack };
+        Ok(Some(Milestone { at: Moment { tick: stop.tick, time: stop.time }, event }))
     }
 
     /// What is wrong at the end of the run; none where nothing is. Goes there, if that has to be looked at.

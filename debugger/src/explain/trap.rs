@@ -38,6 +38,8 @@ impl Explorer<'_> {
             let is_it = stop.context.as_ref().map(|context| context.runner) == runner && stop.tick == trap.at.tick;
             match stop.reason {
                 StopReason::Trap { .. } if is_it => return Ok(true),
+                // The present stands there.
+                StopReason::HistoryEnd if is_it && self.standing == Some(trap.at.tick) => return Ok(true),
                 StopReason::End(_) | StopReason::HistoryEnd => return Ok(false),
                 _ if stop.tick > trap.at.tick => return Ok(false),
                 _ => stop = self.resume(&Resume::go())?,

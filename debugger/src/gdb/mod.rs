@@ -43,7 +43,7 @@ pub use files::{BuildCompanions, Companions};
 pub use monitor::{BasicCommands, MonitorCommands, Remark};
 pub use names::KernelNames;
 pub use server::{Protocol, Server, ServerError, ServerEvent, ServerParts};
-pub use threads::{TaskName, TaskNames};
+pub use threads::TaskNames;
 
 /// A script for gdb's `source`: Wasm disassembly for `x/i` and `disassemble`, and `info wkdb`.
 pub const GDB_SCRIPT: &str = include_str!("wkdb-gdb.py");

@@ -7,21 +7,13 @@ use gdbstub::common::Tid;
 use wkdb_tracer::{RunnerId, RunnerState};
 
 use crate::inferior::{Inferior, TaskInfo};
+use crate::kernel::TaskName;
 
 /// Tells what the guest's kernel calls its tasks now. Without it, threads have the names that their tasks were created
 /// with, and the addresses of their `task_struct`.
 pub trait TaskNames {
     /// The name and process id of a task, if they can be read.
     fn name(&mut self, inferior: &mut dyn Inferior, task: &TaskInfo) -> Option<TaskName>;
-}
-
-/// What a kernel calls a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskName {
-    /// `comm`.
-    pub comm: String,
-    /// The process id (of the thread, as the kernel has it).
-    pub pid: u32,
 }
 
 /// The thread of a runner: small, and never reused.

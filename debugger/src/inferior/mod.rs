@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use wkdb_tracer::{CodeAddress, Context, Event, Frame, ModuleId, Outcome, RunnerId, RunnerState, Totals, WasmValue};
+use wkdb_tracer::{
+    CodeAddress, Context, Event, Frame, GuestTime, ModuleId, Outcome, RunnerId, RunnerState, Totals, WasmValue,
+};
 
 pub use history::{
     CheckpointInfo, Extent, Found, Goal, History, Limits, Milestone, Moment, Position, Progress, RecordedRun, Search,
@@ -57,6 +59,17 @@ pub struct TaskInfo {
     pub holds_cpu: bool,
     /// Whether it has run; before that it has no frames.
     pub started: bool,
+}
+
+/// How much the CPUs have run, since the run began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loads {
+    /// The guest's clock.
+    pub time: GuestTime,
+    /// Nanoseconds of guest time that a tick takes; 0 where nothing is counted.
+    pub ns_per_tick: u32,
+    /// Ticks that each CPU has run, by its number.
+    pub ticks: Vec<u64>,
 }
 
 /// A frame with what is in it.
@@ -167,6 +180,14 @@ pub trait Inferior {
     /// # Errors
     /// [`InferiorError::Gone`].
     fn tasks(&mut self) -> Result<Vec<TaskInfo>>;
+
+    /// How much each CPU has run. An inferior that does not count it says nothing.
+    ///
+    /// # Errors
+    /// [`InferiorError::Gone`].
+    fn loads(&mut self) -> Result<Loads> {
+        Ok(Loads::default())
+    }
 
     /// The call stack of a runner, innermost frame first. Quick, in every variant of the code.
     ///

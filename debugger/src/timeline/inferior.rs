@@ -9,8 +9,8 @@ use wkdb_tracer::{Event, Frame, ModuleId, RunnerId, WasmValue};
 use super::engine::Task;
 use super::{Branch, TimeTravel};
 use crate::inferior::{
-    BreakpointId, BreakpointSpec, Direction, FrameState, History, Inferior, InferiorError, Notice, Result, Resume,
-    Status, TaskInfo, WatchId, WatchSpec, Who,
+    BreakpointId, BreakpointSpec, Direction, FrameState, History, Inferior, InferiorError, Loads, Notice, Result,
+    Resume, Status, TaskInfo, WatchId, WatchSpec, Who,
 };
 
 impl<B: Branch> Inferior for TimeTravel<B> {
@@ -76,6 +76,10 @@ impl<B: Branch> Inferior for TimeTravel<B> {
 
     fn tasks(&mut self) -> Result<Vec<TaskInfo>> {
         self.branch()?.tasks()
+    }
+
+    fn loads(&mut self) -> Result<Loads> {
+        self.branch()?.loads()
     }
 
     fn frames(&mut self, runner: RunnerId) -> Result<Vec<Frame>> {

@@ -14,13 +14,17 @@ const KEPT: usize = 5_000;
 /// Samples that a CPU's activity is shown of.
 const ACTIVITY: usize = 64;
 
+/// All of the time: what a CPU's activity is counted in parts of.
+pub(super) const WHOLE: u16 = 1000;
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Data {
     /// The latest sample.
     pub sample: Sample,
-    /// For each CPU, whether it was busy in the last samples of a machine that ran, the oldest first.
-    pub activity: BTreeMap<u32, VecDeque<bool>>,
+    /// For each CPU, which share of the guest's time it ran, in parts of [`WHOLE`], from one sample of a machine that ran
+    /// to the next, the oldest first. All CPUs take turns in one time: together they make the whole at most.
+    pub activity: BTreeMap<u32, VecDeque<u16>>,
     /// What happened, the oldest first.
     pub events: VecDeque<EventRow>,
     /// Events that were dropped on their way.
@@ -117,20 +121,17 @@ impl Data {
                 self.stop = Some(text);
                 self.awaited = true;
             }
-            FromSession::Completion { .. } | FromSession::Leave | FromSession::Gone(_) => {}
+            FromSession::Completion { .. }
+            | FromSession::Explained { .. }
+            | FromSession::Leave
+            | FromSession::Gone(_) => {}
         }
     }
 
     fn take_sample(&mut self, sample: Sample) {
         match sample.doing {
             Doing::Running => {
-                for row in &sample.cpus {
-                    let activity = self.activity.entry(row.cpu.0).or_default();
-                    if activity.len() == ACTIVITY {
-                        activity.pop_front();
-                    }
-                    activity.push_back(row.busy);
-                }
+                self.note_activity(&sample);
                 self.stop = None;
                 let before = std::mem::take(&mut self.sample.memory);
                 self.memory_before = Some((before.address, Arc::new(before.bytes)));
@@ -145,6 +146,31 @@ impl Data {
             _ => {}
         }
         self.sample = sample;
+    }
+
+    /// What the CPUs have run since the last sample.
+    fn note_activity(&mut self, sample: &Sample) {
+        let before = &self.sample;
+        let passed = sample.time.0.saturating_sub(before.time.0);
+        for row in &sample.cpus {
+            let was = before.cpus.iter().find(|was| was.cpu == row.cpu).map_or(0, |was| was.ticks);
+            let share = match (row.ticks.checked_sub(was), sample.ns_per_tick) {
+                // Nobody counts: all that is known is whether it runs at this moment.
+                (_, 0) => u16::from(row.busy) * WHOLE,
+                // It has gone back in time.
+                (None, _) => continue,
+                (Some(ticks), ns) if passed > 0 => {
+                    let share = u128::from(ticks) * u128::from(ns) * u128::from(WHOLE) / u128::from(passed);
+                    u16::try_from(share).unwrap_or(WHOLE).min(WHOLE)
+                }
+                _ => continue,
+            };
+            let activity = self.activity.entry(row.cpu.0).or_default();
+            if activity.len() == ACTIVITY {
+                activity.pop_front();
+            }
+            activity.push_back(share);
+        }
     }
 
     fn changes_to(&self, sample: &Sample) -> Changes {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyEvent, MouseEvent};
 use serde::{Deserialize, Serialize};
-use wkdb_tracer::RunnerId;
+use wkdb_tracer::{RunnerId, Tick};
 
 use super::pane::Pane;
 use super::sample::{EventRow, Sample, Text};
@@ -51,6 +51,13 @@ pub enum FromSession {
     Stopped(Text),
     /// The run is over: how it ended.
     Ended(Text),
+    /// What went wrong in the run, and who did it.
+    Explained {
+        /// In prose.
+        text: Text,
+        /// When that was done, if it was found out.
+        at: Option<Tick>,
+    },
     /// What a command line could go on with.
     Completion {
         /// The line that it is for.
@@ -82,6 +89,8 @@ pub enum Effect {
     TypeIn(Vec<u8>),
     /// Stop the machine.
     Interrupt,
+    /// Find out what went wrong in the run, and who did it.
+    Explain,
     /// Look at a frame of a task.
     LookAt(RunnerId, usize),
     /// What is on the screen, so that only this is looked for.

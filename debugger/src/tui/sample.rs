@@ -25,17 +25,38 @@ pub enum Doing {
     Gone(String),
 }
 
+/// What code the guest runs in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Code {
+    /// There is one code only.
+    #[default]
+    Only,
+    /// The fast one, in which nothing stops it but the guest's own mistakes.
+    Fast,
+    /// The one for debugging.
+    Debug,
+    /// It stands where somebody stopped it, until it has run again in the code for debugging: so much of it has, in
+    /// percent.
+    Changing(u8),
+}
+
 /// The machine at one moment; of one that runs, the parts are moments apart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// What it does.
     pub doing: Doing,
+    /// What code it runs in.
+    #[serde(default)]
+    pub code: Code,
     /// The machine's position.
     pub tick: Tick,
     /// The guest's clock.
     pub time: GuestTime,
     /// Samples that were not taken, or not sent, because the screen had not dealt with the ones before.
     pub dropped: u64,
+    /// Nanoseconds of guest time that a tick takes; 0 where the CPUs' ticks are not counted.
+    #[serde(default)]
+    pub ns_per_tick: u32,
     /// By number.
     pub cpus: Vec<CpuRow>,
     /// In the order in which they were made.
@@ -73,6 +94,9 @@ pub struct CpuRow {
     pub runnable: u32,
     /// The function that it is in, as far as that is known.
     pub function: Option<String>,
+    /// Ticks that it has run since the run began.
+    #[serde(default)]
+    pub ticks: u64,
     /// What the kernel knows of it.
     pub kernel: Option<CpuKernel>,
 }
@@ -99,6 +123,9 @@ pub struct TaskName {
     pub runner: RunnerId,
     /// Its name (`comm`).
     pub comm: String,
+    /// Its process id, where the kernel was asked.
+    #[serde(default)]
+    pub pid: Option<u32>,
 }
 
 /// What a task does.
@@ -141,6 +168,9 @@ pub struct TaskRow {
     pub address: u64,
     /// Its name.
     pub comm: String,
+    /// Its process id, where the kernel was asked.
+    #[serde(default)]
+    pub pid: Option<u32>,
     /// Its CPU.
     pub cpu: Cpu,
     /// What it does.

@@ -10,7 +10,7 @@ use super::data::Data;
 use super::event::Wants;
 use super::layout::{Group, Layout};
 use super::pane::Pane;
-use super::sample::Mark;
+use super::sample::{Mark, Text};
 use super::settings::Settings;
 use super::theme::{Theme, ThemeName};
 
@@ -26,6 +26,8 @@ pub enum Mode {
     Prompt(Prompt),
     /// The help page, from this line on.
     Help(usize),
+    /// The explanation of what went wrong, from this line on.
+    Explanation(usize),
     /// The next one chooses: a pane, or the name of a bookmark.
     Prefix(Prefix),
     /// The next one says whether to leave.
@@ -89,6 +91,8 @@ pub enum TaskOrder {
     /// As they were made.
     #[default]
     Number,
+    /// By process id.
+    Pid,
     /// By name.
     Name,
     /// By CPU.
@@ -101,7 +105,8 @@ impl TaskOrder {
     /// The next one.
     pub fn next(self) -> TaskOrder {
         match self {
-            TaskOrder::Number => TaskOrder::Name,
+            TaskOrder::Number => TaskOrder::Pid,
+            TaskOrder::Pid => TaskOrder::Name,
             TaskOrder::Name => TaskOrder::Cpu,
             TaskOrder::Cpu => TaskOrder::State,
             TaskOrder::State => TaskOrder::Number,
@@ -112,6 +117,7 @@ impl TaskOrder {
     pub fn word(self) -> &'static str {
         match self {
             TaskOrder::Number => "number",
+            TaskOrder::Pid => "pid",
             TaskOrder::Name => "name",
             TaskOrder::Cpu => "cpu",
             TaskOrder::State => "state",
@@ -200,6 +206,8 @@ pub struct State {
     pub panes: BTreeMap<Pane, PaneState>,
     /// What keys mean.
     pub mode: Mode,
+    /// What went wrong in the run, and when that was done.
+    pub explanation: Option<(Text, Option<Tick>)>,
     /// Something to tell, until the next key.
     pub message: Option<(Mark, String)>,
     /// Moments to come back to, by their letter.
@@ -236,6 +244,7 @@ impl State {
             zoomed: false,
             panes: Pane::ALL.into_iter().map(|pane| (pane, PaneState::new(pane))).collect(),
             mode: Mode::Normal,
+            explanation: None,
             message: None,
             bookmarks: BTreeMap::new(),
             memory: MemoryView::default(),

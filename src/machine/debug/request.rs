@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
-    BreakpointId, BreakpointSpec, FrameState, InferiorError, Resume, TaskInfo, WatchId, WatchSpec,
+    BreakpointId, BreakpointSpec, FrameState, InferiorError, Loads, Resume, TaskInfo, WatchId, WatchSpec,
 };
 use wkdb_debugger::timeline::{Footprint, Surveyed};
 use wkdb_tracer::recording::{Check, CodePlace, Entry, Position};
@@ -32,6 +32,8 @@ pub enum Request {
     ModuleCount,
     /// All tasks.
     Tasks,
+    /// How much each CPU has run.
+    Loads,
     /// A runner's call stack.
     Frames(RunnerId),
     /// The same with locals and operand stacks.
@@ -124,6 +126,8 @@ pub enum Answer {
     Number(u64),
     /// To [`Request::Tasks`].
     Tasks(Vec<TaskInfo>),
+    /// To [`Request::Loads`].
+    Loads(Loads),
     /// To [`Request::Frames`].
     Frames(Vec<Frame>),
     /// To [`Request::FrameStates`].

@@ -288,6 +288,10 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
         Some(backtrace) => shared.images.borrow().frames(backtrace),
         None => Vec::new(),
     };
+    // A debugger that could not be told while the frames were there is told now: before anybody else, as always. So a
+    // machine of other code can take over here, and tell the rest.
+    breaks::trapped(store, reason.clone(), stack.clone()).await;
+    store.data_mut().debug.trapped = false;
     {
         let mut core = shared.core.borrow_mut();
         if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
@@ -302,8 +306,5 @@ async fn tell_trap(store: &mut Store<RunnerData>, error: wasmtime::Error) -> was
         shared.core.borrow_mut().found(&finding);
     }
     super::have_looked_at(store).await;
-    // A debugger that could not be told while the frames were there is told now.
-    breaks::trapped(store, reason, stack).await;
-    store.data_mut().debug.trapped = false;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wkdb_debugger::inferior::{
-    BreakpointId, BreakpointSpec, FrameState, History, Inferior, InferiorError, Notice, Result, Resume, Status,
+    BreakpointId, BreakpointSpec, FrameState, History, Inferior, InferiorError, Loads, Notice, Result, Resume, Status,
     TaskInfo, WatchId, WatchSpec, Who,
 };
 use wkdb_tracer::{Frame, ModuleId, RunnerId, WasmValue};
@@ -56,6 +56,10 @@ impl Inferior for Relay {
         self.asked().tasks()
     }
 
+    fn loads(&mut self) -> Result<Loads> {
+        self.asked().loads()
+    }
+
     fn frames(&mut self, runner: RunnerId) -> Result<Vec<Frame>> {
         self.asked().frames(runner)
     }
@@ -91,19 +95,27 @@ impl Inferior for Relay {
     }
 
     fn insert_breakpoint(&mut self, spec: &BreakpointSpec) -> Result<BreakpointId> {
-        self.told()?.insert_breakpoint(spec)
+        let id = self.told()?.insert_breakpoint(spec)?;
+        self.points.breakpoints.insert(id);
+        Ok(id)
     }
 
     fn remove_breakpoint(&mut self, id: BreakpointId) -> Result<()> {
-        self.told()?.remove_breakpoint(id)
+        self.told()?.remove_breakpoint(id)?;
+        self.points.breakpoints.remove(&id);
+        Ok(())
     }
 
     fn insert_watch(&mut self, spec: &WatchSpec) -> Result<WatchId> {
-        self.told()?.insert_watch(spec)
+        let id = self.told()?.insert_watch(spec)?;
+        self.points.watches.insert(id);
+        Ok(id)
     }
 
     fn remove_watch(&mut self, id: WatchId) -> Result<()> {
-        self.told()?.remove_watch(id)
+        self.told()?.remove_watch(id)?;
+        self.points.watches.remove(&id);
+        Ok(())
     }
 
     fn stop_at_loads(&mut self, stop: bool) -> Result<()> {
@@ -118,7 +130,7 @@ impl Inferior for Relay {
     fn resume(&mut self, resume: &Resume) -> Result<()> {
         self.told()?.resume(resume)?;
         self.altered |= matches!(resume.who, Who::Only(_));
-        match self.attached {
+        match self.stays_in_debug(resume) {
             true => Ok(()),
             false => self.chase(),
         }

@@ -15,6 +15,7 @@
 
 mod inferior;
 mod pass;
+mod screen;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,6 +26,7 @@ use wkdb_debugger::inferior::{Inferior, InferiorError, Limits, Notice, Progress,
 use wkdb_tracer::Event;
 
 use self::pass::Pass;
+use self::screen::Points;
 use super::alarm::Alarm;
 use super::rewindable::PATIENCE;
 use super::{Live, Rewindable, Tapped};
@@ -118,6 +120,10 @@ pub struct Relay {
     pace: Pace,
     /// A debugger is there.
     attached: bool,
+    /// That is a screen, which also looks at the fast machine.
+    screen: bool,
+    /// What the machine for debugging is to stop at.
+    points: Points,
     /// A debugger has let one task run alone, which the fast machine is not told of.
     altered: bool,
     /// A debugger wants to be stopped where a program begins.
@@ -175,6 +181,8 @@ impl Relay {
             variants,
             pace,
             attached,
+            screen: false,
+            points: Points::default(),
             altered: false,
             stops_at_loads: false,
             notices: VecDeque::new(),

@@ -11,7 +11,7 @@ use wkdb_debugger::inferior::{Inferior, InferiorError, Notice, Result, Resume, S
 use wkdb_tracer::Tick;
 use wkdb_tracer::recording::Entry;
 
-use super::{Relay, Run};
+use super::{Relay, Run, screen};
 use crate::machine::Place;
 
 /// So near, in ticks, the leader stops and waits: a tenth of a second of work at most.
@@ -30,6 +30,8 @@ pub(super) struct Pass {
     waits: Option<Vec<Entry>>,
     /// How often the follower has come to where the leader was.
     rounds: u32,
+    /// What has stopped the leader: the follower comes to it by itself, instead of to the place.
+    meets: Option<Box<Stop>>,
 }
 
 impl Pass {
@@ -39,7 +41,7 @@ impl Pass {
     }
 }
 
-fn another_run(what: &str) -> InferiorError {
+pub(super) fn another_run(what: &str) -> InferiorError {
     InferiorError::Refused(format!("in other code the guest is not in the same state here ({what})"))
 }
 
@@ -67,6 +69,12 @@ impl Relay {
             }
             return Ok(());
         }
+        if self.has_to_meet(&stop) {
+            return match self.meet(stop) {
+                Err(error) => self.fail(&error),
+                Ok(()) => Ok(()),
+            };
+        }
         match &self.leader {
             // It was to be passed on, and then not.
             Run::Fast(_) if !self.bare => self.go_on(),
@@ -76,6 +84,11 @@ impl Relay {
                 Ok(())
             }
         }
+    }
+
+    /// The leader was stopped at `to`, by something that the follower, which begins at `from`, comes to by itself.
+    pub(super) fn pass_to_meet(&mut self, from: Tick, to: Place, coming: Vec<Entry>, stop: Box<Stop>) {
+        self.pass = Some(Pass { from, to, waits: Some(coming), rounds: 0, meets: Some(stop) });
     }
 
     /// The leader is stopped: the follower comes to its place.
@@ -126,7 +139,7 @@ impl Relay {
             follower.inferior_mut().resume(&Resume::go())?;
         }
         self.follower = Some(follower);
-        self.pass = Some(Pass { from, to, waits, rounds });
+        self.pass = Some(Pass { from, to, waits, rounds, meets: None });
         if arrived { self.arrived() } else { Ok(()) }
     }
 
@@ -164,6 +177,12 @@ impl Relay {
         if !follower.is_stopped() {
             return Ok(());
         }
+        if let Some(stop) = &pass.meets {
+            return match screen::has_met(stop, follower.inferior().status())? {
+                true => self.complete_with_what_waits(),
+                false => follower.inferior_mut().resume(&Resume::go()),
+            };
+        }
         let here = follower.machine()?.place()?.0;
         if here != pass.to {
             if here.position >= pass.to.position {
@@ -171,8 +190,8 @@ impl Relay {
             }
             return follower.inferior_mut().resume(&Resume::go());
         }
-        if let Some(coming) = pass.waits.take() {
-            return self.complete(coming);
+        if pass.waits.is_some() {
+            return self.complete_with_what_waits();
         }
         let there = self.leader.machine()?.place()?.0;
         let far = there.position.tick.0.saturating_sub(here.position.tick.0) > NEAR;
@@ -180,6 +199,11 @@ impl Relay {
             return self.send_follower(there, None);
         }
         self.halt()
+    }
+
+    fn complete_with_what_waits(&mut self) -> Result<()> {
+        let coming = self.pass.as_mut().and_then(|pass| pass.waits.take());
+        self.complete(coming.unwrap_or_default())
     }
 
     /// Both are at the same place: the lead passes on.
@@ -196,10 +220,17 @@ impl Relay {
             follower.take(coming)?;
         }
         leader.be_led()?;
+        if self.screen {
+            // Whoever follows is not stopped by what it meets.
+            leader.set_attached(false)?;
+        }
         self.follower = Some(std::mem::replace(&mut self.leader, next));
         self.pass = None;
         match &mut self.leader {
-            Run::Fast(_) => self.go_on(),
+            Run::Fast(machine) => {
+                machine.set_attached(self.screen)?;
+                self.go_on()
+            }
             Run::Debug(machine) => {
                 machine.set_attached(self.attached)?;
                 machine.stop_at_loads(self.stops_at_loads)?;
@@ -248,7 +279,8 @@ impl Relay {
         if !to_debug {
             self.variants.fast = None;
             self.complain(format!("the run stays in the code for debugging, and slow: {error}"));
-            return match self.attached {
+            // To a screen it was running all the time.
+            return match self.attached && !self.screen {
                 true => Ok(()),
                 false => self.go_on(),
             };

@@ -31,7 +31,7 @@ mod writes;
 use super::error::Result;
 use super::words::Words;
 use super::{Debugger, Reply};
-use crate::inferior::Inferior;
+use crate::inferior::{Direction, Inferior};
 
 pub use backtrace::Backtrace;
 pub use breakpoint::Break;
@@ -107,6 +107,19 @@ pub enum Command {
     WriteHistory(WriteHistory),
 }
 
+/// What has to be done about a machine that runs, so that a command can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhileRunning {
+    /// Nothing.
+    Nothing,
+    /// It is stopped for it, and goes on: a breakpoint is set.
+    Pause,
+    /// It is stopped: the command goes back in time.
+    Stop,
+    /// It makes no sense: the machine runs already.
+    Never,
+}
+
 impl Command {
     /// Reads a command line.
     ///
@@ -143,6 +156,23 @@ impl Command {
     pub(super) fn needs_stopped(&self) -> bool {
         use Command::{Break, Delete, Display, Enable, Explain, Set, Watch};
         self.resumes() || matches!(self, Break(_) | Delete(_) | Enable(_) | Set(_) | Watch(_) | Display(_) | Explain(_))
+    }
+
+    /// What has to be done about a machine that runs, to do this.
+    pub(super) fn while_running(&self) -> WhileRunning {
+        let back = match self {
+            Command::Continue(command) => command.direction == Direction::Backward,
+            Command::Step(command) => command.direction == Direction::Backward,
+            Command::Finish(Finish(direction)) => *direction == Direction::Backward,
+            Command::Explain(_) | Command::Goto(_) | Command::WhoWrote(_) | Command::WriteHistory(_) => true,
+            _ => false,
+        };
+        match () {
+            () if back => WhileRunning::Stop,
+            () if self.resumes() => WhileRunning::Never,
+            () if self.needs_stopped() => WhileRunning::Pause,
+            () => WhileRunning::Nothing,
+        }
     }
 
     /// Does it.

@@ -6,6 +6,7 @@
 //! as far as the screen keeps up; beyond that the oldest is dropped, and counted.
 
 mod sampling;
+mod tasks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use wkdb_tracer::{Event as RunEvent, Outcome, Tick, Totals};
 
 use self::sampling::Sampler;
 use super::event::{Effect, FromSession};
-use super::sample::{EventKind, EventRow, Mark, Text};
-use crate::commands::{CommandError, Config, Debugger, Leave, Now, Reply};
-use crate::inferior::{Inferior, InferiorError, Notice, Status};
+use super::sample::{Code, EventKind, EventRow, HistoryView, Mark, Sample, Text};
+use crate::commands::{CommandError, Config, Debugger, Leave, Now, Reply, WhileRunning};
+use crate::inferior::{Inferior, InferiorError, Notice, Status, StopReason};
 
 /// The shortest time between two samples of a machine that runs.
 const PERIOD: Duration = Duration::from_millis(33);
@@ -46,6 +47,16 @@ pub trait Machine: Inferior {
     /// # Errors
     /// The machine is gone.
     fn quit(&mut self) -> Result<(), InferiorError>;
+
+    /// What code the guest runs in.
+    fn code(&mut self) -> Code {
+        Code::Only
+    }
+
+    /// Whether it has a past as soon as it is stopped, where it has none while it runs.
+    fn will_have_past(&self) -> bool {
+        false
+    }
 }
 
 /// How many samples the screen has not dealt with.
@@ -106,7 +117,9 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
         tell,
         gate,
         save,
-        queued: first.into(),
+        queued: first.into_iter().map(|line| Queued { line, typed: true, always: false }).collect(),
+        pausing: false,
+        typed: Vec::new(),
         console: Outbox::default(),
         events: Outbox::default(),
         due: true,
@@ -122,6 +135,16 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
         session.turn(&effects);
     }
     session.end()
+}
+
+/// A command that waits for the machine to stop.
+#[derive(Debug)]
+struct Queued {
+    line: String,
+    /// Somebody has typed it, and sees it among the commands.
+    typed: bool,
+    /// It is run whatever becomes of the ones before.
+    always: bool,
 }
 
 /// What waits for the screen, and how much of it was dropped.
@@ -158,7 +181,11 @@ struct Session<M, F> {
     gate: Gate,
     save: Save,
     /// Commands that wait for the machine to stop.
-    queued: VecDeque<String>,
+    queued: VecDeque<Queued>,
+    /// The machine is stopped for a command, and goes on after it: nobody is told.
+    pausing: bool,
+    /// What was typed for the guest and could not be given to it yet.
+    typed: Vec<u8>,
     console: Outbox<u8>,
     events: Outbox<EventRow>,
     /// A sample is wanted as soon as it can be sent: something has changed.
@@ -218,6 +245,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         if !running {
             self.run_queued();
         }
+        self.type_in();
         self.flush();
         let wait = match (running, self.due) {
             (true, _) | (_, true) => LISTEN,
@@ -277,6 +305,19 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             }
             _ => {}
         }
+        let paused = std::mem::take(&mut self.pausing);
+        let quiet = match notice {
+            Notice::Stopped(stop) if paused && stop.reason == StopReason::Interrupt => true,
+            Notice::Stopped(_) | Notice::Ended(..) => {
+                // It was stopped by something else meanwhile: that is looked at first.
+                self.queued.retain(|queued| !queued.always);
+                false
+            }
+            _ => {
+                self.pausing = paused;
+                false
+            }
+        };
         let reaction = match self.debugger.on_notice(&mut self.machine, notice) {
             Ok(reaction) => reaction,
             Err(error) => {
@@ -286,6 +327,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         };
         let text = Text::from(&reaction.output);
         match reaction.now {
+            Now::Stopped if quiet => self.going = false,
             Now::Stopped => {
                 self.going = false;
                 self.flush();
@@ -315,7 +357,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
     }
 
     fn failed(&mut self, error: CommandError) {
-        self.queued.clear();
+        self.queued.retain(|queued| queued.always);
         match error {
             CommandError::Inferior(error @ InferiorError::Gone(_)) => self.lost(&error),
             error => self.tell(FromSession::Failed(error.to_string())),
@@ -326,8 +368,15 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         match effect {
             Effect::Quit => self.over = true,
             Effect::Command { line, typed } => {
-                self.queued.clear();
-                self.command(&line, typed);
+                let past = self.machine.has_history() || self.machine.will_have_past();
+                match self.is_going().then(|| self.debugger.while_running(&line)) {
+                    Some(WhileRunning::Pause) => self.stop_for(line, typed, true),
+                    Some(WhileRunning::Stop) if past => self.stop_for(line, typed, false),
+                    _ => {
+                        self.queued.clear();
+                        self.command(&line, typed);
+                    }
+                }
             }
             Effect::Complete(line) => {
                 let completion = self.debugger.complete(&mut self.machine, &line, line.len());
@@ -336,16 +385,17 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 self.tell(FromSession::Completion { line, start, candidates });
             }
             Effect::TypeIn(bytes) => {
-                if let Err(error) = self.machine.type_in(&bytes) {
-                    self.failed(error.into());
-                }
+                self.typed.extend(bytes);
+                self.type_in();
             }
             Effect::Interrupt => {
                 self.queued.clear();
+                self.pausing = false;
                 if let Err(error) = self.machine.interrupt() {
                     self.failed(error.into());
                 }
             }
+            Effect::Explain => self.explain(),
             Effect::LookAt(runner, frame) => {
                 self.debugger.look_at(runner, frame);
                 self.due = true;
@@ -361,6 +411,47 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 };
                 self.tell(told);
             }
+        }
+    }
+
+    /// Finds out what went wrong: nothing else is done meanwhile.
+    fn explain(&mut self) {
+        match self.debugger.explain(&mut self.machine) {
+            Ok(explanation) => {
+                let at = explanation.culprits.first().map(|culprit| culprit.tick);
+                self.tell(FromSession::Explained { text: Text::from(&explanation.text()), at });
+            }
+            Err(error) => self.failed(error),
+        }
+        self.due = true;
+    }
+
+    /// Gives the guest what was typed for it, if it can be given now.
+    fn type_in(&mut self) {
+        if self.typed.is_empty() {
+            return;
+        }
+        match self.machine.type_in(&self.typed) {
+            // The run stands between two machines: one of them will take it.
+            Err(InferiorError::Running) => return,
+            Err(error) => self.failed(error.into()),
+            Ok(()) => {}
+        }
+        self.typed.clear();
+    }
+
+    /// Stops the machine for a command; with `pause`, it goes on behind it.
+    fn stop_for(&mut self, line: String, typed: bool, pause: bool) {
+        // One that came a moment ago waits too.
+        self.queued.retain(|queued| !queued.always);
+        self.queued.push_back(Queued { line, typed, always: false });
+        if pause {
+            self.queued.push_back(Queued { line: "continue".into(), typed: false, always: true });
+        }
+        self.pausing = pause;
+        if let Err(error) = self.machine.interrupt() {
+            self.queued.clear();
+            self.failed(error.into());
         }
     }
 
@@ -380,7 +471,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                     self.tell(FromSession::Said(text));
                 }
                 for line in queued.into_iter().rev() {
-                    self.queued.push_front(line);
+                    self.queued.push_front(Queued { line, typed: true, always: false });
                 }
                 match leave {
                     Some(Leave::Quit | Leave::Kill) => self.tell(FromSession::Leave),
@@ -398,9 +489,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
     /// Commands that a file or option brought, as long as the machine stands still.
     fn run_queued(&mut self) {
         while !self.is_going()
-            && let Some(line) = self.queued.pop_front()
+            && let Some(Queued { line, typed, .. }) = self.queued.pop_front()
         {
-            self.command(&line, true);
+            self.command(&line, typed);
         }
     }
 
@@ -445,6 +536,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         match self.sampler.sample(&mut self.machine, &mut self.debugger) {
             Ok(mut sample) => {
                 sample.dropped = self.dropped;
+                self.note_code(&mut sample);
                 self.due = false;
                 self.gate.enter();
                 self.tell(FromSession::Sample(Box::new(sample)));
@@ -452,6 +544,15 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Err(error) => self.lost(&error),
         }
         self.next = now + PERIOD.max(now.elapsed() * SHARE);
+    }
+
+    /// What code the machine runs in, and the past that it will have.
+    fn note_code(&mut self, sample: &mut Sample) {
+        sample.code = self.machine.code();
+        if sample.history.is_none() && self.machine.will_have_past() {
+            let (present, present_time) = (sample.tick, sample.time);
+            sample.history = Some(HistoryView { present, present_time, ..HistoryView::default() });
+        }
     }
 
     fn end(mut self) -> Ended {

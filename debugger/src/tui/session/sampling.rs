@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wkdb_tracer::{CodeAddress, GuestTime, RunnerId, RunnerState, Tick};
+use wkdb_tracer::{CodeAddress, GuestTime, Tick};
 
 use crate::commands::{Debugger, FrameView, FunctionText};
 use crate::inferior::{Inferior, InferiorError, Result, Status, TaskInfo};
@@ -12,10 +12,11 @@ use crate::symbols::SourcePosition;
 use crate::tui::event::Wants;
 use crate::tui::pane::Pane;
 use crate::tui::sample::{
-    CpuKernel, CpuRow, Doing, FrameRow, HistoryView, Mark, Memory, Sample, Source, Stack, TaskName, TaskRow, TaskState,
-    Text,
+    CpuKernel, Doing, FrameRow, HistoryView, Mark, Memory, Sample, Source, Stack, TaskName, Text,
 };
 use crate::tui::view::MEMORY_ROW;
+
+use super::tasks::Tasks;
 
 /// How long the call stacks of tasks may be asked for in a sample of a machine that runs.
 const STACKS: Duration = Duration::from_millis(4);
@@ -26,15 +27,6 @@ const STACKS_STOPPED: Duration = Duration::from_millis(60);
 /// Source files and functions that are kept as text.
 const KEPT: usize = 64;
 
-/// Frames of a task in which its function is looked for.
-const MOST_FRAMES: usize = 8;
-
-/// Whether a function is the scheduler's, as kernels call them.
-fn schedules(function: &str) -> bool {
-    let name = function.trim_start_matches('_');
-    name.starts_with("switch_to") || name == "context_switch" || name.contains("schedule")
-}
-
 /// The lines of a source file.
 type SourceLines = Arc<Vec<String>>;
 
@@ -42,10 +34,7 @@ type SourceLines = Arc<Vec<String>>;
 #[derive(Default)]
 pub(super) struct Sampler {
     wants: Wants,
-    /// The function that each task was in when it was last looked at.
-    functions: BTreeMap<RunnerId, String>,
-    /// The task after which functions are looked up next time.
-    last_looked: Option<RunnerId>,
+    tasks: Tasks,
     sources: BTreeMap<(Option<String>, String), Option<SourceLines>>,
     texts: BTreeMap<CodeAddress, Arc<FunctionText>>,
     /// The last sample: what a machine that runs was when it stopped.
@@ -115,12 +104,17 @@ impl Sampler {
                 tasks.first().map_or((self.last.tick, self.last.time), |task| (task.context.tick, task.context.time))
             }
         };
-        self.functions.retain(|runner, _| tasks.iter().any(|task| task.context.runner == *runner));
         let until = Instant::now() + if stopped { STACKS_STOPPED } else { STACKS };
-        self.look_up_functions(machine, debugger, &tasks, until);
-        sample.cpus = self.cpus(&tasks);
+        self.tasks.look(machine, debugger, &tasks, &self.wants.panes, until);
+        let loads = machine.loads()?;
+        sample.ns_per_tick = loads.ns_per_tick;
+        if !stopped {
+            // What was counted belongs to this moment.
+            sample.time = loads.time.max(sample.time);
+        }
+        sample.cpus = self.tasks.cpus(&tasks, &loads);
         self.look_at_kernel(machine, debugger, &mut sample, stopped);
-        sample.tasks = tasks.iter().map(|task| self.task(task)).collect();
+        sample.tasks = tasks.iter().map(|task| self.tasks.row(task)).collect();
         let stack = self.stack(machine, debugger, &tasks, stopped);
         sample.stack = stack.0;
         sample.points = Arc::new(debugger.point_views(machine));
@@ -150,78 +144,6 @@ impl Sampler {
         Ok(sample)
     }
 
-    /// Looks at the call stacks of some tasks: of CPUs first, then of others, where it was left off.
-    fn look_up_functions(
-        &mut self,
-        machine: &mut dyn Inferior,
-        debugger: &mut Debugger,
-        tasks: &[TaskInfo],
-        until: Instant,
-    ) {
-        let wanted = |pane| self.wants.panes.contains(&pane);
-        let (cpus, others) = (wanted(Pane::Cpus), wanted(Pane::Tasks));
-        let mut runners: Vec<RunnerId> = Vec::new();
-        let started = tasks.iter().filter(|task| task.started);
-        let mut rest: Vec<RunnerId> = Vec::new();
-        for task in started {
-            match task.holds_cpu {
-                true if cpus || others => runners.push(task.context.runner),
-                false if others => rest.push(task.context.runner),
-                _ => {}
-            }
-        }
-        // In turns, so that each is looked at sooner or later.
-        let turn = |list: &mut Vec<RunnerId>, last: Option<RunnerId>| {
-            let at = last.and_then(|last| list.iter().position(|runner| *runner > last)).unwrap_or(0);
-            list.rotate_left(at);
-        };
-        turn(&mut runners, self.last_looked);
-        turn(&mut rest, self.last_looked);
-        // Tasks that do not run are where they were, mostly: those that were never looked at go first.
-        rest.sort_by_key(|runner| self.functions.contains_key(runner));
-        for runner in runners.into_iter().chain(rest) {
-            if Instant::now() >= until {
-                break;
-            }
-            let Ok(frames) = machine.frames(runner) else { continue };
-            // Where a task was switched away is the same for all: what called the scheduler tells them apart.
-            let mut names = frames.iter().take(MOST_FRAMES).map(|frame| {
-                let name = debugger.function_name(machine, frame.address);
-                name.unwrap_or_else(|| format!("func[{}]", frame.function))
-            });
-            let Some(innermost) = names.next() else { continue };
-            let name = match schedules(&innermost) {
-                true => names.find(|name| !schedules(name)).unwrap_or(innermost),
-                false => innermost,
-            };
-            self.functions.insert(runner, name);
-            self.last_looked = Some(runner);
-        }
-    }
-
-    fn cpus(&self, tasks: &[TaskInfo]) -> Vec<CpuRow> {
-        let mut cpus: BTreeMap<u32, CpuRow> = BTreeMap::new();
-        for task in tasks {
-            let context = &task.context;
-            let row = cpus.entry(context.cpu.0).or_insert_with(|| CpuRow {
-                cpu: context.cpu,
-                task: None,
-                busy: false,
-                runnable: 0,
-                function: None,
-                kernel: None,
-            });
-            let runnable = task.state == RunnerState::Runnable;
-            row.runnable += u32::from(runnable);
-            if task.holds_cpu {
-                row.task = Some(TaskName { runner: context.runner, comm: context.comm.clone() });
-                row.busy = runnable;
-                row.function = self.functions.get(&context.runner).cloned();
-            }
-        }
-        cpus.into_values().collect()
-    }
-
     /// What the kernel's own structures say. Of a machine that runs, seldom: it reads much memory.
     fn look_at_kernel(
         &mut self,
@@ -244,6 +166,8 @@ impl Sampler {
         if !fresh {
             let at = Instant::now();
             let found = debugger.kernel(machine, |kernel| {
+                // Of a machine that runs, the clock is read first: what is due then is not late.
+                let now = kernel.now().time_ns.unwrap_or(time.0);
                 let timers = kernel.timers();
                 let cpus = wanted.0.then(|| kernel.cpus());
                 let text = wanted.1.then(|| {
@@ -264,7 +188,7 @@ impl Sampler {
                     let known = CpuKernel {
                         irq: bits(row.raised_irqs),
                         ipi: bits(row.raised_ipis),
-                        timer: Some(row.next_event_ns.map_or_else(|| "never".into(), |ns| GuestTime(ns).to_string())),
+                        timer: Some(row.next_event_ns.map_or_else(|| "never".into(), |ns| until(ns, now))),
                         lag: behind.get(&row.cpu).map(i64::to_string),
                         run_queue: row.nr_running.and_then(|count| u32::try_from(count).ok()),
                     };
@@ -283,26 +207,6 @@ impl Sampler {
         }
     }
 
-    fn task(&self, task: &TaskInfo) -> TaskRow {
-        let context = &task.context;
-        let state = match task.state {
-            _ if !task.started => TaskState::New,
-            RunnerState::Runnable if task.holds_cpu => TaskState::Runs,
-            RunnerState::Runnable => TaskState::Ready,
-            RunnerState::Waiting { deadline, .. } => TaskState::Waits(deadline),
-            RunnerState::SwitchedOut => TaskState::Out,
-            RunnerState::Stopped => TaskState::Dead,
-        };
-        TaskRow {
-            runner: context.runner,
-            address: context.task.0,
-            comm: context.comm.clone(),
-            cpu: context.cpu,
-            state,
-            function: self.functions.get(&context.runner).cloned(),
-        }
-    }
-
     /// The call stack of the task that is looked at.
     fn stack(
         &mut self,
@@ -312,8 +216,8 @@ impl Sampler {
         stopped: bool,
     ) -> (Stack, Vec<FrameView>) {
         let Some(runner) = debugger.looked_at(machine) else { return (Stack::default(), Vec::new()) };
-        let comm = tasks.iter().find(|task| task.context.runner == runner).map(|task| task.context.comm.clone());
-        let task = Some(TaskName { runner, comm: comm.unwrap_or_default() });
+        let known = tasks.iter().find(|task| task.context.runner == runner).map(|task| self.tasks.name(task));
+        let task = Some(known.unwrap_or(TaskName { runner, comm: String::new(), pid: None }));
         match debugger.stack(machine, runner) {
             Ok(views) => {
                 let selected = debugger.selection().frame.min(views.len().saturating_sub(1));
@@ -412,6 +316,17 @@ impl Sampler {
     }
 }
 
+/// How long it is until a moment: `4.2ms`; with a minus where it has passed.
+fn until(moment: u64, now: u64) -> String {
+    let (sign, ns) = if moment < now { ("-", now - moment) } else { ("", moment - now) };
+    match ns {
+        0..1_000_000 => format!("{sign}{}µs", ns / 1000),
+        1_000_000..100_000_000 => format!("{sign}{}.{}ms", ns / 1_000_000, ns / 100_000 % 10),
+        100_000_000..100_000_000_000 => format!("{sign}{}.{:02}s", ns / 1_000_000_000, ns / 10_000_000 % 100),
+        _ => format!("{sign}{}s", ns / 1_000_000_000),
+    }
+}
+
 /// How far the machine's past reaches.
 fn history(machine: &mut dyn Inferior) -> Option<HistoryView> {
     let history = machine.history()?;
@@ -426,4 +341,24 @@ fn history(machine: &mut dyn Inferior) -> Option<HistoryView> {
         cost: checkpoints.iter().map(|checkpoint| checkpoint.cost).sum(),
         checkpoints: checkpoints.into_iter().map(|checkpoint| checkpoint.tick).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::until;
+
+    #[test]
+    fn moments_are_told_as_they_are_from_now() {
+        let now = 5_000_000_000;
+        for (moment, text) in [
+            (now, "0µs"),
+            (now + 999_999, "999µs"),
+            (now + 4_250_000, "4.2ms"),
+            (now + 2_340_000_000, "2.34s"),
+            (now + 3_600_000_000_000, "3600s"),
+            (now - 12_000_000, "-12.0ms"),
+        ] {
+            assert_eq!(until(moment, now), text);
+        }
+    }
 }

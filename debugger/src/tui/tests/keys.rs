@@ -14,6 +14,7 @@ fn stopped(history: bool) -> State {
         runner: RunnerId(runner),
         address: 0x1000 * u64::from(runner + 1),
         comm: comm.into(),
+        pid: Some(runner),
         cpu: Cpu(1 - runner % 2),
         state: if runner == 0 { TaskState::Ready } else { TaskState::Runs },
         function: None,
@@ -23,7 +24,10 @@ fn stopped(history: bool) -> State {
         doing: Doing::Stopped,
         tick: Tick(1000),
         tasks: vec![task(0, "swapper"), task(1, "init")],
-        stack: Stack { task: Some(TaskName { runner: RunnerId(1), comm: "init".into() }), ..Stack::default() },
+        stack: Stack {
+            task: Some(TaskName { runner: RunnerId(1), comm: "init".into(), pid: Some(1) }),
+            ..Stack::default()
+        },
         source: Some(Source { file: "kernel/fork.c".into(), line: Some(40), lines: Some(Arc::new(lines)) }),
         history: history.then(|| HistoryView { present: Tick(1000), ..HistoryView::default() }),
         ..Sample::default()
@@ -89,6 +93,50 @@ fn a_machine_that_runs_is_stopped_and_not_driven() {
     assert!(told(&state).contains("space stops it"));
     doing(&mut state, Doing::Travelling);
     assert_eq!(press(&mut state, " "), [Effect::Interrupt], "a way back can be given up");
+}
+
+#[test]
+fn a_machine_that_runs_and_has_a_past_is_gone_back_in() {
+    let mut state = stopped(true);
+    doing(&mut state, Doing::Running);
+    assert_eq!(press(&mut state, "<S-F5>"), [command("reverse-continue")], "the session stops it for that");
+    assert_eq!(press(&mut state, "gl0<Enter>"), [command("goto 0")]);
+    let mut state = stopped(false);
+    doing(&mut state, Doing::Running);
+    assert_eq!(press(&mut state, "<S-F5>"), []);
+}
+
+#[test]
+fn what_went_wrong_is_asked_for_shown_and_gone_to() {
+    let mut state = stopped(true);
+    press(&mut state, "gu");
+    assert_eq!(press(&mut state, "e"), [Effect::Explain]);
+    let line = |n| vec![(Mark::Plain, format!("line {n}"))];
+    let told = FromSession::Explained { text: Text((0..90).map(line).collect()), at: Some(Tick(77)) };
+    update(&mut state, Event::Session(told.clone()));
+    assert!(text(&state).contains("What went wrong") && text(&state).contains("line 0"));
+    press(&mut state, "G");
+    assert!(text(&state).contains("line 89"));
+    assert_eq!(press(&mut state, "q"), []);
+    assert_eq!(state.mode, Mode::Normal);
+    assert_eq!(press(&mut state, "E"), [Effect::Explain], "a live run may have gone on since");
+    update(&mut state, Event::Session(told.clone()));
+    assert_eq!(press(&mut state, "<Enter>"), [command("goto 77")]);
+    // Of a recording it is found out once.
+    let mut sample = state.data.sample.clone();
+    sample.history.as_mut().unwrap().end = Some((Tick(2000), wkdb_tracer::GuestTime(1)));
+    update(&mut state, Event::Session(FromSession::Sample(Box::new(sample))));
+    assert_eq!(press(&mut state, "e"), []);
+    assert_eq!(state.mode, Mode::Explanation(0));
+    // One who types something meanwhile goes on typing.
+    press(&mut state, "q:print");
+    update(&mut state, Event::Session(told));
+    assert!(matches!(state.mode, Mode::Prompt(_)));
+    let mut state = stopped(true);
+    doing(&mut state, Doing::Running);
+    press(&mut state, "gue");
+    assert!(state.message.as_ref().is_some_and(|(_, text)| text.contains("space stops it")));
+    assert_eq!(press(&mut stopped(false), "gue"), []);
 }
 
 #[test]
@@ -178,6 +226,8 @@ fn vi_keys_arrows_and_pages_move() {
 fn tasks_are_ordered_filtered_and_looked_at() {
     let mut state = stopped(true);
     assert_eq!(press(&mut state, "gtgg<Enter>"), [Effect::LookAt(RunnerId(0), 0)]);
+    press(&mut state, "o");
+    assert_eq!(press(&mut state, "gg<Enter>"), [Effect::LookAt(RunnerId(0), 0)], "swapper is before init by pid");
     press(&mut state, "o");
     assert_eq!(press(&mut state, "<Enter>"), [Effect::LookAt(RunnerId(1), 0)], "init is before swapper by name");
     press(&mut state, "oo");

@@ -71,6 +71,10 @@ fn a_crash_and_the_way_back_from_it() {
         let mut screens = vec![("the crash".to_owned(), text(&state))];
         press(&mut state, "gf");
         screens.push(("findings".into(), text(&state)));
+        let mut state = screen_of(recorded("explained"), size);
+        screens.push(("what went wrong".into(), text(&state)));
+        press(&mut state, "G");
+        screens.push(("and its end".into(), text(&state)));
         let mut state = screen_of(recorded("past"), size);
         screens.push(("in the past".into(), text(&state)));
         press(&mut state, "glHH");
@@ -199,4 +203,21 @@ fn a_search_is_marked_where_it_is_found() {
     let buffer = drawn(&state);
     let found = cells(&buffer, "static");
     assert_eq!(found[0].style().bg, state.theme.found.bg);
+}
+
+#[test]
+fn the_bar_says_what_code_a_live_run_is_in() {
+    use crate::tui::sample::Code;
+    for size in SIZES {
+        let mut state = screen_of(recorded("running"), size);
+        let mut bar = |code| {
+            let sample = crate::tui::sample::Sample { code, ..state.data.sample.clone() };
+            update(&mut state, Event::Session(FromSession::Sample(Box::new(sample))));
+            text(&state).lines().next().unwrap_or_default().to_owned()
+        };
+        assert!(bar(Code::Fast).starts_with(" minik ▶ runs  "));
+        assert!(bar(Code::Debug).starts_with(" minik ▶ runs in debug code "));
+        assert!(bar(Code::Changing(43)).starts_with(" minik ▷ stops: run again for debugging, 43 % "));
+        assert!(bar(Code::Only).starts_with(" minik ▶ runs  "));
+    }
 }

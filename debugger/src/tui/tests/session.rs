@@ -189,6 +189,29 @@ fn what_cannot_be_done_is_told() {
 }
 
 #[test]
+fn a_machine_that_runs_is_stopped_for_a_breakpoint_and_goes_on_without_a_word() {
+    let mut rig = Rig::with(Toy::new(), &["continue"]);
+    rig.sample(|sample| sample.doing == Doing::Running);
+    rig.command("tbreak process_one_work");
+    let mut stops = Vec::new();
+    rig.wait(|told| {
+        if let FromSession::Stopped(text) = told {
+            stops.extend(text.headline());
+        }
+        stops.last().is_some_and(|last| last.starts_with("Temporary breakpoint 1")).then_some(())
+    });
+    assert_eq!(stops.len(), 1, "{stops:?}");
+    // One that cannot be set is told, and the machine goes on all the same.
+    rig.command("continue");
+    rig.sample(|sample| sample.doing == Doing::Running);
+    rig.command("watch nowhere_at_all");
+    rig.wait(|told| matches!(told, FromSession::Failed(error) if error.contains("nowhere_at_all")).then_some(()));
+    rig.sample(|sample| sample.doing == Doing::Running);
+    rig.command("continue");
+    rig.wait(|told| matches!(told, FromSession::Failed(error) if error.contains("running")).then_some(()));
+}
+
+#[test]
 fn commands_that_were_brought_wait_until_the_machine_is_stopped() {
     let mut rig = Rig::with(Toy::new(), &["tbreak process_one_work", "continue", "print 35 + 7"]);
     let mut said = Vec::new();

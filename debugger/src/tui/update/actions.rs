@@ -57,6 +57,11 @@ fn go(state: &mut State, line: String, back: bool, effects: &mut Vec<Effect>) {
             effects.push(command(line));
             return;
         }
+        // It is stopped for that.
+        Doing::Running if back && state.data.sample.history.is_some() => {
+            effects.push(command(line));
+            return;
+        }
         Doing::Running | Doing::Travelling => "it runs: space stops it",
         Doing::Starting => "it has not started yet",
         Doing::Ended(_) => "the run is over",
@@ -69,7 +74,7 @@ fn go(state: &mut State, line: String, back: bool, effects: &mut Vec<Effect>) {
 pub(super) fn goto(state: &mut State, tick: Tick, effects: &mut Vec<Effect>) {
     match (&state.data.sample.history, &state.data.sample.doing) {
         (None, _) => message(state, Mark::Problem, "this run keeps no past: one can only look at the present"),
-        (Some(_), Doing::Running | Doing::Travelling) => message(state, Mark::Problem, "it runs: space stops it"),
+        (Some(_), Doing::Travelling) => message(state, Mark::Problem, "it runs: space stops it"),
         (Some(_), _) => {
             effects.push(command(format!("goto {tick}")));
             message(state, Mark::Plain, format!("going to tick {tick}"));

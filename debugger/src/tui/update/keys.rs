@@ -7,12 +7,12 @@ use super::actions::{
     Way, bookmark, delete_point, drive, enter, freeze, goto, jump, message, move_by, page, scrub_by, show_pane,
     step_instruction, switch_tab, toggle_breakpoint, toggle_point, watch_shown,
 };
-use super::{body_height, jump_to_here, leave, prompt, typing};
+use super::{body_height, jump_to_here, leave, pages, prompt, typing};
 use crate::tui::event::Effect;
 use crate::tui::pane::Pane;
 use crate::tui::sample::{Doing, Mark};
 use crate::tui::state::{Mode, Prefix, Prompt, PromptKind, State};
-use crate::tui::view::{help_lines, rows, tick_at};
+use crate::tui::view::{rows, tick_at};
 
 /// Deals with a key.
 pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -27,7 +27,8 @@ pub(super) fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     match std::mem::take(&mut state.mode) {
         Mode::Typing => typing::key(state, key, effects),
         Mode::Prompt(prompt) => prompt::key(state, prompt, key, effects),
-        Mode::Help(top) => help(state, top, key),
+        Mode::Help(top) => pages::help(state, top, key),
+        Mode::Explanation(top) => pages::explanation(state, top, key, effects),
         Mode::Prefix(prefix) => prefixed(state, prefix, key, effects),
         Mode::Leaving => match key.code {
             KeyCode::Char('y' | 'Y' | 'q') => leave(state, effects),
@@ -71,21 +72,6 @@ fn function_key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) -> 
     state.message = None;
     drive(state, way, back, effects);
     true
-}
-
-fn help(state: &mut State, top: usize, key: KeyEvent) {
-    let last = help_lines(state).len();
-    let top = match key.code {
-        KeyCode::Char('j') | KeyCode::Down => top + 1,
-        KeyCode::Char('k') | KeyCode::Up => top.saturating_sub(1),
-        KeyCode::PageDown | KeyCode::Char(' ') => top + 10,
-        KeyCode::PageUp => top.saturating_sub(10),
-        KeyCode::Char('G') | KeyCode::End => last,
-        KeyCode::Char('g') | KeyCode::Home => 0,
-        _ => return,
-    };
-    let seen = usize::from(state.room().height.saturating_sub(2));
-    state.mode = Mode::Help(top.min(last.saturating_sub(seen)));
 }
 
 fn prefixed(state: &mut State, prefix: Prefix, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -163,6 +149,7 @@ fn normal(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             state.mode = Mode::Prompt(Prompt::new(PromptKind::Command, "memory "));
         }
         KeyCode::Char('e') if focus == Pane::Points => toggle_point(state, effects),
+        KeyCode::Char('e' | 'E') => pages::explain(state, effects),
         KeyCode::Char('d') | KeyCode::Delete if focus == Pane::Points => delete_point(state, effects),
         KeyCode::Char('w') => watch_shown(state),
         KeyCode::Char(c @ ('H' | 'L')) if focus == Pane::Timeline => scrub_by(state, if c == 'H' { -10 } else { 10 }),

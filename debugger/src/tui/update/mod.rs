@@ -3,6 +3,7 @@
 mod actions;
 mod keys;
 mod mouse;
+mod pages;
 mod prompt;
 mod typing;
 
@@ -60,6 +61,14 @@ fn session(state: &mut State, told: FromSession) {
             if text.0.first().and_then(|line| line.first()).is_some_and(|(mark, _)| *mark == Mark::Typed) => {}
         FromSession::Said(text) if !seen(state, Pane::Commands) => {
             state.message = text.headline().map(|headline| (Mark::Plain, headline));
+        }
+        FromSession::Explained { text, at } => {
+            state.explanation = Some((text.clone(), *at));
+            state.message = None;
+            // Who does something else by now is not disturbed.
+            if state.mode == Mode::Normal {
+                state.mode = Mode::Explanation(0);
+            }
         }
         FromSession::Said(_) | FromSession::Sample(_) | FromSession::Events { .. } => {}
     }

@@ -8,7 +8,7 @@ use super::body_height;
 use crate::tui::event::Effect;
 use crate::tui::pane::Pane;
 use crate::tui::state::{Mode, State};
-use crate::tui::view::{rows, tab_at, tick_at};
+use crate::tui::view::{explanation_lines, rows, tab_at, tick_at};
 
 /// Rows that a turn of the wheel moves by.
 const WHEEL: i64 = 3;
@@ -25,6 +25,16 @@ pub(super) fn mouse(state: &mut State, mouse: MouseEvent, effects: &mut Vec<Effe
             MouseEventKind::ScrollUp => Mode::Help(top.saturating_sub(1)),
             MouseEventKind::Down(_) => Mode::Normal,
             _ => Mode::Help(top),
+        };
+        return;
+    }
+    if let Mode::Explanation(top) = state.mode {
+        let last = explanation_lines(state).len().saturating_sub(1);
+        state.mode = match mouse.kind {
+            MouseEventKind::ScrollDown => Mode::Explanation((top + 1).min(last)),
+            MouseEventKind::ScrollUp => Mode::Explanation(top.saturating_sub(1)),
+            MouseEventKind::Down(_) => Mode::Normal,
+            _ => Mode::Explanation(top),
         };
         return;
     }

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::rows::span;
 use crate::tui::pane::Pane;
-use crate::tui::sample::{Doing, Mark};
+use crate::tui::sample::{Code, Doing, Mark, Text};
 use crate::tui::state::{Mode, Prefix, Prompt, PromptKind, State};
 
 /// What the machine does, when and where.
@@ -16,7 +16,11 @@ pub(super) fn top(buffer: &mut Buffer, state: &State, area: Rect) {
     let past = sample.history.as_ref().is_some_and(|history| history.in_the_past);
     let (sign, doing, style) = match &sample.doing {
         Doing::Starting => ("…", "starting".to_owned(), theme.dim),
-        Doing::Running => ("▶", "runs".to_owned(), theme.busy),
+        Doing::Running => match sample.code {
+            Code::Changing(percent) => ("▷", format!("stops: run again for debugging, {percent} %"), theme.changed),
+            Code::Debug => ("▶", "runs in debug code".to_owned(), theme.busy),
+            Code::Fast | Code::Only => ("▶", "runs".to_owned(), theme.busy),
+        },
         Doing::Travelling => ("◀", "looks back".to_owned(), theme.changed),
         Doing::Stopped => ("■", if past { "in the past" } else { "stopped" }.to_owned(), theme.changed),
         Doing::Ended(how) => ("●", how.clone(), theme.problem),
@@ -129,6 +133,12 @@ fn hints(state: &State) -> Vec<(String, String)> {
     match &state.mode {
         Mode::Typing => return owned(&[("Ctrl-]", "back to wkdb"), ("", "all other keys go to the guest")]),
         Mode::Help(_) => return owned(&[("j k", "scroll"), ("q", "close")]),
+        Mode::Explanation(_) => {
+            let there = state.explanation.as_ref().is_some_and(|(_, at)| at.is_some());
+            let mut hints = owned(&[("j k", "scroll"), ("q", "close")]);
+            hints.extend(owned(&[("Enter", "go to where it was done")]).into_iter().filter(|_| there));
+            return hints;
+        }
         Mode::Leaving => return owned(&[("y", "end the guest and leave"), ("n", "stay")]),
         Mode::Prefix(Prefix::Go) => {
             let panes = Pane::ALL.into_iter().map(|pane| (pane.key().to_string(), pane.short().to_lowercase()));
@@ -151,6 +161,13 @@ fn hints(state: &State) -> Vec<(String, String)> {
         Doing::Stopped => owned(&[("F5", "continue"), ("F10", "next"), ("F11", "step")]),
         Doing::Ended(_) | Doing::Gone(_) => owned(&[("q", "leave")]),
     };
+    let wrong = !state.data.findings.is_empty() || stopped_badly(state);
+    if past && wrong && matches!(sample.doing, Doing::Stopped | Doing::Ended(_)) {
+        // The key has another meaning in some panes; the large letter has it in all.
+        let key = if matches!(state.focus, Pane::Memory | Pane::Points) { "E" } else { "e" };
+        hints.insert(hints.len().min(1), (key.to_owned(), "explain".to_owned()));
+    }
+    let grid = state.pane(Pane::Cpus).other_view;
     hints.extend(match state.focus {
         Pane::Console => owned(&[("i", "type")]),
         Pane::Tasks => owned(&[("Enter", "look at"), ("o", "order"), ("/", "filter")]),
@@ -158,6 +175,7 @@ fn hints(state: &State) -> Vec<(String, String)> {
         Pane::Source | Pane::Disassembly => owned(&[("b", "break"), ("/", "search")]),
         Pane::Points => owned(&[("d", "delete"), ("e", "on/off")]),
         Pane::Memory => owned(&[("e", "where"), ("v", "value"), ("w", "watch")]),
+        Pane::Cpus if grid => owned(&[("v", "list")]),
         Pane::Cpus => owned(&[("Enter", "look at"), ("v", "grid")]),
         Pane::Timeline if past => owned(&[("h l", "scrub"), ("Enter", "go there")]),
         Pane::Events | Pane::Findings if past => owned(&[("Enter", "go there")]),
@@ -181,4 +199,12 @@ fn hints(state: &State) -> Vec<(String, String)> {
         new
     });
     hints
+}
+
+/// Whether the machine was stopped by something that went wrong; of a trap, events tell only when it goes on.
+fn stopped_badly(state: &State) -> bool {
+    let headline = state.data.stop.as_ref().and_then(Text::headline).unwrap_or_default();
+    ["Trap: ", "Deadlock: ", "The guest kernel panicked", "The machine only spins"]
+        .iter()
+        .any(|bad| headline.starts_with(bad))
 }

@@ -10,7 +10,7 @@ use crate::tui::pane::Pane;
 use crate::tui::state::State;
 
 /// A key, or none under a headline; and what it does.
-const KEYS: [(&str, &str); 50] = [
+const KEYS: [(&str, &str); 51] = [
     ("", "The machine"),
     ("space", "stop, or continue"),
     ("F5 c", "continue"),
@@ -21,6 +21,7 @@ const KEYS: [(&str, &str); 50] = [
     (", .", "one instruction back, forward"),
     ("b F9", "set or delete a breakpoint in the line, instruction or frame"),
     ("Ctrl-C", "stop the machine; never leaves"),
+    ("e E", "explain what went wrong, and who did it (E where e means something else)"),
     ("", "Looking"),
     ("Tab, Shift-Tab", "next pane, previous pane"),
     ("g + key", "a pane by its key, see below"),

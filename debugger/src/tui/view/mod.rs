@@ -2,6 +2,7 @@
 
 mod bars;
 mod c_source;
+mod explanation;
 mod help;
 mod listings;
 mod machine;
@@ -21,6 +22,7 @@ use super::layout::Group;
 use super::pane::Pane;
 use super::state::{Mode, State};
 
+pub use explanation::lines as explanation_lines;
 pub use help::lines as help_lines;
 pub use listings::code_text;
 pub use machine::ordered_tasks;
@@ -44,8 +46,10 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
     if let Some(cursor) = bars::bottom(frame.buffer_mut(), state, bottom) {
         frame.set_cursor_position(cursor);
     }
-    if let Mode::Help(top) = state.mode {
-        help::draw(frame.buffer_mut(), state, top);
+    match state.mode {
+        Mode::Help(top) => help::draw(frame.buffer_mut(), state, top),
+        Mode::Explanation(top) => explanation::draw(frame.buffer_mut(), state, top),
+        _ => {}
     }
 }
 
@@ -200,6 +204,14 @@ fn mark_found(buffer: &mut Buffer, area: Rect, search: &str, style: ratatui::sty
         } else {
             at += 1;
         }
+    }
+}
+
+/// The same for a page that is not a pane, if it has more lines than are seen.
+fn scroll_mark_at(buffer: &mut Buffer, area: Rect, top: usize, len: usize, state: &State) {
+    let seen = usize::from(area.height);
+    if len > seen && seen > 0 {
+        scroll_mark(buffer, area, top, len, seen, state);
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn note(state: &State) -> String {
 /// Draws it; gives where the cursor is, if keys go to the guest.
 pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) -> Option<Position> {
     let screen = state.console_screen();
+    let colour: fn(vt100::Color) -> Color = if state.theme_name == ThemeName::Ansi { of_sixteen } else { colour };
     let colours = state.theme_name != ThemeName::Mono;
     for row in 0..area.height {
         for column in 0..area.width {
@@ -80,5 +81,64 @@ fn colour(colour: vt100::Color) -> Color {
         vt100::Color::Default => Color::Reset,
         vt100::Color::Idx(index) => Color::Indexed(index),
         vt100::Color::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
+    }
+}
+
+/// The nearest of the sixteen colours that every terminal has.
+fn of_sixteen(wanted: vt100::Color) -> Color {
+    let (red, green, blue) = match wanted {
+        vt100::Color::Default | vt100::Color::Idx(0..16) => return colour(wanted),
+        // A cube of six steps each, and then greys.
+        vt100::Color::Idx(index @ 16..232) => {
+            let step = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
+            let index = index - 16;
+            (step(index / 36), step(index / 6 % 6), step(index % 6))
+        }
+        vt100::Color::Idx(index) => {
+            let grey = 8 + 10 * (index - 232);
+            (grey, grey, grey)
+        }
+        vt100::Color::Rgb(red, green, blue) => (red, green, blue),
+    };
+    let most = red.max(green).max(blue);
+    let bit = |part: u8| u8::from(part > 64 && u16::from(part) * 2 > u16::from(most));
+    let bits = bit(red) | bit(green) << 1 | bit(blue) << 2;
+    let index = match (bits, most) {
+        (7, ..192) => 8,
+        (7, 192..240) => 7,
+        (bits, 192..) => 8 + bits,
+        (bits, _) => bits,
+    };
+    Color::Indexed(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_colours_stand_for_all() {
+        use vt100::Color::{Default, Idx, Rgb};
+        for (wanted, index) in [
+            (Idx(3), 3),
+            (Rgb(255, 0, 0), 9),
+            (Rgb(130, 0, 0), 1),
+            (Rgb(255, 255, 255), 15),
+            (Rgb(200, 200, 200), 7),
+            (Rgb(100, 100, 100), 8),
+            (Rgb(0, 0, 0), 0),
+            (Idx(196), 9),
+            (Idx(46), 10),
+            (Idx(21), 12),
+            (Idx(232), 0),
+            (Idx(244), 8),
+            (Idx(255), 7),
+        ] {
+            assert_eq!(of_sixteen(wanted), Color::Indexed(index), "{wanted:?}");
+        }
+        assert_eq!(of_sixteen(Default), Color::Reset);
+        for index in 0..=255 {
+            assert!(matches!(of_sixteen(Idx(index)), Color::Indexed(0..16)), "{index}");
+        }
     }
 }
