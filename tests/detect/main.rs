@@ -21,10 +21,10 @@ fn findings(run: &Run) -> Vec<&Finding> {
     found.collect()
 }
 
-/// The ways in which code can be compiled, each with its name.
 /// What makes a variant of a configuration.
 type Change = fn(&mut MachineConfig);
 
+/// The ways in which code can be compiled, each with its name.
 const VARIANTS: [(&str, Change); 5] = [
     ("fast", |_| ()),
     ("optimised", |config| config.engine.opt_level = wkdb::machine::engine::OptLevelChoice::Speed),
