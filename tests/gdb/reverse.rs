@@ -123,7 +123,7 @@ macro_rules! bugs {
             let bug = BUGS.iter().find(|bug| bug.name == $name).unwrap();
             // It has no names for the code of programs, only for tasks.
             let culprit = if $name == "user-write" { "'fbtest/" } else { bug.culprit };
-            lldb_goes_back(concat!("demo ", $name, " --gdb-wait"), bug.number, bug.corrupted, culprit);
+            lldb_goes_back(concat!("demo ", $name, " --detect none --gdb-wait"), bug.number, bug.corrupted, culprit);
         })*
 
         #[test]

@@ -163,7 +163,10 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
         }
         let (watch, line) = (host.watch, WATCH_LINE);
         let beside = (watch.0.saturating_sub(line), watch.1 + 2 * line);
-        assert!(first || overlap(beside, (address, len)), "the host is called again for lines {lines:?}");
+        // A copy may be told for what it reads.
+        let near =
+            overlap(beside, (address, len)) || matches!(kind, Kind::BulkCopied(from) if overlap(beside, (from, len)));
+        assert!(first || near, "the host is called again for lines {lines:?}");
         mark(map, host.watch);
     }
     let host = caller.data_mut();

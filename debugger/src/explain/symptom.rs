@@ -67,7 +67,11 @@ pub(super) enum What {
 }
 
 impl Explorer<'_> {
-    fn symptom_of(&mut self, kind: SymptomKind, text: String, milestone: &Milestone) -> Symptom {
+    fn symptom_of(&mut self, kind: SymptomKind, text: String, milestone: &Milestone) -> Result<Symptom> {
+        // Before a program was loaded its functions have no names.
+        if milestone.event.stack().iter().any(|frame| frame.address.module != ModuleId::KERNEL) {
+            self.go_to(Goal::Tick(milestone.at.tick))?;
+        }
         let context = milestone.event.context();
         let task = context.map(|context| format!("{} on {}", context.comm, context.cpu));
         let stack = self.stack(milestone.event.stack());
@@ -75,7 +79,7 @@ impl Explorer<'_> {
             Some(place) if !matches!(kind, SymptomKind::Panic | SymptomKind::Finding) => format!("{text} in {place}"),
             _ => text,
         };
-        Symptom { kind, text, tick: milestone.at.tick, time: milestone.at.time, task, stack }
+        Ok(Symptom { kind, text, tick: milestone.at.tick, time: milestone.at.time, task, stack })
     }
 
     /// What went wrong in the course of the run, in its order: findings, a trap of the kernel's, a panic.
@@ -91,11 +95,11 @@ impl Explorer<'_> {
             match &milestone.event {
                 // What a trap's pointer was is found out here as well.
                 Event::Finding(finding) if finding.detector != Detector::Trap => {
-                    let symptom = self.symptom_of(SymptomKind::Finding, finding.to_string(), &milestone);
+                    let symptom = self.symptom_of(SymptomKind::Finding, finding.to_string(), &milestone)?;
                     symptoms.push((symptom, What::Finding(Box::new(milestone))));
                 }
                 Event::Trap { reason, .. } if in_kernel(&milestone) => {
-                    let symptom = self.symptom_of(SymptomKind::KernelTrap, format!("trap: {reason}"), &milestone);
+                    let symptom = self.symptom_of(SymptomKind::KernelTrap, format!("trap: {reason}"), &milestone)?;
                     symptoms.push((symptom, What::Trap(Box::new(milestone))));
                     // What comes behind comes of it.
                     break;
@@ -103,7 +107,7 @@ impl Explorer<'_> {
                 Event::Trap { .. } => _ = user_trap.get_or_insert(milestone),
                 Event::Panic { message, .. } => {
                     let message = message.lines().next().unwrap_or_default();
-                    let symptom = self.symptom_of(SymptomKind::Panic, format!("panic: {message}"), &milestone);
+                    let symptom = self.symptom_of(SymptomKind::Panic, format!("panic: {message}"), &milestone)?;
                     // What it panics about may be that a program trapped: init, as a rule.
                     let what = match user_trap.filter(|trap| is_followed_by(trap, &milestone)) {
                         Some(trap) => What::Trap(Box::new(trap)),
@@ -169,7 +173,8 @@ impl Explorer<'_> {
             return end(SymptomKind::Script, format!("the script failed: {reason}"));
         }
         if let Some(milestone) = hog {
-            let symptom = self.symptom_of(SymptomKind::Hog, "a task keeps its CPU from others".to_owned(), &milestone);
+            let symptom =
+                self.symptom_of(SymptomKind::Hog, "a task keeps its CPU from others".to_owned(), &milestone)?;
             return Ok(Some((symptom, What::Stall)));
         }
         if let Some(milestone) = user_trap {
@@ -177,7 +182,7 @@ impl Explorer<'_> {
                 Event::Trap { reason, .. } => reason.clone(),
                 _ => String::new(),
             };
-            let symptom = self.symptom_of(SymptomKind::UserTrap, format!("trap in a program: {reason}"), &milestone);
+            let symptom = self.symptom_of(SymptomKind::UserTrap, format!("trap in a program: {reason}"), &milestone)?;
             return Ok(Some((symptom, What::Trap(Box::new(milestone)))));
         }
         if let Some(Outcome::MaxTime) = outcome {

@@ -260,7 +260,8 @@ impl<B: Branch> Car<B> {
                 _ => {}
             }
         }
-        all.retain(|at| *at < tick);
+        // What it met where it is now is behind it as well.
+        all.retain(|at| *at <= tick);
         Ok(Surveyed { count: all.len() as u64, last: all.split_off(all.len().saturating_sub(keep)) })
     }
 

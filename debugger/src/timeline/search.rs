@@ -22,6 +22,11 @@ fn watching(address: u64, len: u64, stop: bool) -> Wanted {
     Wanted { breakpoints: Vec::new(), watches: vec![(OWN_WATCH, spec)] }
 }
 
+/// A hit by the search's own name, whatever the copy that told of it calls its watch: equal hits are equal.
+fn own(hit: WatchHit) -> WatchHit {
+    WatchHit { watch: OWN_WATCH.0, ..hit }
+}
+
 fn logging(address: u64, len: u64) -> Wanted {
     watching(address, len, false)
 }
@@ -46,7 +51,7 @@ impl<B: Branch> Past<'_, B> {
         let (mut count, mut last) = (0, None);
         car.run_to_hearing(&spot.limit, self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
             count += 1;
-            last = Some(hit);
+            last = Some(own(hit));
         })?;
         let lost = || InferiorError::Refused("a copy of the run did not write what another one did".into());
         found.writes = vec![last.ok_or_else(lost)?];
@@ -141,7 +146,7 @@ impl<B: Branch> Past<'_, B> {
         let counted = car.count_to_tick(limit.tick, room, self.signals)?;
         let mut last = Vec::new();
         car.run_to_hearing(&Limit::before(limit), self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
-            last.push(hit)
+            last.push(own(hit))
         })?;
         found.count += counted.count + last.len() as u64;
         let mut told = last.split_off(last.len().saturating_sub(room));
@@ -168,7 +173,7 @@ impl<B: Branch> Past<'_, B> {
         car.run_to_tick(from, self.signals)?;
         car.sync(wanted)?;
         let mut told = Vec::new();
-        car.run_to_tick_hearing(to, self.signals, &mut |hit| told.push(hit))?;
+        car.run_to_tick_hearing(to, self.signals, &mut |hit| told.push(own(hit)))?;
         Ok(told)
     }
 }
