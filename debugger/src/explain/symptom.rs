@@ -69,7 +69,7 @@ pub(super) enum What {
 impl Explorer<'_> {
     fn symptom_of(&mut self, kind: SymptomKind, text: String, milestone: &Milestone) -> Result<Symptom> {
         // Before a program was loaded its functions have no names.
-        if milestone.event.stack().iter().any(|frame| frame.address.module != ModuleId::KERNEL) {
+        if milestone.event.stack().first().is_some_and(|frame| frame.address.module != ModuleId::KERNEL) {
             self.go_to(Goal::Tick(milestone.at.tick))?;
         }
         let context = milestone.event.context();
