@@ -244,6 +244,21 @@ fn a_run_to_which_debuggers_came_and_from_which_they_went_is_the_run_without_the
 }
 
 #[test]
+fn a_client_that_has_left_when_its_stop_comes_leaves_a_run_that_goes_on() {
+    let mut session = Session::start(scripted);
+    session.expect("minik# ");
+    session.attach();
+    session.detach();
+    // The machine for debugging leads. It is interrupted, and when it stops nobody is there any more.
+    assert!(session.run.is_debug());
+    session.run.interrupt().unwrap();
+    session.run.set_attached(true).unwrap();
+    session.run.set_attached(false).unwrap();
+    session.end();
+    assert_eq!(session.complaints, Vec::<String>::new());
+}
+
+#[test]
 fn a_client_that_is_killed_while_it_waits_leaves_a_run_that_goes_on() {
     let mut alone = Session::start(scripted);
     let (end, heard) = (alone.end(), alone.heard());

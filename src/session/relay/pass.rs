@@ -78,6 +78,11 @@ impl Relay {
         match &self.leader {
             // It was to be passed on, and then not.
             Run::Fast(_) if !self.bare => self.go_on(),
+            // Whoever interrupted it has left since.
+            Run::Debug(_) if !self.attached && at_a_place => {
+                self.go_on()?;
+                self.chase()
+            }
             _ => {
                 self.pass = None;
                 self.notices.push_back(Notice::Stopped(stop));
