@@ -78,8 +78,8 @@ impl Relay {
         match &self.leader {
             // It was to be passed on, and then not.
             Run::Fast(_) if !self.bare => self.go_on(),
-            // Whoever interrupted it has left since.
-            Run::Debug(_) if !self.attached && at_a_place => {
+            // Whoever wanted to be told of it has left since.
+            Run::Debug(_) if !self.attached => {
                 self.go_on()?;
                 self.chase()
             }
