@@ -11,7 +11,7 @@ use crate::machine::{DetectConfig, GuardRule};
 pub(super) struct DetectOptions {
     /// What is looked for that may be wrong: stack, null, user-stores, guard, timers, workqueues, rcu, callbacks, lockup,
     /// baton, with commas between; or default, all, none. Default: default, and in a replay what the recorded run
-    /// had. Timers, workqueues, rcu and lockup are not in the default under a debugger and in a hunt.
+    /// had. Timers, workqueues, rcu and lockup are not in the default under a debugger, on the screen and in a hunt.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]
     detect: Option<DetectorSet>,
     /// A rule for the detector guard, which it turns on: 'struct worker.pool only kernel/workqueue.c'. Repeatable.

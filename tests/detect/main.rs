@@ -1,7 +1,7 @@
 //! Detectors: each finds what it is for and nothing else, the same in all variants of the code, without changing the run.
 
 #[path = "../machine/guest/mod.rs"]
-#[allow(dead_code, unused_imports)]
+#[allow(dead_code, unused_imports, reason = "the tests of the machine use more of it")]
 mod guest;
 
 mod clean;
