@@ -36,6 +36,8 @@ struct Crossed {
     switches: usize,
     /// It became another program.
     programs: usize,
+    /// It began to handle a signal, which the host calls while the kernel delivers it.
+    signals: usize,
 }
 
 impl Crossed {
@@ -43,18 +45,24 @@ impl Crossed {
     fn note(&mut self, before: &State, after: &State) {
         let kernel = |frame: &FrameState| frame.frame.address.module == ModuleId::KERNEL;
         let (Some(then), Some(now)) = (before.frames.first(), after.frames.first()) else { return };
-        if kernel(then) && kernel(now) {
+        if kernel(then) && !kernel(now) && after.frames.iter().any(kernel) {
+            self.signals += 1;
+        } else if kernel(then) && kernel(now) {
             // No instruction takes more than a tick; a call of the host only while others run.
             self.switches += usize::from(after.stop.0.0 > before.stop.0.0 + 1);
-        } else if kernel(then) {
-            // A system call returns to its caller; a new program has none. A task's first code is no new program.
-            let callers = |state: &State| {
-                let user = state.frames.iter().rev().take_while(|frame| !kernel(frame));
-                user.map(|frame| (frame.frame.address.module, frame.frame.function)).collect::<Vec<_>>()
-            };
-            let old = callers(before);
-            self.programs += usize::from(!old.is_empty() && old != callers(after));
         }
+    }
+
+    /// The walk that is made of all these states. A system call returns to its caller; where a program becomes another, its
+    /// calls are all gone on the way, and others come.
+    fn note_walk(&mut self, states: &[State]) {
+        let callers = |state: &State| {
+            let user = state.frames.iter().filter(|frame| frame.frame.address.module != ModuleId::KERNEL);
+            user.map(|frame| (frame.frame.address.module, frame.frame.function)).collect::<Vec<_>>()
+        };
+        let programs: Vec<_> = states.iter().map(callers).collect();
+        let gone = programs.iter().position(Vec::is_empty).filter(|first| *first > 0);
+        self.programs += usize::from(gone.is_some_and(|gone| programs[gone..].iter().any(|now| !now.is_empty())));
     }
 }
 
@@ -63,7 +71,7 @@ struct Guest {
     console: String,
     /// Where programs began, and where signals were handled.
     begun: Vec<Tick>,
-    handled: Vec<(Tick, RunnerId)>,
+    handled: Vec<Tick>,
     crossed: Crossed,
 }
 
@@ -134,10 +142,7 @@ impl Guest {
                 }
                 StopReason::Breakpoint(met) => {
                     let handles = set.iter().any(|(id, handles)| *handles && met.contains(id));
-                    match stop.context.filter(|_| handles) {
-                        Some(context) => self.handled.push((stop.tick, context.runner)),
-                        None => self.begun.push(stop.tick),
-                    }
+                    if handles { &mut self.handled } else { &mut self.begun }.push(stop.tick);
                 }
                 StopReason::End(_) | StopReason::Panic { .. } => {
                     set.into_iter().for_each(|(id, _)| self.run.remove_breakpoint(id).unwrap());
@@ -154,6 +159,20 @@ impl Guest {
         let memory = blake3::hash(&self.run.read_memory(0, 4 << 20).unwrap());
         let frames = self.run.frame_states(runner).unwrap();
         State { stop: (stop.tick, stop.time, stop.frame), memory, tasks: self.run.tasks().unwrap(), frames }
+    }
+
+    /// Where a task goes on, after others, behind a tick; none if that is not before `end`.
+    fn switched_behind(&mut self, tick: Tick, end: Tick) -> Option<Tick> {
+        self.run.go_to(Goal::Tick(tick)).unwrap();
+        self.wait();
+        let kernel = Symbols::load(self.run.module(ModuleId::KERNEL).unwrap().to_vec()).unwrap();
+        let offset = kernel.functions_named("finish_task_switch")[0].start;
+        let address = CodeAddress { module: ModuleId::KERNEL, offset };
+        let spec = BreakpointSpec { address, only: None, temporary: false };
+        let breakpoint = self.run.insert_breakpoint(&spec).unwrap();
+        let stop = self.resume(&Resume { until_tick: Some(end), ..Resume::go() });
+        self.run.remove_breakpoint(breakpoint).unwrap();
+        matches!(stop.reason, StopReason::Breakpoint(_)).then_some(stop.tick)
     }
 
     /// From some steps before a tick, of the task that runs there: as many steps forward as lead past it, and back.
@@ -183,15 +202,10 @@ impl Guest {
             }
             let state = self.state(runner);
             let before = &states[states.len() - 1];
-            let meanwhile = before.stop.0..=state.stop.0;
-            let handled = self.handled.iter().any(|(at, by)| *by == runner && meanwhile.contains(at));
-            if handled {
-                // Forwards a step goes over a handler, which the host calls; backwards it goes into its end.
-                return false;
-            }
             self.crossed.note(before, &state);
             states.push(state);
         }
+        self.crossed.note_walk(&states);
         states.pop();
         for (number, state) in states.iter().enumerate().rev() {
             self.step(runner, Direction::Backward);
@@ -217,19 +231,22 @@ impl Guest {
             let event = &events[next(events.len() as u64) as usize];
             ticks.push(Tick((event.at.tick.0 + next(40)).saturating_sub(20).clamp(1, end.0 - 1)));
         }
-        // And just behind where programs began and signals were handled.
-        for known in [self.begun.clone(), self.handled.iter().map(|(tick, _)| *tick).collect()] {
+        // And just behind where programs began and signals were handled, and where a task goes on after others.
+        for known in [&self.begun, &self.handled] {
             assert!(!known.is_empty(), "{}", self.console);
             ticks.extend((0..places.div_ceil(4)).map(|_| known[next(known.len() as u64) as usize]));
         }
+        let random: Vec<_> = (0..places.div_ceil(4)).map(|_| Tick(1 + next(end.0 - 1))).collect();
+        for tick in random {
+            ticks.extend(self.switched_behind(tick, end));
+        }
         let mut walked = 0;
         for tick in ticks {
-            walked += usize::from(self.there_and_back(tick, 12));
+            walked += usize::from(self.there_and_back(tick, 24));
         }
         assert!(walked > places / 2, "{walked} of {}", 2 * places);
-        let Crossed { switches, programs } = self.crossed;
-        println!("{switches} switches to other tasks were stepped over");
-        assert!(programs > 0, "{:?}", self.crossed);
+        let Crossed { switches, programs, signals } = self.crossed;
+        assert!(switches > 0 && programs > 0 && signals > 0, "{:?}", self.crossed);
     }
 }
 

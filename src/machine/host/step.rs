@@ -153,7 +153,10 @@ pub(super) fn thrown(store: &mut StoreContextMut<'_, RunnerData>) {
     }
 }
 
-/// The host is about to call an export of the guest's: a step whose frames are gone ends there.
+/// The host is about to call an export of the guest's: a step of an instruction ends there, and any whose frames are gone.
+///
+/// Other steps go over a handler of a signal, which is what the host calls while there are frames: as those of stock
+/// debuggers do.
 pub(super) fn host_calls(
     store: &mut impl AsContextMut<Data = RunnerData>,
     instance: Instance,
@@ -161,11 +164,15 @@ pub(super) fn host_calls(
 ) -> wasmtime::Result<()> {
     let data = store.as_context().data();
     let (shared, me) = (data.shared.clone(), data.me);
-    // What the host asks of the kernel for itself is no place where a task goes on.
-    if !shared.debugging || name.starts_with("get_user_") || shared.core.borrow().debug.step_of(me).is_none() {
+    if !shared.debugging {
         return Ok(());
     }
-    if store.as_context_mut().debug_exit_frames().next().is_some() {
+    let Some(into) = shared.core.borrow().debug.step_of(me).map(|step| step.kind == StepKind::Instruction) else {
+        return Ok(());
+    };
+    let frames = store.as_context_mut().debug_exit_frames().next().is_some();
+    // What the host asks of the kernel for itself is no place where a task goes on.
+    if !into && (frames || name.starts_with("get_user_")) {
         return Ok(());
     }
     let entry = {
@@ -175,7 +182,11 @@ pub(super) fn host_calls(
     };
     if let Some(entry) = entry {
         let mut context = store.as_context_mut();
-        context.data_mut().debug.plan = Plan { places: BTreeSet::from([entry]), ..Plan::default() };
+        let plan = &mut context.data_mut().debug.plan;
+        if !frames {
+            *plan = Plan::default();
+        }
+        plan.places.insert(entry);
         breaks::arm(store, &shared)?;
     }
     Ok(())

@@ -172,6 +172,17 @@ impl Session {
         self.resume(&Resume::step(runner, kind))
     }
 
+    /// One instruction; past those of functions of the kernel's and of programs that the host calls for itself.
+    pub(crate) fn step_past_questions(&mut self) -> Stop {
+        loop {
+            let stop = self.step(StepKind::Instruction);
+            let (function, _) = self.place_of(&stop);
+            if !function.starts_with("get_user_") && function != "__set_tls_base" {
+                return stop;
+            }
+        }
+    }
+
     /// The present stop.
     pub(crate) fn stopped(&self) -> Stop {
         match self.live.status() {

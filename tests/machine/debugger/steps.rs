@@ -268,12 +268,12 @@ fn a_step_ends_where_exec_begins_and_where_a_signal_handler_does() {
     // Over the delivery of a signal, whose handler runs through to the signal return …
     let stop = session.go();
     assert_eq!(session.place_of(&stop), at("sys", back));
-    // … which unwinds to behind the delivery.
-    let stop = session.step(StepKind::Instruction);
+    // … which unwinds to behind the delivery, once the host has asked the kernel for the user stack.
+    let stop = session.step_past_questions();
     assert_eq!((stop.reason.clone(), session.place_of(&stop)), (StopReason::Step, at("sys", signal + 1)));
     let stop = session.go();
     assert_eq!(session.place_of(&stop), at("sys", exec));
-    let stop = session.step(StepKind::Instruction);
+    let stop = session.step_past_questions();
     assert_eq!(stop.reason, StopReason::Step);
     let frames = session.live.frames(stop.context.unwrap().runner).unwrap();
     assert_eq!((frames.len(), frames[0].address.module), (1, ModuleId(2)), "the first place of the new image");
