@@ -141,6 +141,9 @@ fn attach(config: &MachineConfig) -> Result<Duration, Failure> {
 fn main() -> Result<(), Failure> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code");
     let storm = std::env::var("WKDB_BENCH_STORM").ok().and_then(|n| n.parse::<u32>().ok()).unwrap_or(300);
+    // Ticks between checkpoints, for those who choose that number.
+    let spacing = std::env::var("WKDB_BENCH_SPACING").ok().and_then(|n| n.parse::<u64>().ok());
+    let limits = Limits { spacing: spacing.unwrap_or(Limits::default().spacing), ..Limits::default() };
     let files = LinuxFiles::write(None)?;
     let storms = (1..SECONDS / 5).map(|n| format!("@{}s send \"stress all {storm}\\n\"\n", n * 5));
     let config = MachineConfig {
@@ -170,7 +173,7 @@ fn main() -> Result<(), Failure> {
     let mut run = None;
     for _ in 0..2 {
         drop(run.take());
-        let mut machine = Rewindable::over(Live::over(Tapped::silent(process(&config)?)), Limits::default())?;
+        let mut machine = Rewindable::over(Live::over(Tapped::silent(process(&config)?)), limits)?;
         kept = kept.min(to_the_end(&mut machine)?);
         run = Some(machine);
     }
