@@ -26,14 +26,18 @@ pub const WATCH_MAP_PAGES: u64 = (1 << (32 - GRANULE_SHIFT)) / 65536 + 1;
 /// With footprints, where in the memory the map of what is watched for reads begins.
 pub const READS_MAP: u64 = WATCH_MAP_PAGES * 65536;
 
+/// With footprints, where in the memory the map of what is watched for writes begins, which a line's byte in the map becomes
+/// at its first write.
+pub const WATCHED_MAP: u64 = 2 * READS_MAP;
+
 /// With footprints, where in the memory the marks of functions begin: a byte for each, first the kernel's.
-pub const FUNCTION_MARKS: u64 = 2 * READS_MAP;
+pub const FUNCTION_MARKS: u64 = 3 * READS_MAP;
 
 /// How many marks there are for the kernel's functions, and as many for those of all user images.
 pub const MARKS: u32 = 1 << 20;
 
 /// With footprints, the size of the memory in pages of 64 KiB.
-pub const FOOTPRINT_PAGES: u64 = 2 * WATCH_MAP_PAGES + 2 * MARKS as u64 / 65536;
+pub const FOOTPRINT_PAGES: u64 = 3 * WATCH_MAP_PAGES + 2 * MARKS as u64 / 65536;
 
 /// Bytes of memory that a byte of the map stands for.
 pub const WATCH_LINE: u64 = 1 << GRANULE_SHIFT;
@@ -59,7 +63,7 @@ pub(super) const REACH: u32 = ((WATCH_MAP_REACH as u32 - 1) << GRANULE_SHIFT) + 
 
 /// The body of a function that looks closer, and calls `function` with its own arguments if it has to.
 pub(super) fn lookup(host: &Host, function: HostFunction) -> Function {
-    let (address, locals) = (host.address, [(2, ValType::I32)]);
+    let (address, locals) = (host.address, [(if host.footprint { 3 } else { 2 }, ValType::I32)]);
     let mut body = Function::new(locals);
     let mut lookup = Lookup { sink: body.instructions(), host, wide: address == ValType::I64 };
     match function {
@@ -74,6 +78,9 @@ pub(super) fn lookup(host: &Host, function: HostFunction) -> Function {
             lookup.report(function, 3);
         }
         _ => {
+            if host.footprint && function != HostFunction::Loaded {
+                lookup.note_write([2, 3, 4]);
+            }
             lookup.slots(function == HostFunction::Loaded);
             lookup.report(function, 2);
         }
@@ -113,6 +120,26 @@ impl Lookup<'_> {
         sink.i32_const(1);
         sink.local_get(at).i32_const(7).i32_and().local_get(1).i32_add().i32_const(7).i32_add();
         sink.i32_const(SLOT_SHIFT.cast_signed()).i32_shr_u().i32_shl().i32_const(1).i32_sub().i32_and();
+    }
+
+    /// `[] → []`: takes the marks off the lines that local 1 bytes, at most 16, at local 0 touch. Three more are for the
+    /// address and the lines.
+    fn note_write(&mut self, [at, first, last]: [u32; 3]) {
+        let map = self.map(false);
+        let watched = MemArg { offset: WATCHED_MAP, ..map };
+        let shift = GRANULE_SHIFT.cast_signed();
+        self.narrow(0);
+        self.sink.local_tee(at).i32_const(shift).i32_shr_u().local_set(first);
+        self.sink.local_get(at).local_get(1).i32_add().i32_const(1).i32_sub().i32_const(shift).i32_shr_u();
+        self.sink.local_set(last);
+        let note = |sink: &mut InstructionSink<'_>, line: u32| {
+            sink.local_get(line).i32_load8_u(map).i32_const(0xff).i32_eq().if_(BlockType::Empty);
+            sink.local_get(line).local_get(line).i32_load8_u(watched).i32_store8(map).end();
+        };
+        note(&mut self.sink, first);
+        self.sink.local_get(first).local_get(last).i32_ne().if_(BlockType::Empty);
+        note(&mut self.sink, last);
+        self.sink.end();
     }
 
     /// `[] → [whether something near is watched]`: near the bytes, at least one, from the address in one local on, whose

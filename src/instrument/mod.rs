@@ -156,14 +156,16 @@
 //! # Footprints
 //!
 //! With [`Options::footprint`] the host can find out what was written and run in a part of a run, without being called for
-//! each write. It marks all memory in the map, and takes the marks off a line (the 64 bytes of a byte of the map) when it
-//! is called for it: so it is called once for each line. For that a check of a write looks at the byte of the line that the
+//! each write. It marks all memory in the map: a byte of 255 for each line of 64 bytes. The first write into a line puts
+//! there what is watched in it, from another map ([`WATCHED_MAP`]): lines whose byte is another than 255 were written, and
+//! a line that is watched as a whole may have been. For that a check of a write looks at the byte of the line that the
 //! write begins in, and at no other; who watches something marks as well the last slots of the line before, from which a
-//! write can reach into it. Reads have a map of their own ([`READS_MAP`]), of what is watched for reads; the other one has
+//! write can reach into it. What goes through the map for `memory.fill` and its like calls the host, which does the same.
+//! Reads have a map of their own ([`READS_MAP`]), of what is watched for reads; the other one has
 //! that as well, for operators that read and write. Each function sets a byte ([`FUNCTION_MARKS`]) when it is entered.
 //!
 //! ```wat
-//!                                         i32.const 134349963  ;; FUNCTION_MARKS and the function's index
+//!                                         i32.const 201524363  ;; FUNCTION_MARKS and the function's index
 //!                                         i32.const 1
 //!                                         i32.store8 $map
 //! ```
@@ -249,7 +251,7 @@ pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{
     FOOTPRINT_PAGES, FUNCTION_MARKS, MARKS, READS_MAP, WATCH_LINE, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT,
-    function_mark,
+    WATCHED_MAP, function_mark,
 };
 pub use map::{BadOffsetMap, OffsetMap};
 pub use probes::{PROBE_ARGUMENTS, PROBE_USER, Probes, probed};
@@ -257,7 +259,7 @@ pub use recursion::UNCOUNTED_STACK;
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 6;
+pub const REWRITER_VERSION: u32 = 7;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

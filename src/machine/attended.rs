@@ -12,10 +12,11 @@
 //! Stopping changes nothing for the guest: a runner that is stopped in the middle of its slice goes on with what is left
 //! of it, and no clock moves meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use wkdb_debugger::inferior::{BreakpointSpec, Direction, InferiorError, Resume, Stop, StopReason, TaskInfo, Who};
-use wkdb_debugger::timeline::Footprint;
+use wkdb_debugger::timeline::{CodeMark, Footprint};
 use wkdb_tracer::recording::{Entry, Intervention};
 use wkdb_tracer::{CodeAddress, Event, Frame, ModuleId, Outcome, RunnerId};
 
@@ -27,7 +28,7 @@ use super::executor::{Command, Machine, Port, Side, poll};
 use super::host::not_compiled;
 use super::journal::Journal;
 use super::watch::WatchError;
-use crate::instrument::{MARKS, function_mark};
+use crate::instrument::function_mark;
 
 /// How long a stopped machine waits for a command at once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -378,17 +379,23 @@ impl Machine {
                 Ok(Answer::Done)
             }
             Request::Footprint { anew } => {
-                self.must_be_stopped()?;
+                self.must_not_run()?;
                 Ok(Answer::Footprint(self.footprint(anew)))
             }
             Request::Mark(address) => {
                 let images = self.shared.images.borrow();
                 let image = images.get(address.module).ok_or(InferiorError::NoCode(address))?;
                 let function = image.code().function_at(address.offset).ok_or(InferiorError::NoCode(address))?;
-                Ok(Answer::Number(function_mark(address.module != ModuleId::KERNEL, function).into()))
+                let in_loop =
+                    image.function_code(address.offset).and_then(|code| Some(code.at(address.offset)?.in_loop));
+                Ok(Answer::Mark(CodeMark {
+                    function: function_mark(address.module != ModuleId::KERNEL, function),
+                    offset: address.offset.0,
+                    in_loop: in_loop.unwrap_or(true),
+                }))
             }
             Request::Survey(keep) => {
-                self.must_be_stopped()?;
+                self.must_not_run()?;
                 let before = std::mem::replace(&mut self.shared.core.borrow_mut().debug.survey, keep.map(Survey::new));
                 Ok(Answer::Surveyed(before.map(Survey::told).unwrap_or_default()))
             }
@@ -418,23 +425,25 @@ impl Machine {
         }
         // Those that have begun before, and go on.
         let runners = self.shared.core.borrow().runners.ids();
-        let (mut under_way, mut all) = (Vec::new(), 0);
+        let mut under_way = Some(BTreeSet::new());
         for runner in runners {
             match self.ask(runner, Request::Frames(runner)) {
                 Ok(Answer::Frames(stack)) if stack.len() < MAX_FRAMES => {
                     let user = |frame: &Frame| frame.address.module != ModuleId::KERNEL;
-                    under_way.extend(stack.iter().map(|frame| function_mark(user(frame), frame.function)));
+                    let at = |frame: &Frame| (function_mark(user(frame), frame.function), frame.address.offset.0);
+                    under_way.iter_mut().for_each(|known| known.extend(stack.iter().map(at)));
                 }
                 // Others may be there: any.
-                _ => all = 2 * MARKS,
+                _ => under_way = None,
             }
         }
         let core = &mut *self.shared.core.borrow_mut();
-        if footprint.is_none() {
-            core.watches.keep_footprints();
-        }
-        core.watches.footprint_anew(functions, under_way.into_iter().chain(0..all));
+        core.watches.footprint_anew(functions, under_way);
         footprint
+    }
+
+    fn must_not_run(&self) -> Result<(), InferiorError> {
+        if self.state == State::Running { Err(InferiorError::Running) } else { Ok(()) }
     }
 
     fn must_be_stopped(&self) -> Result<(), InferiorError> {
@@ -517,7 +526,7 @@ impl Machine {
     /// Whether `runner` does not go on with its slice now.
     pub(super) fn leaves(&self, runner: RunnerId) -> bool {
         let core = self.shared.core.borrow();
-        core.stop.is_some() || core.debug.alone().is_some_and(|only| only != runner)
+        (core.stop.is_some() && !core.slice_is_last) || core.debug.alone().is_some_and(|only| only != runner)
     }
 
     /// The only runner that may run cannot: there is nothing to do but to stop.

@@ -105,6 +105,8 @@ pub(super) struct Core {
     pub(super) random: ChaCha8Rng,
     /// Why the machine stops, once it does.
     pub(super) stop: Option<Outcome>,
+    /// It stops at the end of the slice, wherever somebody else has it stop before that.
+    pub(super) slice_is_last: bool,
     /// When something last happened that a spinning machine does not do.
     pub(super) progress: GuestTime,
     /// When the script began to wait for what it waits for now.
@@ -149,6 +151,7 @@ impl Core {
             ticked: false,
             random,
             stop: None,
+            slice_is_last: false,
             progress: GuestTime(0),
             script_since: GuestTime(0),
             script_line: None,
@@ -200,6 +203,12 @@ impl Core {
     /// Ends the run, unless it has ended.
     pub(super) fn stop(&mut self, outcome: Outcome) {
         self.stop.get_or_insert(outcome);
+    }
+
+    /// Ends the run, unless it has ended, with the slice that runs: what the guest was about to do is not cut off.
+    fn stop_with_slice(&mut self, outcome: Outcome) {
+        self.slice_is_last |= self.stop.is_none();
+        self.stop(outcome);
     }
 
     /// The machine's position and clock as seen from `runner`.
@@ -258,7 +267,7 @@ impl Core {
         if let Some(number) = self.console.put(&bytes, self.now) {
             let mut texts = self.config.until.iter().filter(|c| matches!(c, Condition::Console(_)));
             let condition = texts.nth(number).map(Condition::to_string).unwrap_or_default();
-            self.stop(Outcome::Until(condition));
+            self.stop_with_slice(Outcome::Until(condition));
         }
         self.output.push(Output::Console(bytes));
         self.check_script();
@@ -277,7 +286,7 @@ impl Core {
     /// Ends the run where the script has come to its end, or has waited for too long.
     pub(super) fn check_script(&mut self) {
         if self.console.script_done() && self.config.until.contains(&Condition::Script) {
-            self.stop(Outcome::Until(Condition::Script.to_string()));
+            self.stop_with_slice(Outcome::Until(Condition::Script.to_string()));
         }
         let line = self.console.script_waits_for().map(|w| w.0);
         if line != self.script_line {
@@ -313,7 +322,7 @@ impl Core {
             None => format!("the input script is not done: {why}"),
         };
         let console_tail = self.console.tail(TAIL_LINES);
-        self.stop(Outcome::Script { reason, console_tail });
+        self.stop_with_slice(Outcome::Script { reason, console_tail });
     }
 
     pub(super) fn random_bytes(&mut self, count: usize) -> Vec<u8> {

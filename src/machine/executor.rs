@@ -525,6 +525,7 @@ impl Machine {
             }
         }
         self.in_slice = false;
+        self.shared.core.borrow_mut().slice_is_last = false;
         self.notice_hog(runner, port);
     }
 

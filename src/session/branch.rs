@@ -3,7 +3,7 @@
 use std::io;
 
 use wkdb_debugger::inferior::{Inferior, InferiorError, Result, Status};
-use wkdb_debugger::timeline::{Branch, Footprint, Surveyed};
+use wkdb_debugger::timeline::{Branch, CodeMark, Footprint, Surveyed};
 use wkdb_tracer::CodeAddress;
 
 use super::Live;
@@ -65,9 +65,9 @@ impl<L: Fork> Branch for Live<L> {
         }
     }
 
-    fn mark(&mut self, address: CodeAddress) -> Result<Option<u32>> {
+    fn mark(&mut self, address: CodeAddress) -> Result<Option<CodeMark>> {
         match self.ask(Request::Mark(address)) {
-            Ok(Answer::Number(mark)) => Ok(Some(mark as u32)),
+            Ok(Answer::Mark(mark)) => Ok(Some(mark)),
             Ok(other) => Err(confused(&other)),
             // In a module that is not there, which nothing is known of.
             Err(InferiorError::NoCode(_)) => Ok(None),

@@ -5,10 +5,17 @@ use wasmtime::{
     Caller, Config, Engine, Extern, ExternType, Func, FuncType, Global, Instance, Memory, Module, OptLevel, Ref, Store,
     Trap, Val, WasmBacktrace,
 };
-use wkdb::instrument::{READS_MAP, WATCH_LINE, WATCH_MAP_EXPORT, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT};
+use wkdb::instrument::{
+    READS_MAP, WATCH_LINE, WATCH_MAP_EXPORT, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT, WATCHED_MAP,
+};
 
 /// What calls may take of the stack: enough for all that ends.
 pub(crate) const STACK: u32 = 1 << 24;
+
+/// The byte of a line of the map that nobody has written into.
+const MARKED: u8 = 0xff;
+/// So many lines of the map are marked with footprints: a guest has no more than 2 MiB.
+const LINES: usize = 1 << 15;
 
 /// What the host functions keep.
 #[derive(Default)]
@@ -27,7 +34,7 @@ pub(crate) struct Host {
     pub(crate) near: usize,
     /// The start and length of the range to watch.
     watch: (u64, u64),
-    /// All lines are marked, and those that were written are here.
+    /// All lines are marked at first, and those that were written are here in the end.
     pub(crate) footprint: Option<std::collections::BTreeSet<u64>>,
     /// The name under which the memory is exported.
     memory: Option<String>,
@@ -156,18 +163,22 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
         let map = caller.get_export(WATCH_MAP_EXPORT).and_then(Extern::into_memory).expect("it is exported");
         let (map, host) = map.data_and_store_mut(&mut *caller);
         let lines = address / WATCH_LINE..(address + len).div_ceil(WATCH_LINE);
-        let mut first = false;
-        for line in lines.clone() {
-            first |= host.footprint.as_mut().expect("it is kept").insert(line);
-            map[line as usize] = 0;
-        }
-        let (watch, line) = (host.watch, WATCH_LINE);
-        let beside = (watch.0.saturating_sub(line), watch.1 + 2 * line);
+        let bulk = matches!(kind, Kind::BulkStored | Kind::BulkCopied(_));
+        let marked = |line: u64| map[line as usize] == MARKED;
+        assert!(bulk || !lines.clone().any(marked), "code takes the marks off lines {lines:?}");
+        let line = WATCH_LINE;
+        // Whole lines: the one before is marked where an access of 16 bytes reaches from it into the range.
+        let first_near = (host.watch.0 / line).saturating_sub(1) * line;
+        let beside = (first_near, (host.watch.0 + host.watch.1).next_multiple_of(line) - first_near);
         // A copy may be told for what it reads.
         let near =
             overlap(beside, (address, len)) || matches!(kind, Kind::BulkCopied(from) if overlap(beside, (from, len)));
-        assert!(first || near, "the host is called again for lines {lines:?}");
-        mark(map, host.watch);
+        assert!(near || (bulk && lines.clone().any(marked)), "the host is called for lines {lines:?}");
+        for line in lines {
+            if map[line as usize] == MARKED {
+                map[line as usize] = map[WATCHED_MAP as usize + line as usize];
+            }
+        }
     }
     let host = caller.data_mut();
     let copied = matches!(kind, Kind::BulkCopied(from) if overlap(host.watch, (from, len)));
@@ -181,7 +192,7 @@ fn note_access(caller: &mut Caller<'_, Host>, kind: Kind, address: u64, len: u64
 pub(crate) fn mark(map: &mut [u8], (lo, len): (u64, u64)) {
     let page = WATCH_MAP_PAGES as usize * 65536;
     let footprint = map.len() > page;
-    let maps = if footprint { &[0, READS_MAP as usize][..] } else { &[0] };
+    let maps = if footprint { &[0, READS_MAP as usize, WATCHED_MAP as usize][..] } else { &[0] };
     for &map_at in maps {
         if len > 0 {
             // With footprints, slots of the line before as well, from which an access of 16 bytes reaches into the range.
@@ -301,7 +312,7 @@ pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> 
     if let Some(map) = instance.get_memory(&mut store, WATCH_MAP_EXPORT) {
         let (map, host) = map.data_and_store_mut(&mut store);
         if host.footprint.is_some() {
-            map[..1 << 15].fill(0xff);
+            map[..LINES].fill(MARKED);
         }
         mark(map, host.watch);
     }
@@ -348,6 +359,11 @@ pub(crate) fn run(engine: &Engine, wasm: &[u8], view: &View<'_>, host: Host) -> 
             }
             _ => {}
         }
+    }
+    if let Some(map) = instance.get_memory(&mut store, WATCH_MAP_EXPORT) {
+        let (map, host) = map.data_and_store_mut(&mut store);
+        let written = (0..LINES as u64).filter(|line| map[*line as usize] != MARKED);
+        host.footprint.iter_mut().for_each(|lines| lines.extend(written.clone()));
     }
     outcome.ticks.extend_from_slice(&store.data().calls);
     let mut host = store.into_data();

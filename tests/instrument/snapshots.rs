@@ -85,3 +85,17 @@ fn accesses_off_one_base() {
         &options
     ));
 }
+
+#[test]
+fn a_footprint() {
+    let options = Options { stores: true, footprint: true, ..Options::identity() };
+    insta::assert_snapshot!(rewritten(
+        r#"(module
+            (memory 1)
+            (func $f (param i32)
+                (i32.store offset=8 (local.get 0) (i32.const 1))
+                (memory.fill (local.get 0) (i32.const 0) (i32.const 9)))
+        )"#,
+        &options
+    ));
+}

@@ -35,6 +35,10 @@ fn start(bug: &str) -> (Live, Files) {
 }
 
 fn start_with(command_line: &str, seed: u64, script: &str) -> (Live, Files) {
+    start_until(command_line, seed, script, &[])
+}
+
+fn start_until(command_line: &str, seed: u64, script: &str, until: &[&str]) -> (Live, Files) {
     let files = Files::write(KERNEL_7_0).unwrap();
     let mut config = MachineConfig::new(files.kernel());
     config.initrd = Some(files.initramfs());
@@ -46,6 +50,7 @@ fn start_with(command_line: &str, seed: u64, script: &str) -> (Live, Files) {
     config.command_line = command_line.to_owned();
     config.seed = seed;
     config.script = Some(script.to_owned());
+    config.until = until.iter().map(|condition| condition.parse().unwrap()).collect();
     let process = MachineProcess::start_program(Path::new(env!("CARGO_BIN_EXE_wkdb")), config).unwrap();
     let mut live = Live::over(process);
     let deadline = Instant::now() + PATIENCE;

@@ -259,3 +259,53 @@ fn backwards_to_breakpoints_and_watches_is_to_the_last_stop_that_a_run_from_its_
     }
     assert!(stopped > 8, "{stopped}");
 }
+
+/// Such a run is over where it ended: it stops there before anything else could stop it.
+#[test]
+fn from_the_end_of_a_run_that_ended_by_itself_all_of_it_can_be_looked_through() {
+    let script = "expect \"minik# \"\nsend \"stress 4\\n\"\nexpect \"minik# \"\n";
+    for until in ["script", "tick=123457", "time=500ms", "console=stress"] {
+        let symbols = Symbols::load(KERNEL_7_0.to_vec()).unwrap();
+        let jiffies = symbols.data_symbol("jiffies_64").unwrap().address;
+        let (mut live, _files) = start_until("console=hvc nr_cpus=3", 7, script, &[until]);
+        live.insert_watch(&watch(jiffies, false)).unwrap();
+        let mut written = Vec::new();
+        live.resume(&Resume::go()).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut ended = false;
+        while !ended {
+            assert!(Instant::now() < deadline, "until {until}: no end");
+            for notice in live.notices(Duration::from_millis(50)).unwrap() {
+                match notice {
+                    Notice::Stopped(stop) => ended = matches!(stop.reason, StopReason::End(_)),
+                    Notice::Event(event) => {
+                        if let Event::Watch(hit) = *event {
+                            written.push(hit);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(!written.is_empty(), "until {until}");
+
+        let (live, files) = start_until("console=hvc nr_cpus=3", 7, script, &[until]);
+        let limits = Limits { spacing: 50_000, ..Limits::default() };
+        let run = TimeTravel::new(live, limits, || {}).unwrap();
+        let mut session = Session { run, symbols, _files: files };
+        let stop = session.go();
+        assert!(matches!(stop.reason, StopReason::End(_)), "until {until}: {stop:?}");
+        let found = session.search(jiffies, Writes::All { most: 3 });
+        let told = &written[written.len().saturating_sub(3)..];
+        let keys = |hits: &[WatchHit]| hits.iter().map(key).collect::<Vec<_>>();
+        assert_eq!((found.count, keys(&found.writes)), (written.len() as u64, keys(told)), "until {until}");
+        let found = session.search(jiffies, Writes::Last);
+        assert_eq!(keys(&found.writes), keys(&told[told.len() - 1..]), "until {until}");
+        // What the first call of all entered is under way until the end.
+        session.insert("start_kernel");
+        let stop = session.back();
+        assert!(matches!(stop.reason, StopReason::Breakpoint(_)), "until {until}: {stop:?}");
+        assert_eq!(session.name(&stop), "start_kernel");
+        assert_eq!(session.back().reason, StopReason::HistoryStart, "until {until}");
+    }
+}

@@ -1,5 +1,7 @@
 //! What a part of a run has done at least: where it need not be looked for what stops a run, or for writes.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use wkdb_tracer::Tick;
 
@@ -74,26 +76,54 @@ impl Marks {
     }
 }
 
+/// A place in a function's code, by which footprints tell whether control may have come there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CodeMark {
+    /// The function's number. Functions may share one.
+    pub function: u32,
+    /// The instruction's offset in the module's code.
+    pub offset: u32,
+    /// Whether it is part of a loop: only there control can come to what lies before it in the code.
+    pub in_loop: bool,
+}
+
 /// The lines of memory that were written, and the functions that ran, in a part of a run; and perhaps more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footprint {
     lines: Marks,
+    /// Functions that were entered.
     functions: Marks,
+    /// Where the calls stood that were under way when the part began, by function and offset.
+    under_way: Vec<(u32, u32)>,
+    /// Not all of those are known.
+    any_under_way: bool,
     /// Of lines from here on, if there is such a line, nothing is known.
     end: Option<u64>,
 }
 
 impl Footprint {
-    /// Of the lines (address divided by [`LINE`]) in which writes began, and the marks of functions. Of lines from `end` on
-    /// nothing is known.
+    /// Of the lines (address divided by [`LINE`]) in which writes began, and the numbers of functions that were entered. Of
+    /// lines from `end` on nothing is known.
     pub fn new(lines: Vec<u32>, end: u64, functions: Vec<u32>) -> Footprint {
-        Footprint { lines: Marks::of(lines), functions: Marks::of(functions), end: Some(end) }
+        let (lines, functions) = (Marks::of(lines), Marks::of(functions));
+        Footprint { lines, functions, end: Some(end), ..Footprint::default() }
+    }
+
+    /// Adds where calls stood that were under way when it began: function (its number) and offset; none if not all of them
+    /// are known.
+    pub fn with_under_way(mut self, calls: Option<&BTreeSet<(u32, u32)>>) -> Footprint {
+        self.under_way = calls.into_iter().flatten().copied().collect();
+        self.any_under_way = calls.is_none();
+        self
     }
 
     /// Of two parts that follow each other.
     pub fn join(&mut self, other: &Footprint) {
         self.lines.join(&other.lines);
         self.functions.join(&other.functions);
+        let all: BTreeSet<_> = self.under_way.iter().chain(&other.under_way).copied().collect();
+        self.under_way = all.into_iter().collect();
+        self.any_under_way |= other.any_under_way;
         self.end = match (self.end, other.end) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -111,9 +141,14 @@ impl Footprint {
         }
     }
 
-    /// Whether a function with this mark may have run.
-    pub fn may_run(&self, mark: u32) -> bool {
-        self.functions.any(mark, mark)
+    /// Whether control may have come to this place.
+    ///
+    /// A call that was under way has not entered its function again. It can only come to what is behind it in the code, or in
+    /// a loop.
+    pub fn may_run(&self, place: &CodeMark) -> bool {
+        let comes =
+            |&(function, offset): &(u32, u32)| function == place.function && (place.in_loop || offset <= place.offset);
+        self.any_under_way || self.functions.any(place.function, place.function) || self.under_way.iter().any(comes)
     }
 
     /// Whether this watch may have been hit.
@@ -133,8 +168,6 @@ pub struct Surveyed {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -155,11 +188,29 @@ mod tests {
             for (address, len) in asked {
                 let near = |line: &u64| line * LINE < address + len && (line + 1) * LINE + WIDEST - 1 > address;
                 prop_assert_eq!(joined.may_write(address, len), len > 0 && all.iter().any(near));
-                let mark = (address % 600) as u32;
-                prop_assert_eq!(joined.may_run(mark), all.contains(&u64::from(mark)));
+                let function = (address % 600) as u32;
+                let place = CodeMark { function, offset: 0, in_loop: true };
+                prop_assert_eq!(joined.may_run(&place), all.contains(&u64::from(function)));
             }
             prop_assert!(joined.may_write(1000 * LINE, 1), "nothing is known of it");
             prop_assert!(joined.may_write(u64::MAX - 3, 4));
         }
+    }
+
+    #[test]
+    fn calls_that_were_under_way_come_to_what_is_behind_them_or_in_a_loop() {
+        let footprint = |calls: &[(u32, u32)]| {
+            Footprint::new(Vec::new(), 1, vec![7]).with_under_way(Some(&calls.iter().copied().collect()))
+        };
+        let at = |function, offset, in_loop| CodeMark { function, offset, in_loop };
+        let mut part = footprint(&[(3, 100), (4, 50)]);
+        assert!(part.may_run(&at(7, 5, false)), "it was entered");
+        assert!(!part.may_run(&at(3, 99, false)), "that call is behind it");
+        assert!(part.may_run(&at(3, 99, true)) && part.may_run(&at(3, 100, false)) && part.may_run(&at(3, 101, false)));
+        assert!(!part.may_run(&at(5, 60, true)), "there is none in it");
+        part.join(&footprint(&[(3, 90)]));
+        assert!(part.may_run(&at(3, 99, false)) && !part.may_run(&at(3, 89, false)) && part.may_run(&at(4, 50, false)));
+        part.join(&Footprint::new(Vec::new(), 1, Vec::new()).with_under_way(None));
+        assert!(part.may_run(&at(5, 60, false)), "anything may have been under way");
     }
 }

@@ -36,7 +36,7 @@ use wkdb_tracer::CodeAddress;
 use crate::inferior::{Inferior, Result};
 
 pub use crate::inferior::{CheckpointInfo, Goal, Limits, Position};
-pub use footprint::{Footprint, LINE, Surveyed};
+pub use footprint::{CodeMark, Footprint, LINE, Surveyed};
 pub use travel::TimeTravel;
 
 /// A run that can be copied.
@@ -66,11 +66,11 @@ pub trait Branch: Inferior + Send + Sized + 'static {
         Ok(None)
     }
 
-    /// The mark by which footprints tell that the function with this instruction ran; none if they do not.
+    /// By what footprints tell that control came to this instruction; none if they do not.
     ///
     /// # Errors
     /// It is gone.
-    fn mark(&mut self, address: CodeAddress) -> Result<Option<u32>> {
+    fn mark(&mut self, address: CodeAddress) -> Result<Option<CodeMark>> {
         let _ = address;
         Ok(None)
     }

@@ -143,7 +143,7 @@ impl<B: Branch> Past<'_, B> {
         car.sync(wanted)?;
         // Of most of them it is enough to count them.
         let room = most - found.writes.len();
-        let counted = car.count_to_tick(limit.tick, room, self.signals)?;
+        let counted = car.count_to_tick(Tick(limit.tick.0.saturating_sub(1)), room, self.signals)?;
         let mut last = Vec::new();
         car.run_to_hearing(&Limit::before(limit), self.signals, |_| ControlFlow::Continue(()), &mut |hit| {
             last.push(own(hit))

@@ -16,7 +16,7 @@ use wkdb_tracer::{GuestTime, Tick, WatchHit};
 
 use super::backward::Past;
 use super::job::{Car, Halt, Limit, Wanted};
-use super::{Branch, Footprint, Position};
+use super::{Branch, CodeMark, Footprint, Position};
 
 /// A part of history is run through in so many pieces, behind which it is asked what was met.
 const PIECES: u64 = 8;
@@ -44,13 +44,13 @@ pub(super) struct Spot<B> {
 /// What cannot be where a footprint does not have it.
 pub(super) struct Traces {
     wanted: Wanted,
-    /// The marks of the functions of all breakpoints, if all are known.
-    functions: Option<Vec<u32>>,
+    /// The marks of all breakpoints, if all are known.
+    places: Option<Vec<CodeMark>>,
 }
 
 impl Traces {
     fn may_be_in(&self, footprint: &Footprint) -> bool {
-        let runs = self.functions.as_ref().is_none_or(|marks| marks.iter().any(|&mark| footprint.may_run(mark)));
+        let runs = self.places.as_ref().is_none_or(|marks| marks.iter().any(|mark| footprint.may_run(mark)));
         runs || self.wanted.watches.iter().any(|(_, watch)| footprint.may_touch(watch))
     }
 }
@@ -58,20 +58,20 @@ impl Traces {
 impl<B: Branch> Past<'_, B> {
     /// What footprints can tell of `wanted`.
     pub(super) fn traces(&mut self, wanted: &Wanted, sought: Sought) -> Result<Traces, Halt> {
-        let mut functions = Some(Vec::new());
+        let mut places = Some(Vec::new());
         for (_, breakpoint) in &wanted.breakpoints {
             let mark = match self.present.as_deref_mut() {
                 Some(present) => present.mark(breakpoint.address)?,
                 None => None,
             };
-            match (mark, &mut functions) {
+            match (mark, &mut places) {
                 (Some(mark), Some(marks)) => marks.push(mark),
-                _ => functions = None,
+                _ => places = None,
             }
         }
         let stops = |stop: bool| stop || sought == Sought::Hits;
         let watches = wanted.watches.iter().filter(|(_, watch)| stops(watch.stop)).cloned().collect();
-        Ok(Traces { wanted: Wanted { breakpoints: wanted.breakpoints.clone(), watches }, functions })
+        Ok(Traces { wanted: Wanted { breakpoints: wanted.breakpoints.clone(), watches }, places })
     }
 
     /// Whether it may be between a checkpoint and the next one, or the present.
@@ -133,8 +133,9 @@ impl<B: Branch> Past<'_, B> {
         let mut car = self.copy(place)?;
         car.sync(wanted)?;
         let start = car.position()?;
-        let found = self.last_tick(&mut car, limit.at.tick)?;
-        // In the last tick it depends on where the limit is.
+        // A run may have ended at the start of the last tick: then it does not stop there.
+        let found = self.last_tick(&mut car, Tick(limit.at.tick.0.saturating_sub(1)))?;
+        // In the last ticks it depends on where the limit is.
         let mut end = car.fork()?;
         if self.meets(&mut car, limit, sought)? {
             end.sync(&Wanted::default())?;

@@ -50,6 +50,8 @@ pub(in crate::machine) struct Instruction {
     pub(in crate::machine) kind: Kind,
     /// Whether control can come here at all; where not, no code was made of it.
     pub(in crate::machine) live: bool,
+    /// Whether it is part of a loop.
+    pub(in crate::machine) in_loop: bool,
     /// How many values the operand stack has before it.
     pub(in crate::machine) height: u32,
     /// How many of these it takes, if it is one that others run during: a call, or what the host does for the guest.
@@ -305,6 +307,7 @@ impl CodeIndex {
                 offset: (start - self.base) as u32,
                 kind: kind(&operator),
                 live: flow.pass(&operator),
+                in_loop: flow.is_in_loop(),
                 height,
                 takes: self.takes(&operator),
             });
@@ -436,6 +439,11 @@ impl Flow {
         live
     }
 
+    /// Whether a branch backwards can lead over the instruction that was passed last. The end of a loop is not part of it.
+    fn is_in_loop(&self) -> bool {
+        self.blocks.iter().any(|block| block.is_loop)
+    }
+
     fn branch(&mut self, depth: u32) {
         let target = (self.blocks.len() as u32).checked_sub(depth + 1);
         let block = target.and_then(|target| self.blocks.get_mut(target as usize));
@@ -475,6 +483,13 @@ mod tests {
         assert_eq!(live("local.get 0 if return else return end nop"), "11101000");
         assert_eq!(live("block local.get 0 br_table 0 0 nop end nop"), "1110011");
         assert_eq!(live("return block br 0 end nop"), "100000", "what is dead leads nowhere");
+    }
+
+    #[test]
+    fn what_is_in_a_loop() {
+        let code = function("nop loop local.get 0 if nop end local.get 0 br_if 0 end nop");
+        let looped: String = code.instructions.iter().map(|i| if i.in_loop { '1' } else { '0' }).collect();
+        assert_eq!(looped, "01111111000");
     }
 
     #[test]

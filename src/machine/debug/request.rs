@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, InferiorError, Loads, Resume, TaskInfo, WatchId, WatchSpec,
 };
-use wkdb_debugger::timeline::{Footprint, Surveyed};
+use wkdb_debugger::timeline::{CodeMark, Footprint, Surveyed};
 use wkdb_tracer::recording::{Check, CodePlace, Entry, Position};
 use wkdb_tracer::{CodeAddress, Frame, ModuleId, RunnerId, WasmValue};
 
@@ -108,7 +108,7 @@ pub enum Request {
         /// Begin anew.
         anew: bool,
     },
-    /// The mark by which footprints tell that the function of an instruction ran.
+    /// By what footprints tell that control came to an instruction.
     Mark(CodeAddress),
     /// From now on hits of breakpoints and watches are counted and stop nothing, and the ticks of so many of the last ones
     /// remembered; or they stop again. The answer is what was counted so far.
@@ -151,6 +151,8 @@ pub enum Answer {
     CodePlace(CodePlace),
     /// To [`Request::Footprint`]; none if it is not known.
     Footprint(Option<Footprint>),
+    /// To [`Request::Mark`].
+    Mark(CodeMark),
     /// To [`Request::Survey`].
     Surveyed(Surveyed),
 }

@@ -1,5 +1,5 @@
 //! The map of what is watched that compiled code looks at: a memory that all stores of the machine share. With footprints
-//! there are two, of which the second is for reads, and marks of functions.
+//! there are three, of which the second is for reads, and the third what becomes of marked lines; and marks of functions.
 //!
 //! What they are made of, and how code reads them, is the rewriting's: see `instrument`.
 
@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::super::memory::{GuestMemory, MemoryError, WASM_PAGE};
 use crate::instrument::{
     FOOTPRINT_PAGES, FUNCTION_MARKS, MARKS, READS_MAP, WATCH_LINE, WATCH_MAP_PAGES, WATCH_MAP_REACH, WATCH_SLOT,
+    WATCHED_MAP,
 };
 
 /// A write that begins in the line before can reach so far into a line.
@@ -26,11 +27,17 @@ fn slots(range: &Range<u64>, footprint: bool) -> Range<u64> {
     start / WATCH_SLOT..range.end.div_ceil(WATCH_SLOT)
 }
 
-/// The bits of the map's byte `line` that stand for a range.
-pub(super) fn bits(line: u64, range: &Range<u64>, footprint: bool) -> u8 {
-    let slots = slots(range, footprint);
-    (0..8).filter(|slot| slots.contains(&(line * 8 + slot))).fold(0, |bits, slot| bits | 1 << slot)
+/// Where the pieces of a range begin, and how long they are.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = (u64, u64)> {
+    let Range { start, end } = range;
+    (start..end).step_by(PIECE as usize).map(move |at| (at, PIECE.min(end - at)))
 }
+
+/// The byte of a line that is marked: nothing was written into it since a footprint began, or all of it is watched.
+const MARKED: u8 = 0xff;
+
+/// Maps are read in pieces of so many bytes.
+const PIECE: u64 = 4096;
 
 impl WatchMap {
     /// A map on which nothing is watched.
@@ -60,28 +67,75 @@ impl WatchMap {
 
     /// Marks every slot that a range lies in, or clears it; of the map of reads as well, if there is one and `reads`.
     pub(in crate::machine) fn set(&self, range: &Range<u64>, watched: bool, reads: bool) {
-        self.set_in(0, range, watched);
-        if self.footprint && reads {
-            self.set_in(READS_MAP, range, watched);
+        if !self.footprint {
+            return self.set_in(0, range, watched, |_, _| ());
+        }
+        // Where a line is marked, that stays; where it was written, its byte says what is watched.
+        self.set_in(WATCHED_MAP, range, watched, |at, bytes| {
+            let (Ok(before), Ok(mut map)) = (
+                self.memory.read_vec(WATCHED_MAP + at, bytes.len() as u64),
+                self.memory.read_vec(at, bytes.len() as u64),
+            ) else {
+                return;
+            };
+            for ((byte, before), now) in map.iter_mut().zip(before).zip(bytes) {
+                if *byte != MARKED || before == MARKED {
+                    *byte = *now;
+                }
+            }
+            // It lies where the others do.
+            let _ = self.memory.write(at, &map);
+        });
+        self.repeat(0);
+        if reads {
+            self.set_in(READS_MAP, range, watched, |_, _| ());
         }
     }
 
-    /// Sets the byte of a line in the map of writes.
-    pub(super) fn put(&self, line: u64, bits: u8) {
-        // Behind the map's end there is nothing to set.
-        let _ = self.memory.write(line, &[bits]);
-    }
-
-    /// Marks all slots of lines in the map of writes.
-    pub(super) fn fill(&self, lines: Range<u64>) {
-        const PIECE: u64 = 1 << 16;
-        let mut at = lines.start;
-        while at < lines.end {
-            let len = PIECE.min(lines.end - at);
-            let _ = self.memory.write(at, &[0xff; PIECE as usize][..len as usize]);
-            at += len;
+    /// Marks all lines before `end`.
+    pub(super) fn mark_all(&self, end: u64) {
+        for (at, len) in pieces(0..end) {
+            // What is marked already is shared with copies of the machine.
+            if self.memory.read_vec(at, len).is_ok_and(|bytes| bytes != [MARKED; PIECE as usize][..len as usize]) {
+                let _ = self.memory.write(at, &[MARKED; PIECE as usize][..len as usize]);
+            }
         }
         self.repeat(0);
+    }
+
+    /// Takes the marks off lines.
+    pub(super) fn unmark(&self, lines: Range<u64>) {
+        for (at, len) in pieces(lines) {
+            let (Ok(mut map), Ok(watched)) =
+                (self.memory.read_vec(at, len), self.memory.read_vec(WATCHED_MAP + at, len))
+            else {
+                return;
+            };
+            if map != watched {
+                let marked = |byte: &&mut u8| **byte == MARKED;
+                map.iter_mut().zip(watched).filter(|(byte, _)| marked(byte)).for_each(|(byte, now)| *byte = now);
+                let _ = self.memory.write(at, &map);
+            }
+        }
+    }
+
+    /// The lines before `end` that are not marked, and those that are watched as a whole, of which nobody knows.
+    pub(super) fn written(&self, end: u64) -> Vec<u32> {
+        let mut written = Vec::new();
+        for (at, len) in pieces(0..end) {
+            let (Ok(map), Ok(watched)) = (self.memory.read_vec(at, len), self.memory.read_vec(WATCHED_MAP + at, len))
+            else {
+                break;
+            };
+            let lines = map
+                .iter()
+                .zip(&watched)
+                .zip(at..)
+                .filter(|((byte, watched), _)| **byte != MARKED || **watched == MARKED);
+            // Below 4 GiB there are fewer than 2²⁶.
+            written.extend(lines.map(|(_, line)| line as u32));
+        }
+        written
     }
 
     /// The functions that were entered, by their marks, of so many of the kernel and so many of a user image; `clear`: takes
@@ -100,21 +154,12 @@ impl WatchMap {
         entered
     }
 
-    /// Marks functions as entered.
-    pub(super) fn enter(&self, functions: impl Iterator<Item = u32>) {
-        for function in functions {
-            let _ = self.memory.write(FUNCTION_MARKS + u64::from(function), &[1]);
-        }
-    }
-
-    fn set_in(&self, map: u64, range: &Range<u64>, watched: bool) {
+    /// The same in one map; `before` is told, of each piece of it before it changes, where it is and what it will hold.
+    fn set_in(&self, map: u64, range: &Range<u64>, watched: bool, before: impl Fn(u64, &[u8])) {
         let slots = slots(range, self.footprint);
         let (first, last) = (slots.start / 8, slots.end.saturating_sub(1) / 8);
         // Whole bytes in pieces, so that a watch of everything needs no copy of the map.
-        const PIECE: u64 = 4096;
-        let mut at = first;
-        while at <= last {
-            let len = PIECE.min(last - at + 1);
+        for (at, len) in pieces(first..last + 1) {
             // The map covers more than the guest's memory can have; what it does not cover no code can touch.
             let Ok(mut bytes) = self.memory.read_vec(map + at, len) else { break };
             for (byte, number) in bytes.iter_mut().zip(at..) {
@@ -125,10 +170,10 @@ impl WatchMap {
                 };
                 *byte = if watched { *byte | mask } else { *byte & !mask };
             }
+            before(at, &bytes);
             if self.memory.write(map + at, &bytes).is_err() {
                 break;
             }
-            at += len;
         }
         if first < WATCH_MAP_REACH {
             self.repeat(map);

@@ -7,7 +7,6 @@
 
 mod footprint;
 mod intervals;
-mod lines;
 mod map;
 mod shadow;
 
@@ -19,8 +18,8 @@ use wkdb_tracer::{AccessKind, CodeAddress, Cpu, RunnerId};
 
 use super::memory::{GuestMemory, MemoryError};
 use crate::code_cache::Variant;
+use footprint::Kept;
 use intervals::Intervals;
-use lines::Lines;
 use map::WIDEST;
 pub(super) use map::WatchMap;
 use shadow::Shadow;
@@ -136,7 +135,7 @@ pub(super) struct WatchSet {
     memory: GuestMemory,
     variant: Variant,
     /// What footprints are made from, if they are kept.
-    lines: Option<Lines>,
+    kept: Option<Kept>,
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
@@ -164,7 +163,7 @@ impl WatchSet {
             fresh: Vec::new(),
             memory,
             variant,
-            lines: None,
+            kept: None,
         })
     }
 
@@ -248,7 +247,6 @@ impl WatchSet {
                 self.map.set(&both, true, reads);
             }
         }
-        self.mark_lines(&gone);
         let intervals = &mut self.intervals;
         self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
         true

@@ -1,6 +1,9 @@
 //! The set of watches, by itself.
 
+use std::collections::BTreeSet;
+
 use wkdb_debugger::inferior::WatchCondition;
+use wkdb_debugger::timeline::CodeMark;
 use wkdb_tracer::{CodeOffset, ModuleId};
 
 use super::*;
@@ -196,10 +199,9 @@ fn a_footprint_has_the_lines_that_were_written_since_the_last_one() {
     let memory = memory();
     let variant = Variant { stores: true, loads: true, debug: true, ..Variant::default() };
     let mut set = WatchSet::new(memory.clone(), variant).unwrap();
-    let none = || std::iter::empty();
     assert_eq!(set.footprint([10, 10]), None, "it is not kept yet");
     set.wrote(write(&memory, 0, &[1]));
-    set.keep_footprints();
+    set.footprint_anew([10, 10], None);
     let map = |set: &WatchSet, line: u64| set.map().memory().read_vec(line, 1).unwrap()[0];
     assert_eq!((map(&set, 0), map(&set, 4095), map(&set, 4096)), (0xff, 0xff, 0), "memory ends there");
     let watched = set.insert(spec(128, 8, WatchKind::Access)).unwrap();
@@ -218,7 +220,7 @@ fn a_footprint_has_the_lines_that_were_written_since_the_last_one() {
     assert_eq!(map(&set, 1000 / 64), 0xff);
     memory.grow(1).unwrap();
     assert!(written.may_write(4 * 65536, 4), "nothing is known of new memory");
-    set.footprint_anew([10, 10], none());
+    set.footprint_anew([10, 10], None);
     assert_eq!((map(&set, 1), map(&set, 4096)), (0xff, 0xff));
     let written = set.footprint([10, 10]).unwrap();
     assert!(!written.may_write(64, 1000) && !written.may_write(4 * 65536, 4));
@@ -228,7 +230,7 @@ fn a_footprint_has_the_lines_that_were_written_since_the_last_one() {
 fn a_footprint_has_the_functions_that_were_entered_and_those_under_way() {
     let memory = memory();
     let mut set = WatchSet::new(memory, Variant { stores: true, debug: true, ..Variant::default() }).unwrap();
-    set.keep_footprints();
+    set.footprint_anew([10, 10], Some(BTreeSet::new()));
     let enter = |set: &WatchSet, mark: u32| {
         set.map().memory().write(crate::instrument::FUNCTION_MARKS + u64::from(mark), &[1]).unwrap();
     };
@@ -236,11 +238,12 @@ fn a_footprint_has_the_functions_that_were_entered_and_those_under_way() {
     enter(&set, kernel);
     let run = |set: &WatchSet| {
         let footprint = set.footprint([10, 10]).unwrap();
-        [kernel, user, 7].map(|mark| footprint.may_run(mark))
+        let place = |function, offset| CodeMark { function, offset, in_loop: false };
+        [place(kernel, 0), place(user, 0), place(7, 10), place(7, 9)].map(|place| footprint.may_run(&place))
     };
-    assert_eq!(run(&set), [true, false, false]);
-    set.footprint_anew([10, 10], [7].into_iter());
-    assert_eq!(run(&set), [false, false, true]);
+    assert_eq!(run(&set), [true, false, false, false]);
+    set.footprint_anew([10, 10], Some(BTreeSet::from([(7, 10)])));
+    assert_eq!(run(&set), [false, false, true, false]);
     enter(&set, user);
-    assert_eq!(run(&set), [false, true, true]);
+    assert_eq!(run(&set), [false, true, true, false]);
 }
