@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What a footprint says cannot be in a part of history is not looked for there. Where there may be something, a copy runs
-//! that only counts: stopping at each of thousands would take much longer than running.
+//! that only counts: stopping at each of thousands would take much longer than running. It does so in pieces; where much is
+//! met in one, the rest is only run through, and looked at from its end.
 
 use std::ops::ControlFlow;
 
@@ -23,6 +24,9 @@ const PIECES: u64 = 8;
 
 /// No piece is shorter, in ticks: a copy at its start would cost more than it saves.
 const SHORTEST: u64 = 500_000;
+
+/// What is met so often in a piece will be met in the last one too: all others need not be looked at.
+const OFTEN: u64 = 500;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +138,7 @@ impl<B: Branch> Past<'_, B> {
         car.sync(wanted)?;
         let start = car.position()?;
         // A run may have ended at the start of the last tick: then it does not stop there.
-        let found = self.last_tick(&mut car, Tick(limit.at.tick.0.saturating_sub(1)))?;
+        let found = self.last_tick(&mut car, Tick(limit.at.tick.0.saturating_sub(1)), wanted)?;
         // In the last ticks it depends on where the limit is.
         let mut end = car.fork()?;
         if self.meets(&mut car, limit, sought)? {
@@ -161,14 +165,32 @@ impl<B: Branch> Past<'_, B> {
 
     /// Lets a car, which has been told what to look for, run to a tick without stopping, and stay there. Gives the tick of
     /// the last one that was met, and a copy at a place before it.
-    fn last_tick(&mut self, car: &mut Car<B>, tick: Tick) -> Result<Option<(Car<B>, Tick)>, Halt> {
+    fn last_tick(&mut self, car: &mut Car<B>, tick: Tick, wanted: &Wanted) -> Result<Option<(Car<B>, Tick)>, Halt> {
         let mut found = None;
         let piece = ((tick.0.saturating_sub(car.stop()?.tick.0)) / PIECES).max(SHORTEST);
-        while car.stop()?.tick < tick {
+        let mut often = false;
+        while car.stop()?.tick < tick && !often {
             let start = car.fork()?;
-            let next = Tick(start.stop()?.tick.0.saturating_add(piece).min(tick.0));
-            if let Some(last) = car.count_to_tick(next, 1, self.signals)?.last.last() {
+            let counted = car.count_to_tick(end_of_piece(&start, piece, tick)?, 1, self.signals)?;
+            often = counted.count > OFTEN;
+            if let Some(last) = counted.last.last() {
                 found = Some((start, *last));
+            }
+        }
+        // The rest is run through without stopping at anything, and looked at from its end.
+        car.sync(&Wanted::default())?;
+        let mut starts = Vec::new();
+        while car.stop()?.tick < tick {
+            starts.push(car.fork()?);
+            car.run_to_tick(end_of_piece(car, piece, tick)?, self.signals)?;
+        }
+        car.sync(wanted)?;
+        for mut start in starts.into_iter().rev() {
+            let mut counting = start.fork()?;
+            counting.sync(wanted)?;
+            let end = end_of_piece(&start, piece, tick)?;
+            if let Some(last) = counting.count_to_tick(end, 1, self.signals)?.last.last() {
+                return Ok(Some((start, *last)));
             }
         }
         Ok(found)
@@ -188,4 +210,9 @@ impl<B: Branch> Past<'_, B> {
         )?;
         Ok(if sought == Sought::Stops { stops } else { hits })
     }
+}
+
+/// Where the piece ends that begins where a car is.
+fn end_of_piece<B: Branch>(car: &Car<B>, piece: u64, end: Tick) -> Result<Tick, Halt> {
+    Ok(Tick(car.stop()?.tick.0.saturating_add(piece).min(end.0)))
 }
