@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wkdb::contract::KernelModule;
 use wkdb::demo::KERNEL_7_0;
 
-use crate::debuggers::{gdb, gdbs};
+use crate::debuggers::{gdb, gdbs, lldb, lldb_session};
 use crate::guest::{Guest, in_time};
 
 /// A client that speaks the protocol by hand.
@@ -222,14 +222,28 @@ fn hashes(console: &str) -> Vec<String> {
     ["ticks", "memory_hash", "schedule_hash", "console_hash"].iter().map(|key| json[key].to_string()).collect()
 }
 
+/// A run that ends by itself.
+const SHORT: &str = "demo --seed 5 --until time=0.5s --json";
+
+/// Its hashes where nobody looks.
+fn undisturbed() -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
+    let output = command.args(SHORT.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    hashes(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Waits for the end of the run that somebody looked at; checks that it was the same.
+fn is_the_same(mut guest: Guest, undisturbed: &[String], session: &str) {
+    assert_eq!(guest.ended(), Some(0));
+    let end = in_time("the closing line", || Some(guest.console()).filter(|text| text.contains("\"ticks\"")));
+    assert_eq!(hashes(&end), undisturbed, "{session}");
+}
+
 #[test]
 fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
-    let options = "demo --seed 5 --until time=0.5s --json";
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
-    let undisturbed = command.args(options.split_whitespace()).stdin(Stdio::null()).output().unwrap();
-    let undisturbed = hashes(&String::from_utf8_lossy(&undisturbed.stdout));
+    let undisturbed = undisturbed();
     for program in gdbs() {
-        let mut guest = Guest::start(&format!("{options} --gdb-wait"));
+        let guest = Guest::start(&format!("{SHORT} --gdb-wait"));
         let session = gdb(
             &program,
             guest.port,
@@ -252,8 +266,41 @@ fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
             ],
         );
         assert!(session.contains("Old value"), "{session}");
-        assert_eq!(guest.ended(), Some(0));
-        let end = in_time("the closing line", || Some(guest.console()).filter(|text| text.contains("\"ticks\"")));
-        assert_eq!(hashes(&end), undisturbed, "{session}");
+        is_the_same(guest, &undisturbed, &session);
+    }
+}
+
+#[test]
+fn a_run_is_the_same_with_an_lldb_that_stops_and_steps_it() {
+    let Some(program) = lldb() else { return };
+    let undisturbed = undisturbed();
+    let ways: [(&str, fn(u16) -> String); 2] = [
+        ("--gdb", |port| format!("gdb-remote {port}")),
+        ("--lldb", |port| format!("process connect --plugin wasm connect://127.0.0.1:{port}")),
+    ];
+    for (option, attach) in ways {
+        let guest = Guest::start_for(option, &format!("{SHORT} --gdb-wait"));
+        let commands = [
+            "breakpoint set --name __schedule",
+            "continue",
+            "continue",
+            "thread backtrace",
+            "next",
+            "next",
+            "step",
+            "thread step-inst",
+            "thread list",
+            "thread step-out",
+            "breakpoint delete --force",
+            "watchpoint set variable jiffies_64",
+            "continue",
+            "continue",
+            "watchpoint delete --force",
+            "detach",
+        ];
+        let session = lldb_session(&program, &attach(guest.port), &commands.map(str::to_owned));
+        assert!(session.contains("stop reason = watchpoint 1"), "{session}");
+        assert!(!session.contains("error: "), "{session}");
+        is_the_same(guest, &undisturbed, &session);
     }
 }
