@@ -1,6 +1,6 @@
 //! Ctrl-C at the prompt of a real debugger, while the guest runs.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 

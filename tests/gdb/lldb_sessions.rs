@@ -39,6 +39,9 @@ sessions! {
     level0;
     level2;
     linux;
+    /// lldb's own Wasm.
+    native_level0;
+    native_level2;
     crowd;
     user;
     /// Addresses of 64 bits: x86-64.

@@ -35,7 +35,7 @@ pub use object::{WasmObject, build_object};
 use wasm::Wasm;
 
 /// Changes whenever the same module may give another file.
-pub const COMPANION_VERSION: u32 = 5;
+pub const COMPANION_VERSION: u32 = 7;
 
 /// A module that a debugger is to be told of.
 #[derive(Debug, Clone, Copy)]
