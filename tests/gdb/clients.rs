@@ -196,12 +196,17 @@ fn garbage_on_the_port_does_not_hurt_the_guest() {
 }
 
 #[test]
-fn a_second_gdb_is_sent_away_with_a_reason() {
+fn a_second_debugger_is_sent_away() {
     let guest = Guest::start("demo --gdb-wait");
     let mut first = Raw::connect(guest.port);
     for program in gdbs() {
         let told = gdb(&program, guest.port, &["info threads"]);
         assert!(told.contains("another debugger is attached"), "{told}");
+    }
+    if let Some(program) = lldb() {
+        // It shows no words of a server's, but does not wait.
+        let told = lldb_session(&program, &format!("gdb-remote {}", guest.port), &[]);
+        assert!(told.contains("error: Connection shut down by remote side"), "{told}");
     }
     assert!(first.ask("?").starts_with("T05"));
 }
