@@ -146,6 +146,36 @@ fn a_killed_gdb_leaves_a_running_guest_and_the_next_one_attaches() {
 }
 
 #[test]
+fn a_killed_lldb_leaves_a_running_guest() {
+    let Some(program) = lldb() else { return };
+    let guest = Guest::start("demo");
+    guest.shows("minik# ");
+    let mut victim = Command::new(program)
+        .args(["--no-lldbinit", "-o", &format!("gdb-remote {}", guest.port)])
+        .args(["-o", "breakpoint set --name tick_do_update_jiffies64 --condition 0", "-o", "continue"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    guest.says("a debugger attached", 1);
+    std::thread::sleep(Duration::from_millis(500));
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    guest.says("the debugger left", 1);
+    // Nothing is left of its breakpoint: time passes.
+    let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
+    let jiffies = || {
+        let mut client = Raw::connect(guest.port);
+        let now = client.word(address);
+        assert_eq!(client.ask("D"), "OK");
+        now
+    };
+    let seen = jiffies();
+    in_time("time goes on", || (jiffies() != seen).then_some(()));
+}
+
+#[test]
 fn a_client_that_vanishes_on_its_way_back_leaves_a_guest_that_goes_on_in_the_present() {
     let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
     let jiffies = |client: &mut Raw| (u64::from(client.word(address + 4)) << 32) | u64::from(client.word(address));

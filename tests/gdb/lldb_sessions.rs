@@ -44,6 +44,9 @@ sessions! {
     native_level2;
     crowd;
     user;
+    conditions;
+    monitor;
+    bug;
     /// Addresses of 64 bits: x86-64.
     wasm64_level0;
     wasm64_level2;
