@@ -1,6 +1,5 @@
 //! `--gdb` and `--lldb`: what the server for debuggers needs from this program.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -85,7 +84,7 @@ pub(super) fn serve(
     }
     let files = symbols.iter().map(|path| SymbolFiles::open(path)).collect::<Result<_, _>>()?;
     let build = BuildCompanions { symbols: files };
-    let companions = KeptCompanions { store, build, temporary: None, paths: HashMap::new() };
+    let companions = KeptCompanions { store, build, temporary: None };
     let commands = Config { bundled_sources: sources, symbol_directories: symbols, ..Config::default() };
     let mut server = Server::new(ServerParts {
         companions: Box::new(companions),
@@ -126,12 +125,12 @@ pub(super) fn invitation(server: &Server) -> std::io::Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// Companions as files: of kernels, kept with their code; the others for as long as this runs.
+/// Companions: those of kernels are kept with their code.
 struct KeptCompanions {
     store: Option<CodeStore>,
     build: BuildCompanions,
+    /// Where files for lldb are for as long as this runs.
     temporary: Option<TempDir>,
-    paths: HashMap<ModuleId, PathBuf>,
 }
 
 impl KeptCompanions {
@@ -140,16 +139,12 @@ impl KeptCompanions {
         let wasm = self.build.described(inferior, ModuleId::KERNEL).map_err(|error| error.to_string())?;
         let word = layout.word().bytes() as u8;
         let key = CodeKey::of(&[b"companion", &COMPANION_VERSION.to_le_bytes(), &[word], &wasm]);
-        if let Some(path) = store.get(&key, Artifact::Companion)
-            && let Ok(kept) = std::fs::read(&path)
-        {
-            self.paths.insert(ModuleId::KERNEL, path);
+        if let Some(kept) = store.get(&key, Artifact::Companion).and_then(|path| std::fs::read(path).ok()) {
             return Ok(kept);
         }
         let built = self.build.companion(inferior, layout, ModuleId::KERNEL)?.unwrap_or_default();
-        match store.put(&key, Artifact::Companion, &built) {
-            Ok(path) => drop(self.paths.insert(ModuleId::KERNEL, path)),
-            Err(error) => log::warn!("symbols for gdb are not kept: {error}"),
+        if let Err(error) = store.put(&key, Artifact::Companion, &built) {
+            log::warn!("symbols for gdb are not kept: {error}");
         }
         Ok(built.to_vec())
     }
@@ -170,16 +165,16 @@ impl KeptCompanions {
         Ok(built)
     }
 
-    /// Writes a file that nobody needs after this run.
-    fn write(&mut self, module: ModuleId, elf: &[u8]) -> std::io::Result<()> {
+    /// Writes a file that nobody needs after this run; gives its place.
+    fn write(&mut self, module: ModuleId, elf: &[u8]) -> std::io::Result<PathBuf> {
         let directory = match &mut self.temporary {
             Some(directory) => directory,
             none => none.insert(tempfile::Builder::new().prefix("wkdb-symbols-").tempdir()?),
         };
-        let path = directory.path().join(format!("module{}", module.0));
+        let name = if module == ModuleId::KERNEL { "vmlinux".to_owned() } else { format!("module{}", module.0) };
+        let path = directory.path().join(name);
         std::fs::write(&path, elf)?;
-        self.paths.insert(module, path);
-        Ok(())
+        Ok(path)
     }
 }
 
@@ -197,13 +192,7 @@ impl Companions for KeptCompanions {
             self.store = Some(store);
             return kernel.map(|elf| Some(elf.into()));
         }
-        let built = self.build.companion(inferior, layout, module)?;
-        if let Some(elf) = &built
-            && let Err(error) = self.write(module, elf)
-        {
-            log::warn!("symbols for lldb cannot be written: {error}");
-        }
-        Ok(built)
+        self.build.companion(inferior, layout, module)
     }
 
     /// As the kernel's companion, its module for lldb is kept.
@@ -218,8 +207,9 @@ impl Companions for KeptCompanions {
         }
     }
 
-    fn path(&mut self, module: ModuleId) -> Option<PathBuf> {
-        self.paths.get(&module).cloned()
+    fn path(&mut self, module: ModuleId, shared: &[u8]) -> Option<PathBuf> {
+        let written = self.write(module, shared);
+        written.inspect_err(|error| log::warn!("symbols for lldb cannot be written: {error}")).ok()
     }
 }
 

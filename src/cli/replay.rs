@@ -64,7 +64,8 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     ports: DebuggerPorts,
-    /// Write the kernel's symbols to a file, for lldb: lldb FILE -o 'gdb-remote PORT'. gdb gets them by itself.
+    /// Write the kernel's symbols to a file, for an lldb on another computer: lldb FILE -o 'gdb-remote HOST:PORT'. Here it
+    /// finds them, and gdb does everywhere.
     #[arg(long, value_name = "FILE", requires = "gdb")]
     gdb_symbols: Option<PathBuf>,
     /// With --gdb: take symbols of modules that have none from files in this directory with the same code. Repeatable.

@@ -81,8 +81,32 @@ impl Client {
     }
 
     fn ask(&mut self, body: &str) -> Result<String, Failure> {
+        self.send(body)?;
+        self.hear()
+    }
+
+    fn send(&mut self, body: &str) -> Result<(), Failure> {
         let sum = body.bytes().fold(0_u8, u8::wrapping_add);
-        self.stream.write_all(format!("${body}#{sum:02x}").as_bytes())?;
+        Ok(self.stream.write_all(format!("${body}#{sum:02x}").as_bytes())?)
+    }
+
+    /// Lets the guest run and stops it, some times: the longest that it took from Ctrl-C to the stop.
+    fn interrupts(&mut self) -> Result<Duration, Failure> {
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            self.send("vCont;c")?;
+            std::thread::sleep(Duration::from_millis(20));
+            let start = Instant::now();
+            self.stream.write_all(&[3])?;
+            match self.hear()? {
+                stop if stop.starts_with("T02") => longest = longest.max(start.elapsed()),
+                other => return Err(format!("no stop: {other}").into()),
+            }
+        }
+        Ok(longest)
+    }
+
+    fn hear(&mut self) -> Result<String, Failure> {
         loop {
             if let Some(start) = self.unread.iter().position(|&byte| byte == b'$')
                 && let Some(len) = self.unread[start..].iter().position(|&byte| byte == b'#')
@@ -164,6 +188,9 @@ pub(crate) fn measure(
     let of_ten = took * 10 / frames;
     let measured = format!("{:.1?} for {frames} frames: {:.1?} for 10", took, of_ten);
     line(&format!("{what}: the deepest stack, walked over the connection"), "≤ 20 ms", &measured);
+
+    let longest = format!("{:.1?}", client.interrupts()?);
+    line(&format!("{what}: Ctrl-C to the stop, the longest of 20"), "≤ 100 ms", &longest);
 
     let steps = client.rate("vCont;s:1;c")?;
     // Answered by the server alone: what a way to it and back costs.

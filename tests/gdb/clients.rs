@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wkdb::contract::KernelModule;
 use wkdb::demo::KERNEL_7_0;
 
-use crate::debuggers::{gdb, gdbs};
+use crate::debuggers::{gdb, gdbs, lldb, lldb_session};
 use crate::guest::{Guest, in_time};
 
 /// A client that speaks the protocol by hand.
@@ -146,6 +146,36 @@ fn a_killed_gdb_leaves_a_running_guest_and_the_next_one_attaches() {
 }
 
 #[test]
+fn a_killed_lldb_leaves_a_running_guest() {
+    let Some(program) = lldb() else { return };
+    let guest = Guest::start("demo");
+    guest.shows("minik# ");
+    let mut victim = Command::new(program)
+        .args(["--no-lldbinit", "-o", &format!("gdb-remote {}", guest.port)])
+        .args(["-o", "breakpoint set --name tick_do_update_jiffies64 --condition 0", "-o", "continue"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    guest.says("a debugger attached", 1);
+    std::thread::sleep(Duration::from_millis(500));
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    guest.says("the debugger left", 1);
+    // Nothing is left of its breakpoint: time passes.
+    let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
+    let jiffies = || {
+        let mut client = Raw::connect(guest.port);
+        let now = client.word(address);
+        assert_eq!(client.ask("D"), "OK");
+        now
+    };
+    let seen = jiffies();
+    in_time("time goes on", || (jiffies() != seen).then_some(()));
+}
+
+#[test]
 fn a_client_that_vanishes_on_its_way_back_leaves_a_guest_that_goes_on_in_the_present() {
     let address = KernelModule::parse(KERNEL_7_0).unwrap().data_symbol("jiffies_64").unwrap() as u32;
     let jiffies = |client: &mut Raw| (u64::from(client.word(address + 4)) << 32) | u64::from(client.word(address));
@@ -196,12 +226,17 @@ fn garbage_on_the_port_does_not_hurt_the_guest() {
 }
 
 #[test]
-fn a_second_gdb_is_sent_away_with_a_reason() {
+fn a_second_debugger_is_sent_away() {
     let guest = Guest::start("demo --gdb-wait");
     let mut first = Raw::connect(guest.port);
     for program in gdbs() {
         let told = gdb(&program, guest.port, &["info threads"]);
         assert!(told.contains("another debugger is attached"), "{told}");
+    }
+    if let Some(program) = lldb() {
+        // It shows no words of a server's, but does not wait.
+        let told = lldb_session(&program, &format!("gdb-remote {}", guest.port), &[]);
+        assert!(told.contains("error: Connection shut down by remote side"), "{told}");
     }
     assert!(first.ask("?").starts_with("T05"));
 }
@@ -222,14 +257,28 @@ fn hashes(console: &str) -> Vec<String> {
     ["ticks", "memory_hash", "schedule_hash", "console_hash"].iter().map(|key| json[key].to_string()).collect()
 }
 
+/// A run that ends by itself.
+const SHORT: &str = "demo --seed 5 --until time=0.5s --json";
+
+/// Its hashes where nobody looks.
+fn undisturbed() -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
+    let output = command.args(SHORT.split_whitespace()).stdin(Stdio::null()).output().unwrap();
+    hashes(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Waits for the end of the run that somebody looked at; checks that it was the same.
+fn is_the_same(mut guest: Guest, undisturbed: &[String], session: &str) {
+    assert_eq!(guest.ended(), Some(0));
+    let end = in_time("the closing line", || Some(guest.console()).filter(|text| text.contains("\"ticks\"")));
+    assert_eq!(hashes(&end), undisturbed, "{session}");
+}
+
 #[test]
 fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
-    let options = "demo --seed 5 --until time=0.5s --json";
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wkdb"));
-    let undisturbed = command.args(options.split_whitespace()).stdin(Stdio::null()).output().unwrap();
-    let undisturbed = hashes(&String::from_utf8_lossy(&undisturbed.stdout));
+    let undisturbed = undisturbed();
     for program in gdbs() {
-        let mut guest = Guest::start(&format!("{options} --gdb-wait"));
+        let guest = Guest::start(&format!("{SHORT} --gdb-wait"));
         let session = gdb(
             &program,
             guest.port,
@@ -252,8 +301,41 @@ fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
             ],
         );
         assert!(session.contains("Old value"), "{session}");
-        assert_eq!(guest.ended(), Some(0));
-        let end = in_time("the closing line", || Some(guest.console()).filter(|text| text.contains("\"ticks\"")));
-        assert_eq!(hashes(&end), undisturbed, "{session}");
+        is_the_same(guest, &undisturbed, &session);
+    }
+}
+
+#[test]
+fn a_run_is_the_same_with_an_lldb_that_stops_and_steps_it() {
+    let Some(program) = lldb() else { return };
+    let undisturbed = undisturbed();
+    let ways: [(&str, fn(u16) -> String); 2] = [
+        ("--gdb", |port| format!("gdb-remote {port}")),
+        ("--lldb", |port| format!("process connect --plugin wasm connect://127.0.0.1:{port}")),
+    ];
+    for (option, attach) in ways {
+        let guest = Guest::start_for(option, &format!("{SHORT} --gdb-wait"));
+        let commands = [
+            "breakpoint set --name __schedule",
+            "continue",
+            "continue",
+            "thread backtrace",
+            "next",
+            "next",
+            "step",
+            "thread step-inst",
+            "thread list",
+            "thread step-out",
+            "breakpoint delete --force",
+            "watchpoint set variable jiffies_64",
+            "continue",
+            "continue",
+            "watchpoint delete --force",
+            "detach",
+        ];
+        let session = lldb_session(&program, &attach(guest.port), &commands.map(str::to_owned));
+        assert!(session.contains("stop reason = watchpoint 1"), "{session}");
+        assert!(!session.contains("error: "), "{session}");
+        is_the_same(guest, &undisturbed, &session);
     }
 }

@@ -1,6 +1,6 @@
 //! The debuggers of this computer.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +73,23 @@ pub(crate) fn gdb(program: &PathBuf, port: u16, commands: &[&str]) -> String {
         gdb.args(["-ex", &format!("echo (gdb) {shown}\\n"), "-ex", command]);
     }
     output(gdb)
+}
+
+/// An lldb that attaches with one command and then is typed others, whatever comes of those before: what it prints, behind
+/// each command.
+pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String]) -> String {
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    script.write_all((commands.join("\n") + "\n").as_bytes()).unwrap();
+    let mut lldb = Command::new(program);
+    lldb.args(["--batch", "--no-lldbinit"]);
+    // Elsewhere than among the sources, which it would show.
+    lldb.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    // Else it gives up after some seconds, and here many things are done at a time.
+    lldb.args(["-o", "settings set plugin.process.gdb-remote.packet-timeout 200", "-o", attach]);
+    // Commands that are given as arguments end with the first that fails, and where the guest traps.
+    let source = "command source --stop-on-error false --stop-on-continue false";
+    lldb.args(["-o", &format!("{source} {}", script.path().display())]);
+    output(lldb)
 }
 
 /// Checks that a text has these lines, in this order, with others between them. `…` stands for anything in a line.

@@ -26,7 +26,8 @@ pub(crate) fn wkdb() -> Command {
     command
 }
 
-fn collect(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+/// Reads a stream in a thread, into a text.
+pub(crate) fn collect(mut stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let into = Arc::clone(&text);
     std::thread::spawn(move || {

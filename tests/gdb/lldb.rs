@@ -3,22 +3,14 @@
 use std::process::Command;
 
 use crate::clients::Raw;
-use crate::debuggers::{assert_lines, lldb, output};
+use crate::debuggers::{assert_lines, lldb, lldb_session, output};
 use crate::guest::Guest;
 
 /// What lldb says to these commands, as lldb's own Wasm attached to a guest; none if there is no lldb.
 fn wasm_session(guest: &Guest, commands: &[&str]) -> Option<String> {
-    let mut command = Command::new(lldb()?);
-    command.args(["--batch", "--no-lldbinit"]);
-    // Elsewhere than among the sources, which it would show.
-    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     let connect = format!("process connect --plugin wasm connect://127.0.0.1:{}", guest.port);
-    // Else it gives up after some seconds, and here many things are done at a time.
-    let patience = "settings set plugin.process.gdb-remote.packet-timeout 200";
-    for line in [patience, connect.as_str()].iter().chain(commands) {
-        command.args(["-o", line]);
-    }
-    Some(output(command))
+    let commands: Vec<String> = commands.iter().map(|&command| command.to_owned()).collect();
+    Some(lldb_session(&lldb()?, &connect, &commands))
 }
 
 #[test]

@@ -121,9 +121,8 @@ macro_rules! bugs {
         #[test]
         fn $with_lldb() {
             let bug = BUGS.iter().find(|bug| bug.name == $name).unwrap();
-            // It has no names for the code of programs, only for tasks.
-            let culprit = if $name == "user-write" { "'fbtest/" } else { bug.culprit };
-            lldb_goes_back(concat!("demo ", $name, " --detect none --gdb-wait"), bug.number, bug.corrupted, culprit);
+            let arguments = concat!("demo ", $name, " --detect none --gdb-wait");
+            lldb_goes_back(arguments, bug.number, bug.corrupted, bug.culprit);
         })*
 
         #[test]

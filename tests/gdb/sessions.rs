@@ -1,25 +1,11 @@
-//! The transcripts in `sessions`: the guest in the first lines, then commands and lines of their answers.
-//!
-//! ```text
-//! # wkdb demo --gdb-wait
-//! (gdb) tbreak start_kernel
-//! Temporary breakpoint 1 at …
-//! ```
-//!
-//! A second line `# when the console shows TEXT` lets the guest run until then.
+//! The transcripts in `sessions`, played with every gdb.
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::debuggers::{assert_lines, gdb, gdbs};
-use crate::guest::Guest;
-
-/// A command and lines of what it prints.
-struct Step<'a> {
-    command: &'a str,
-    expected: Vec<&'a str>,
-}
+use crate::debuggers::{gdb, gdbs};
+use crate::transcript::{Transcript, assert_all_played};
 
 /// The place of a fixture; one that is kept compressed is unpacked.
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -37,16 +23,6 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     unpacked
 }
 
-/// `{NAME}` stands for a fixture, `{initramfs}` for the demo guest's programs.
-fn with_fixtures(arguments: &str) -> String {
-    let word = |word: &str| match word.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        Some("initramfs") => concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/initramfs.cpio").to_owned(),
-        Some(name) => fixture(name).display().to_string(),
-        None => word.to_owned(),
-    };
-    arguments.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn the_guest_of_64_bits_was_built_from_its_sources() {
     let folder = fixture("wasm64");
@@ -61,36 +37,13 @@ fn the_guest_of_64_bits_was_built_from_its_sources() {
 }
 
 fn play(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb/sessions").join(name).with_extension("txt");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let header = |what: &str| text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(what));
-    let arguments = with_fixtures(header("wkdb ").expect("the first line says how the guest is started"));
-    let mut steps: Vec<Step<'_>> = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with("# ") && !line.is_empty()) {
-        match (line.strip_prefix("(gdb) "), steps.last_mut()) {
-            (Some(command), _) => steps.push(Step { command, expected: Vec::new() }),
-            (None, Some(step)) => step.expected.push(line),
-            (None, None) => panic!("{name}: a line before the first command: {line}"),
-        }
-    }
-    let commands: Vec<&str> = steps.iter().map(|step| step.command).collect();
+    let transcript = Transcript::read("sessions", name);
     for program in gdbs() {
-        let guest = Guest::start(&arguments);
-        if let Some(text) = header("when the console shows ") {
-            guest.shows(text);
-            guest.comes_to_rest();
-        }
-        let whole = gdb(&program, guest.port, &commands);
-        let mut rest = whole.as_str();
-        for (n, step) in steps.iter().enumerate() {
-            let (_, after) = rest.split_once(&format!("(gdb) {}\n", step.command)).unwrap_or_else(|| {
-                panic!("{name}, {}: gdb did not come to `{}`:\n{whole}", program.display(), step.command)
-            });
-            let end = steps.get(n + 1).and_then(|next| after.find(&format!("(gdb) {}\n", next.command)));
-            let answer = &after[..end.unwrap_or(after.len())];
-            assert_lines(answer, &step.expected, &format!("{}: {}\n{whole}", program.display(), step.command));
-            rest = after;
-        }
+        let guest = transcript.start("--gdb");
+        let commands = transcript.commands("(gdb) ", guest.port);
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        let said = gdb(&program, guest.port, &commands);
+        transcript.check("(gdb) ", guest.port, &said, &program.display().to_string());
     }
 }
 
@@ -102,11 +55,7 @@ macro_rules! sessions {
 
         #[test]
         fn every_transcript_is_played() {
-            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb/sessions");
-            for file in std::fs::read_dir(directory).unwrap() {
-                let name = file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
-                assert!([$(stringify!($name)),*].contains(&name.as_str()), "{name}.txt is no test");
-            }
+            assert_all_played("sessions", &[$(stringify!($name)),*]);
         }
     };
 }
@@ -120,6 +69,7 @@ sessions! {
     script;
     bug;
     linux;
+    linux_boot;
     crowd;
     monitor;
     locking;

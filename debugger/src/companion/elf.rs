@@ -8,6 +8,10 @@ use super::CompanionError;
 use super::bytes::Put;
 use super::layout::WordSize;
 
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
+/// Where a file has its type.
+const TYPE_AT: std::ops::Range<usize> = 16..18;
 const SHT_PROGBITS: u32 = 1;
 const SHT_SYMTAB: u32 = 2;
 const SHT_STRTAB: u32 = 3;
@@ -38,7 +42,8 @@ pub(super) struct Symbol {
     pub(super) global: bool,
 }
 
-/// A part of the address space without contents in the file: what is there is the target's to say.
+/// A part of the address space without contents in the file: what is there is the target's to say. All of them are said to
+/// be writable: of what is not, lldb would ask the file, and read zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Space {
     pub(super) name: &'static str,
@@ -59,6 +64,15 @@ pub(super) struct Elf<'a> {
     pub(super) spaces: &'a [Space],
     pub(super) contents: &'a [(&'static str, Vec<u8>)],
     pub(super) symbols: &'a [Symbol],
+}
+
+/// The same file as a shared object: only that is another.
+pub(super) fn as_shared(elf: &[u8]) -> Vec<u8> {
+    let mut shared = elf.to_vec();
+    if let Some(ty) = shared.get_mut(TYPE_AT) {
+        ty.copy_from_slice(&ET_DYN.to_le_bytes());
+    }
+    shared
 }
 
 struct Header {
@@ -103,7 +117,7 @@ impl Elf<'_> {
             headers.push(Header {
                 name: named(space.name),
                 ty: SHT_NOBITS,
-                flags: SHF_ALLOC | if space.code { SHF_EXECINSTR } else { SHF_WRITE },
+                flags: SHF_ALLOC | SHF_WRITE | if space.code { SHF_EXECINSTR } else { 0 },
                 address: space.address,
                 offset: 0,
                 size: space.size,
@@ -162,7 +176,7 @@ impl Elf<'_> {
         }
 
         let mut start = vec![0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        start.u16(if self.shared { 3 } else { 2 });
+        start.u16(if self.shared { ET_DYN } else { ET_EXEC });
         start.u16(if wide { 62 } else { 3 });
         start.u32(1);
         start.word(word, self.entry);
@@ -175,7 +189,7 @@ impl Elf<'_> {
         start.u16(section_count);
         start.u16(section_count - 1);
         for space in self.spaces {
-            let flags = PF_R | if space.code { PF_X } else { PF_W };
+            let flags = PF_R | PF_W | if space.code { PF_X } else { 0 };
             start.u32(PT_LOAD);
             if wide {
                 start.u32(flags);

@@ -35,7 +35,7 @@ pub use object::{WasmObject, build_object};
 use wasm::Wasm;
 
 /// Changes whenever the same module may give another file.
-pub const COMPANION_VERSION: u32 = 4;
+pub const COMPANION_VERSION: u32 = 7;
 
 /// A module that a debugger is to be told of.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +161,12 @@ fn build(
         symbols: &symbols,
     };
     Ok(Companion { elf: elf.write()?, problems })
+}
+
+/// A companion as a shared object, with the addresses that it has: lldb takes those of programs away again where it learns
+/// of one only once it has attached.
+pub fn as_shared(companion: &[u8]) -> Vec<u8> {
+    elf::as_shared(companion)
 }
 
 /// The word size of a module: which architecture a debugger is to be shown.

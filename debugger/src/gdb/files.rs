@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wkdb_tracer::ModuleId;
 
 use crate::companion::layout::Layout;
-use crate::companion::{Companion, CompanionModule, WasmObject, build_kernel, build_object, build_user};
+use crate::companion::{Companion, CompanionModule, WasmObject, as_shared, build_kernel, build_object, build_user};
 use crate::inferior::{Inferior, InferiorError};
 use crate::symbols::{SymbolFiles, Symbols};
 
@@ -34,9 +34,10 @@ pub trait Companions {
         built_object(module, &wasm).map(Some)
     }
 
-    /// A file on this computer with what [`Companions::companion`] last gave for a module: lldb reads no files over the
-    /// connection.
-    fn path(&mut self, _: ModuleId) -> Option<PathBuf> {
+    /// The place of a file on this computer that has this shared object, the companion of a module: lldb reads no files over
+    /// the connection. None where there can be no such file.
+    fn path(&mut self, module: ModuleId, shared: &[u8]) -> Option<PathBuf> {
+        let _ = (module, shared);
         None
     }
 }
@@ -121,6 +122,8 @@ pub(super) struct Files {
     companions: Box<dyn Companions>,
     /// What was made, or why not.
     made: BTreeMap<ModuleId, Option<Arc<[u8]>>>,
+    /// Where it lies on this computer, if that was asked for and it does.
+    paths: BTreeMap<ModuleId, Option<PathBuf>>,
     /// The same of modules for lldb's own Wasm.
     objects: BTreeMap<ModuleId, Option<Arc<WasmObject>>>,
     /// Why companions could not be made, for a person.
@@ -133,6 +136,7 @@ impl Files {
         Files {
             companions,
             made: BTreeMap::new(),
+            paths: BTreeMap::new(),
             objects: BTreeMap::new(),
             problems: Vec::new(),
             open: BTreeMap::new(),
@@ -172,9 +176,10 @@ impl Files {
         made
     }
 
-    /// Where the companion of a module lies on this computer, if it does.
-    pub(super) fn path(&mut self, module: ModuleId) -> Option<PathBuf> {
-        self.companions.path(module)
+    /// Where the companion of a module lies on this computer, as a shared object; none if it does not.
+    pub(super) fn path(&mut self, module: ModuleId, companion: &[u8]) -> Option<PathBuf> {
+        let companions = &mut self.companions;
+        self.paths.entry(module).or_insert_with(|| companions.path(module, &as_shared(companion))).clone()
     }
 
     /// Opens a companion by its name.

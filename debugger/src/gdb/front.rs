@@ -12,7 +12,7 @@ use super::view::{Fault, View};
 use super::wasm::{self, Handled};
 use super::wire::{MAX_PACKET, hex, number, transfer};
 use super::{files, lldb};
-use crate::inferior::{InferiorError, Resume, Status, Stop};
+use crate::inferior::{InferiorError, Resume, Status, Stop, Who};
 
 /// Bytes of memory that a reply can hold.
 pub(super) const MAX_READ: u64 = (MAX_PACKET as u64 - 8) / 2;
@@ -48,6 +48,8 @@ pub(super) struct Session {
     /// next waits.
     pub(super) refusal: Option<String>,
     stub: Stub,
+    /// Of a client that is lldb.
+    pub(super) attaching: lldb::Attaching,
     /// Of a client that is lldb's own Wasm.
     pub(super) native: wasm::Native,
 }
@@ -91,6 +93,7 @@ impl Session {
             points: Points::default(),
             refusal: None,
             stub: Stub::new(),
+            attaching: lldb::Attaching::default(),
             native: wasm::Native::default(),
         }
     }
@@ -132,6 +135,10 @@ impl Session {
         if let Some(mut resume) = face.resume.take() {
             if self.client == Client::Wasm && others_run {
                 wasm::run_through_call(&mut resume, face);
+            }
+            // lldb lets nobody else run during a step, which would make another run of it.
+            if self.client != Client::Gdb && resume.step.is_some() {
+                resume.who = Who::All;
             }
             if *face.inferior.status() == Status::Running {
                 return Answer::text(self.error(body, &InferiorError::Running.into()));
@@ -182,7 +189,11 @@ impl Session {
                 let selected = self.selected(face);
                 return Some(Answer::text(format!("QC{:x}", selected.get())));
             }
-            b"k" => return Some(Answer { replies: Vec::new(), next: Next::Kill }),
+            b"k" => {
+                // To gdb there is nothing more to say.
+                let replies = if self.client == Client::Gdb { Vec::new() } else { vec![b"X09".to_vec()] };
+                return Some(Answer { replies, next: Next::Kill });
+            }
             _ => {}
         }
         if let Some(features) = body.strip_prefix(b"qSupported") {
@@ -208,12 +219,15 @@ impl Session {
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
         if let Some(range) = body.strip_prefix(b"qXfer:libraries:read::") {
-            self.modules = Some(face.view.modules.count());
             let list = match self.client {
-                Client::Gdb => self.libraries(face),
-                Client::Lldb => lldb::libraries(face),
-                Client::Wasm => wasm::libraries(face),
+                Client::Gdb => Some(self.libraries(face)),
+                Client::Lldb => lldb::libraries(self.attaching, face),
+                Client::Wasm => Some(wasm::libraries(face)),
             };
+            if list.is_some() {
+                self.modules = Some(face.view.modules.count());
+            }
+            let list = list.as_deref().unwrap_or("<library-list>\n</library-list>\n");
             let reply = transfer(list.as_bytes(), range);
             return Some(Answer::text(reply.unwrap_or_else(|| b"E16".to_vec())));
         }
@@ -231,10 +245,17 @@ impl Session {
         )
     }
 
-    /// Whether there are modules that the client has not been told of; now it is.
+    /// Whether there are modules that the client has not been told of. gdb and lldb's own Wasm ask by themselves for those
+    /// that are there when they attach.
+    pub(super) fn lacks_modules(&self, view: &View) -> bool {
+        self.modules.map_or(self.client == Client::Lldb, |told| told < view.modules.count())
+    }
+
+    /// The same; now it is told.
     pub(super) fn has_new_modules(&mut self, view: &View) -> bool {
-        let count = view.modules.count();
-        self.modules.as_mut().is_some_and(|told| std::mem::replace(told, count) < count)
+        let lacks = self.lacks_modules(view);
+        self.modules = self.modules.map(|_| view.modules.count());
+        lacks
     }
 
     /// `H`: which thread what follows is about.
@@ -289,12 +310,14 @@ impl Session {
     /// The stop reply; the thread that it names is selected.
     pub(super) fn stopped(&mut self, stop: &Stop, face: &mut Face<'_>) -> String {
         self.selected = Some(stop::thread(stop, face.view, face.inferior));
+        if self.client == Client::Gdb {
+            return stop::reply(stop, face.points, face.view, face.inferior);
+        }
+        let more = self.has_new_modules(face.view);
         if self.client == Client::Wasm {
-            let more = self.modules.is_some() && self.has_new_modules(face.view);
             return wasm::stop_reply(self, stop, more, face);
         }
-        let reply = stop::reply(stop, face.points, face.view, face.inferior);
-        if self.client == Client::Lldb { lldb::stop_reply(reply, stop, face) } else { reply }
+        lldb::stop_reply(stop::reply(stop, face.points, face.view, face.inferior), stop, more, face)
     }
 
     fn threads(&mut self, range: &[u8], face: &mut Face<'_>) -> Option<Vec<u8>> {

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use super::files::Files;
 use super::front::{Client, Next, Session};
+use super::lldb;
 use super::monitor::MonitorCommands;
 use super::points::Points;
 use super::stop;
@@ -235,7 +236,9 @@ impl Link {
     /// Here nobody does: the machine steps off breakpoints by itself. And the run stays what it is without a debugger
     /// only if nobody has to stand still.
     fn steps_off_breakpoint(&self, resume: &Resume, shared: &mut Shared, inferior: &mut dyn Inferior) -> bool {
-        let (Who::Only(_), Some(Step { runner, kind: StepKind::Instruction })) = (resume.who, &resume.step) else {
+        // lldb's steps have become those of a thread among others.
+        let alone = matches!(resume.who, Who::Only(_)) || self.session.client != Client::Gdb;
+        let (true, Some(Step { runner, kind: StepKind::Instruction })) = (alone, &resume.step) else {
             return false;
         };
         let values = shared.view.values(inferior, tid(*runner));
@@ -277,7 +280,12 @@ impl Link {
                 let thread = stop::thread(stop, &mut shared.view, inferior);
                 return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
             }
-            if loaded && !self.attaching && inferior.resume(&self.resume).is_ok() {
+            // Back to where a program was not loaded yet, lldb would not go on with a signal.
+            let passing = loaded
+                && self.session.client != Client::Gdb
+                && self.resume.direction == Direction::Forward
+                && self.session.lacks_modules(&shared.view);
+            if loaded && !passing && !self.attaching && inferior.resume(&self.resume).is_ok() {
                 // It was only for what the client has been told of before, or does not ask for.
                 self.session.waiting = true;
                 return;
@@ -296,7 +304,7 @@ impl Link {
             let mut points = std::mem::take(&mut self.session.points);
             let reply = self.session.stopped(stop, &mut shared.face(inferior, &mut points));
             self.session.points = points;
-            self.send(reply.as_bytes());
+            self.send(if passing { lldb::passing(&reply) } else { reply }.as_bytes());
         }
     }
 

@@ -388,14 +388,20 @@ fn client(protocol: Protocol) -> Client {
     }
 }
 
-/// Tells a client that there is one already, as the answer to its first packet: so gdb shows it. True when it has been
-/// told, or is gone.
+/// The first packet of lldb.
+const LLDB_BEGINS: &[u8] = b"$QStartNoAckMode#";
+
+/// Tells a client that there is one already, as the answer to its first packet: so gdb shows it. lldb shows nothing that it
+/// is told, and would wait for what does not come: but that nobody is there is an error at once. True when it has been told,
+/// or is gone.
 fn is_told(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0; 0x1000]) {
+    let mut first = [0; 0x1000];
+    match stream.read(&mut first) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
         // The `+` that clients begin with.
         Ok(1) => false,
         Ok(0) | Err(_) => true,
+        Ok(len) if first[..len].strip_prefix(b"+").unwrap_or(&first[..len]).starts_with(LLDB_BEGINS) => true,
         Ok(_) => {
             let words = packet(b"E.another debugger is attached: it has to detach first");
             // It takes these few bytes, or nobody reads them.

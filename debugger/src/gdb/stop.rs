@@ -29,18 +29,23 @@ pub(super) fn head(stop: &Stop, tid: Tid, points: &Points) -> String {
     reply
 }
 
-/// A `T` packet's body. The registers that every client asks for are in it.
+/// A `T` packet's body.
 pub(super) fn reply(stop: &Stop, points: &Points, view: &mut View, inferior: &mut dyn Inferior) -> String {
     let tid = thread(stop, view, inferior);
-    let mut reply = head(stop, tid, points);
+    head(stop, tid, points) + &vital(tid, view, inferior)
+}
+
+/// The fields with the registers of a thread that every client asks for.
+pub(super) fn vital(tid: Tid, view: &mut View, inferior: &mut dyn Inferior) -> String {
+    let mut fields = String::new();
     if let Ok(values) = view.values(inferior, tid) {
         for number in view.registers.vital() {
             let bytes = view.registers.bytes(number, &values).unwrap_or_default();
             // Writing to a string does not fail.
-            let _ = write!(reply, "{number:02x}:{};", hex(&bytes));
+            let _ = write!(fields, "{number:02x}:{};", hex(&bytes));
         }
     }
-    reply
+    fields
 }
 
 /// The signal that comes closest to a stop's reason.

@@ -11,6 +11,14 @@ use super::target::Terms;
 /// Abbreviation codes are below this: lldb reads no larger ones, and compilers count from 1.
 pub(super) const MAX_CODE: u64 = 0xffff;
 
+/// Added to the code of an abbreviation, in the one for variables that are in memory for as long as the guest runs. lldb knows
+/// those by the operation that gives their address, which it cannot always be given in its own terms of Wasm; and by a
+/// second name. It takes others for parts of a frame: it stops watching them when the function returns.
+pub(super) const GLOBAL: u64 = 0x2000;
+/// The same for all other variables. Which of the two a variable has is known once it is written: both codes have two bytes,
+/// and no more than they need, which lldb relies on.
+pub(super) const LOCAL: u64 = 0x1000;
+
 /// How an attribute is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -56,6 +64,9 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// A size that is added, where the abbreviation cannot carry it.
     pub(super) byte_size: Option<u8>,
+    /// The abbreviation's code is larger by [`LOCAL`], and there is another for global variables, larger by [`GLOBAL`]: with
+    /// an empty second name at the end.
+    pub(super) or_global: bool,
 }
 
 impl Plan {
@@ -76,11 +87,14 @@ impl Plan {
             specs,
             steps: Vec::new(),
             byte_size: None,
+            or_global: terms == Terms::Wasm && may_be_global(abbreviation),
         };
         if plan.dropped {
             return plan;
         }
-        begin(abbreviations, abbreviation.code(), tag, plan.has_children);
+        let code = abbreviation.code() + if plan.or_global { LOCAL } else { 0 };
+        begin(abbreviations, code, tag, plan.has_children);
+        let attributes = abbreviations.len();
         // Beside ranges, that of a unit is but the base of its lists.
         let ranges = plan.specs.iter().any(|spec| spec.name() == gimli::DW_AT_ranges);
         let base = ranges.then_some(gimli::DW_AT_low_pc);
@@ -115,6 +129,13 @@ impl Plan {
             }
         }
         end(abbreviations);
+        if plan.or_global {
+            let same = abbreviations[attributes..abbreviations.len() - END.len()].to_vec();
+            begin(abbreviations, abbreviation.code() + GLOBAL, tag, plan.has_children);
+            abbreviations.extend(same);
+            attribute(abbreviations, gimli::DW_AT_linkage_name, gimli::DW_FORM_string);
+            end(abbreviations);
+        }
         plan
     }
 }
@@ -139,8 +160,17 @@ fn attribute(abbreviations: &mut Vec<u8>, name: DwAt, form: DwForm) {
     abbreviations.uleb(u64::from(form.0));
 }
 
+const END: [u8; 2] = [0, 0];
+
 fn end(abbreviations: &mut Vec<u8>) {
-    abbreviations.extend_from_slice(&[0, 0]);
+    abbreviations.extend_from_slice(&END);
+}
+
+fn may_be_global(abbreviation: &Abbreviation) -> bool {
+    let has = |name: DwAt| abbreviation.attributes().iter().find(|spec| spec.name() == name);
+    abbreviation.tag() == gimli::DW_TAG_variable
+        && has(gimli::DW_AT_location).is_some_and(|spec| spec.form() == gimli::DW_FORM_exprloc)
+        && has(gimli::DW_AT_linkage_name).is_none()
 }
 
 /// Call sites tell where arguments were before a call, in terms of a machine with registers.

@@ -9,8 +9,8 @@ use super::super::wasm::Function;
 use super::expression::{Expressions, TypeFixup, TypeRef};
 use super::lists::add_aranges;
 use super::output::Output;
-use super::plan::{MAX_CODE, Plan, Step, wide_type};
-use super::target::Target;
+use super::plan::{GLOBAL, LOCAL, MAX_CODE, Plan, Step, wide_type};
+use super::target::{Target, Terms};
 use super::{UnitError, Variable, variables};
 
 type Slice<'m> = EndianSlice<'m, LittleEndian>;
@@ -204,7 +204,7 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 continue;
             };
             let code = abbreviation.code();
-            if code >= MAX_CODE {
+            if code >= if self.target.terms == Terms::Wasm { LOCAL } else { MAX_CODE } {
                 return Err(UnitError::Unsupported("abbreviation codes so large"));
             }
             let index = code as usize;
@@ -232,8 +232,12 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                 let base_type = if plan.tag == gimli::DW_TAG_base_type { BASE_TYPE } else { 0 };
                 self.scratch.places[offset.0] = place as u32 & !BASE_TYPE | base_type;
                 self.out.entries.push(((unit_offset + offset.0) as u32, self.out.info.len() as u32));
-                self.out.info.uleb(code);
-                self.entry(&plan, &mut entries, depth, offset)?;
+                if plan.or_global {
+                    self.variable(code, &plan, &mut entries, depth, offset)?;
+                } else {
+                    self.out.info.uleb(code);
+                    self.entry(&plan, &mut entries, depth, offset)?;
+                }
             }
             self.plans[index] = Some(plan);
         }
@@ -285,6 +289,27 @@ impl<'r, 'm> UnitRewriter<'r, 'm> {
                     self.function_ranges.push((start, end));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Writes a variable: with the abbreviation for global ones, if it has an address.
+    fn variable(
+        &mut self,
+        code: u64,
+        plan: &Plan,
+        entries: &mut EntriesRaw<'_, Slice<'m>>,
+        depth: isize,
+        offset: UnitOffset,
+    ) -> Result<(), UnitError> {
+        let long = |code: u64| [code as u8 | 0x80, (code >> 7) as u8];
+        let (at, known) = (self.out.info.len(), self.variables.len());
+        self.out.info.extend_from_slice(&long(code + LOCAL));
+        self.entry(plan, entries, depth, offset)?;
+        if self.variables.len() > known {
+            self.out.info[at..at + 2].copy_from_slice(&long(code + GLOBAL));
+            // The second name.
+            self.out.info.u8(0);
         }
         Ok(())
     }

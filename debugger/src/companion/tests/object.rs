@@ -178,6 +178,16 @@ fn compare(wasm: &[u8]) -> usize {
                 assert!(entry.attr_value(gimli::DW_AT_location).is_none(), "a list is left");
                 continue;
             };
+            // Those that are not in frames say so, however their place is given.
+            let address = match processor.attr_value(gimli::DW_AT_location) {
+                // Nothing but that.
+                Some(AttributeValue::Exprloc(place)) => {
+                    let bytes = place.0.slice();
+                    entry.tag() == gimli::DW_TAG_variable && bytes.len() == 5 && bytes[0] == gimli::DW_OP_addr.0
+                }
+                _ => false,
+            };
+            assert_eq!(entry.attr_value(gimli::DW_AT_linkage_name).is_some(), address, "{:?}", entry.offset());
             for pc in function.clone() {
                 let theirs_here = match processor.attr_value(gimli::DW_AT_location).expect("it has one too") {
                     AttributeValue::Exprloc(expression) => Some(expression),

@@ -2,6 +2,7 @@
 
 mod fake;
 mod fuzz;
+mod lldb;
 mod monitor;
 mod sessions;
 mod transcripts;

@@ -120,6 +120,14 @@ fn one_client_is_served_and_a_second_one_is_told_why_not() {
     first.write_all(b"+$qC#b4").unwrap();
     served.hears(&mut first, "QC1");
     let [ServerEvent::Attached(_), ServerEvent::Refused(_)] = served.events[..] else { panic!("{:?}", served.events) };
+    // lldb is told by hanging up.
+    let mut third = served.connect();
+    third.write_all(b"+$QStartNoAckMode#b0").unwrap();
+    served.until("it hangs up", |_| match third.read(&mut [0; 64]) {
+        Ok(0) => Some(()),
+        Ok(_) => panic!("it would wait for more"),
+        Err(_) => None,
+    });
 }
 
 #[test]

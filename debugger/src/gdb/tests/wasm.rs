@@ -171,6 +171,17 @@ fn a_module_that_is_loaded_later_is_told_of_with_the_next_stop() {
 }
 
 #[test]
+fn where_a_module_is_loaded_it_is_told_of_by_a_signal_at_which_lldb_goes_on() {
+    let mut talk = talk();
+    talk.ask("qXfer:libraries:read::0,fff");
+    talk.fake.load_module();
+    talk.hear();
+    talk.fake.script.push_back(StopReason::ModuleLoaded(wkdb_tracer::ModuleId(1)));
+    let told = talk.ask("vCont;c");
+    assert!(told.starts_with("T1cthread:1;") && told.contains("library:;") && !told.contains("reason:"), "{told}");
+}
+
+#[test]
 fn a_step_over_a_call_is_told_by_the_threads_that_run_meanwhile() {
     let mut talk = talk();
     // Where `outer` calls `inner`.
@@ -185,7 +196,7 @@ fn a_step_over_a_call_is_told_by_the_threads_that_run_meanwhile() {
     let Some(Step { runner: RunnerId(1), kind: StepKind::Over(range) }) = over.step else { panic!("{over:?}") };
     assert_eq!(range, call..CodeOffset(call.0 + 2));
     let into = step("vCont;s:2");
-    assert_eq!(into.who, Who::Only(RunnerId(1)));
+    assert_eq!(into.who, Who::All);
     assert_eq!(into.step, Some(Step { runner: RunnerId(1), kind: StepKind::Instruction }));
     // No call: the same to all.
     let plain = step("vCont;c:2;c:3;s:1");

@@ -62,10 +62,7 @@ pub(in super::super) fn stop_reply(session: &Session, stop: &Stop, more_modules:
     let tid = stop::thread(stop, face.view, face.inferior);
     let mut reply = stop::head(stop, tid, face.points);
     reply.push_str(&pc_field(session, tid, face));
-    if more_modules {
-        reply.push_str("library:;");
-    }
-    lldb::stop_reply(reply, stop, face)
+    lldb::stop_reply(reply, stop, more_modules, face)
 }
 
 /// All modules that can be given to lldb.
