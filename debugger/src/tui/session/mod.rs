@@ -5,10 +5,12 @@
 //! sample before; otherwise the sample is dropped, and counted. What the guest prints and what happens is told in full,
 //! as far as the screen keeps up; beyond that the oldest is dropped, and counted.
 
+mod asks;
 mod sampling;
 mod tasks;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use wkdb_tracer::{Event as RunEvent, Outcome, Tick, Totals};
 
+use self::asks::Asks;
 use self::sampling::Sampler;
 use super::event::{Effect, FromSession};
 use super::sample::{Code, EventKind, EventRow, HistoryView, Mark, Sample, Text};
@@ -110,9 +113,14 @@ pub struct Ended {
 /// Serves the screen until it asks to end, or is gone.
 pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Setting<F>) -> Ended {
     let Setting { config, effects, tell, gate, save, first } = setting;
+    let asks = Rc::new(Asks::new(effects));
+    let mut debugger = Debugger::new(config);
+    let meanwhile = Rc::clone(&asks);
+    debugger.give_up_when(Box::new(move || meanwhile.give_up()));
     let mut session = Session {
         machine,
-        debugger: Debugger::new(config),
+        debugger,
+        asks,
         sampler: Sampler::default(),
         tell,
         gate,
@@ -132,7 +140,7 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
     };
     session.start();
     while !session.over {
-        session.turn(&effects);
+        session.turn();
     }
     session.end()
 }
@@ -176,6 +184,7 @@ impl<T> Outbox<T> {
 struct Session<M, F> {
     machine: M,
     debugger: Debugger,
+    asks: Rc<Asks>,
     sampler: Sampler,
     tell: F,
     gate: Gate,
@@ -230,9 +239,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
     }
 
     /// Does what is asked, hears what the machine says, and tells of it.
-    fn turn(&mut self, effects: &Receiver<Effect>) {
+    fn turn(&mut self) {
         loop {
-            match effects.try_recv() {
+            match self.asks.next() {
                 Ok(effect) => self.effect(effect),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.over = true,
@@ -254,7 +263,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         if running {
             self.listen(wait);
         } else if !self.due || !self.gate.is_open() {
-            match effects.recv_timeout(wait) {
+            match self.asks.wait(wait) {
                 Ok(effect) => self.effect(effect),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.over = true,
@@ -416,7 +425,12 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
 
     /// Finds out what went wrong: nothing else is done meanwhile.
     fn explain(&mut self) {
+        self.look_back();
         match self.debugger.explain(&mut self.machine) {
+            Ok(explanation) if explanation.interrupted => {
+                let text = "given up: what went wrong was not found out";
+                self.tell(FromSession::Said(Text::line(Mark::Problem, text)));
+            }
             Ok(explanation) => {
                 let at = explanation.culprits.first().map(|culprit| culprit.tick);
                 self.tell(FromSession::Explained { text: Text::from(&explanation.text()), at });
@@ -424,6 +438,13 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Err(error) => self.failed(error),
         }
         self.due = true;
+    }
+
+    /// The past is about to be looked through by a command that is waited for: the screen can have it given up.
+    fn look_back(&mut self) {
+        let sample = self.sampler.travelling();
+        self.gate.enter();
+        self.tell(FromSession::Sample(Box::new(sample)));
     }
 
     /// Gives the guest what was typed for it, if it can be given now.
@@ -463,6 +484,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             return self.tell(FromSession::Failed("the machine is gone".into()));
         }
         self.due = true;
+        if self.debugger.explains(line) {
+            self.look_back();
+        }
         match self.debugger.run(&mut self.machine, line) {
             Ok(Reply { output, resumed, queued, leave }) => {
                 self.going |= resumed;
