@@ -1,6 +1,7 @@
 //! Ctrl-C while a run is explained: what was found until then is told, and the session goes on.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::bugs::{Bug, MINIK};
+use crate::gdb::Waiting;
 use crate::recorded::{Recorded, text, wkdb};
 
 /// Longer than anything takes.
@@ -98,4 +100,65 @@ fn ctrl_c_at_the_prompt_gives_up_the_explanation_alone() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{said}{errors}");
     let after = said.split("Interrupted").nth(1).unwrap();
     assert!(after.contains("info history") && after.contains(", the present"), "{said}");
+}
+
+/// A client that says what gdb and lldb say, and may say more.
+struct Client(TcpStream);
+
+impl Client {
+    fn send(&mut self, body: &str, behind: &[u8]) {
+        let sum = body.bytes().fold(0_u8, u8::wrapping_add);
+        self.0.write_all(format!("${body}#{sum:02x}").as_bytes()).unwrap();
+        self.0.write_all(behind).unwrap();
+    }
+
+    /// The body of the next packet.
+    fn packet(&mut self) -> String {
+        let mut byte = || {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            char::from(byte[0])
+        };
+        while byte() != '$' {}
+        let body: String = std::iter::from_fn(|| Some(byte()).filter(|&byte| byte != '#')).collect();
+        (byte(), byte());
+        body
+    }
+
+    /// Has a command of `monitor` run; gives what it prints.
+    fn monitor(&mut self, command: &str, behind: &[u8]) -> String {
+        let hex: String = command.bytes().map(|byte| format!("{byte:02x}")).collect();
+        self.send(&format!("qRcmd,{hex}"), behind);
+        let mut printed = Vec::new();
+        loop {
+            let packet = self.packet();
+            match packet.strip_prefix('O').filter(|_| packet != "OK") {
+                Some(hex) => {
+                    printed.extend((0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()));
+                }
+                None => {
+                    assert_eq!(packet, "OK");
+                    return text(&printed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_at_the_port_gives_up_what_monitor_explains() {
+    let recorded = recorded();
+    let replay = Waiting::start(&recorded, "wkdb replay x.wkr --gdb 1234");
+    let mut client = Client(TcpStream::connect(("127.0.0.1", replay.1)).unwrap());
+    client.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send("QStartNoAckMode", b"");
+    assert_eq!(client.packet(), "OK");
+    // To where the run ended.
+    client.send("vCont;c", b"");
+    while !client.packet().starts_with('T') {}
+    let said = client.monitor("explain", b"\x03");
+    assert!(said.contains("Interrupted") && !said.contains("culprit: "), "{said}");
+    assert!(client.monitor("tick", b"").starts_with("tick "), "it is answered as before");
+    let said = client.monitor("explain", b"");
+    assert!(said.contains("culprit: ") && !said.contains("Interrupted"), "{said}");
 }

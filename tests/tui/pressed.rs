@@ -9,13 +9,14 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use wkdb::demo::sources;
+use wkdb::machine::{DetectConfig, MachineConfig};
 use wkdb_debugger::commands::Config;
 use wkdb_debugger::tui::app::{self, Timed};
 use wkdb_debugger::tui::sample::Sample;
 use wkdb_debugger::tui::session::{Gate, Setting, serve};
 use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 
-use super::machine::shown;
+use super::machine::shown_with;
 
 /// For how long keys are pressed.
 const TIME: Duration = Duration::from_secs(6);
@@ -48,7 +49,9 @@ impl Measured {
 
 /// Presses keys on a large screen that shows minik with 64 busy CPUs.
 pub(crate) fn measure() -> Measured {
-    let (machine, _files) = shown(None, "nr_cpus=64 tasks=300", Some(AT_WORK));
+    // As `wkdb demo --tui` has it.
+    let detecting = |config: &mut MachineConfig| config.detect = DetectConfig::defaults();
+    let (machine, _files) = shown_with(None, "nr_cpus=64 tasks=300", Some(AT_WORK), detecting);
     let (tell, events) = channel::<Timed>();
     let (effects, asked) = channel();
     let gate = Gate::default();

@@ -95,7 +95,13 @@ fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
     tmux.keys(&["g", "o"]);
     tmux.wait(&["minik# "]);
     tmux.keys(&["i"]);
-    tmux.wait(&["Ctrl-]"]);
+    let typing = tmux.wait(&["Ctrl-]"]);
+    // The cursor is where the guest's is.
+    assert_eq!(tmux.state("#{cursor_flag}"), "1", "{typing}");
+    let (x, y) = (tmux.state("#{cursor_x}"), tmux.state("#{cursor_y}"));
+    let line = typing.lines().nth(y.parse().unwrap()).unwrap();
+    let before: String = line.chars().take(x.parse().unwrap()).collect();
+    assert!(before.ends_with("minik# "), "{x} {y}\n{typing}");
     tmux.keys(&["echo hello from the screen", "Enter"]);
     // Once as it is typed, and once as the answer.
     let screen = tmux.wait(&["│hello from the screen"].map(|text| text.trim_start_matches('│')));
