@@ -177,6 +177,8 @@ pub struct MemoryView {
     pub rows: i64,
     /// How it is shown.
     pub shape: MemoryShape,
+    /// What was shown before, the latest last.
+    pub before: Vec<String>,
 }
 
 /// How memory is shown.

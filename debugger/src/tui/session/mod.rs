@@ -43,6 +43,10 @@ const MOST_CONSOLE: usize = 256 << 10;
 /// Events that wait for the screen.
 const MOST_EVENTS: usize = 1000;
 
+/// A command of the screen's that takes an expression, and one of the debugger's that does.
+const MEMORY: &str = "memory ";
+const PRINT: &str = "print ";
+
 /// What a session is about, besides [`Inferior`].
 pub trait Machine: Inferior {
     /// Ends the run, whatever it is doing.
@@ -388,9 +392,13 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 }
             }
             Effect::Complete(line) => {
-                let completion = self.debugger.complete(&mut self.machine, &line, line.len());
+                // The screen's own command takes what `print` does.
+                let printed = line.strip_prefix(MEMORY).map(|rest| format!("{PRINT}{rest}"));
+                let asked = printed.as_deref().unwrap_or(&line);
+                let completion = self.debugger.complete(&mut self.machine, asked, asked.len());
                 let candidates = completion.candidates.into_iter().map(|candidate| (candidate.text, candidate.whole));
-                let (start, candidates) = (completion.start, candidates.collect());
+                let start = (completion.start + line.len()).saturating_sub(asked.len());
+                let candidates = candidates.collect();
                 self.tell(FromSession::Completion { line, start, candidates });
             }
             Effect::TypeIn(bytes) => {

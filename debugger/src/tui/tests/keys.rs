@@ -191,6 +191,14 @@ fn pointers_in_memory_are_followed_and_fields_watched() {
     assert_eq!(state.memory.expression, "*w", "a number and a function point to no memory");
     press(&mut state, "kk<Enter>");
     assert_eq!(state.memory.expression, "(struct worker_pool *) 0x2000");
+    assert_eq!(state.wants.memory, state.memory.expression);
+    // And back.
+    press(&mut state, ":memory x<Enter><Backspace>");
+    assert_eq!(state.wants.memory, "(struct worker_pool *) 0x2000");
+    press(&mut state, "<Backspace>");
+    assert_eq!(state.wants.memory, "*w");
+    press(&mut state, "<Backspace>");
+    assert!(state.wants.memory == "*w" && told(&state).contains("before"));
     let mut state = with_memory();
     press(&mut state, "vk<Enter>");
     assert_eq!(state.memory.expression, "0x3000");

@@ -258,6 +258,14 @@ fn completion_is_for_the_line_that_it_was_asked_for() {
     });
     assert_eq!((line.as_str(), start), ("break process_", 6));
     assert_eq!(candidates, [("process_one_work".to_owned(), true)]);
+    // The screen's own command takes expressions.
+    rig.ask(Effect::Complete("memory &worker_p".into()));
+    let (line, start, candidates) = rig.wait(|told| match told {
+        FromSession::Completion { line, start, candidates } => Some((line.clone(), *start, candidates.clone())),
+        _ => None,
+    });
+    assert_eq!((line.as_str(), &line[start..]), ("memory &worker_p", "worker_p"));
+    assert!(candidates.iter().any(|(text, _)| text == "worker_pools"), "{candidates:?}");
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::tui::sample::{Doing, Mark};
 use crate::tui::state::{Bookmark, Frozen, MemoryShape, Mode, Prompt, PromptKind, State};
 use crate::tui::view::{code_text, column_of, ordered_tasks, rows, tick_at};
 
+/// Places in memory that were shown and can be come back to.
+const KEPT_PLACES: usize = 100;
+
 /// How the machine goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -293,9 +296,25 @@ fn pointed_to(field: &FieldView) -> Option<String> {
 
 /// Shows memory.
 pub(super) fn show_memory(state: &mut State, expression: String) {
-    state.memory.expression = expression;
+    let before = std::mem::replace(&mut state.memory.expression, expression);
+    if !before.is_empty() && before != state.memory.expression {
+        state.memory.before.push(before);
+        let excess = state.memory.before.len().saturating_sub(KEPT_PLACES);
+        state.memory.before.drain(..excess);
+    }
     state.memory.rows = 0;
     state.go_to(Pane::Memory);
+}
+
+/// Shows the memory that was shown before.
+pub(super) fn memory_before(state: &mut State) {
+    match state.memory.before.pop() {
+        Some(expression) => {
+            state.memory.expression = expression;
+            state.memory.rows = 0;
+        }
+        None => message(state, Mark::Plain, "no other memory was shown before: Enter on a pointer follows it"),
+    }
 }
 
 /// A watch of what the memory pane shows, or of the variable under the cursor, to be looked over before it is set.

@@ -4,8 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Direction;
 
 use super::actions::{
-    Way, bookmark, delete_point, drive, enter, freeze, goto, jump, message, move_by, next_memory_shape, page, scrub_by,
-    show_pane, step_instruction, switch_tab, toggle_breakpoint, toggle_point, watch_shown,
+    Way, bookmark, delete_point, drive, enter, freeze, goto, jump, memory_before, message, move_by, next_memory_shape,
+    page, scrub_by, show_pane, step_instruction, switch_tab, toggle_breakpoint, toggle_point, watch_shown,
 };
 use super::{body_height, jump_to_here, leave, pages, prompt, typing};
 use crate::tui::event::Effect;
@@ -142,6 +142,7 @@ fn normal(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             pane.other_view = !pane.other_view;
         }
         KeyCode::Char('v') if focus == Pane::Memory => next_memory_shape(state),
+        KeyCode::Backspace if focus == Pane::Memory => memory_before(state),
         KeyCode::Char('i') if focus == Pane::Console => typing::begin(state),
         KeyCode::Char('i') => {
             show_pane(state, Pane::Console);

@@ -10,7 +10,7 @@ use crate::tui::pane::Pane;
 use crate::tui::state::State;
 
 /// A key, or none under a headline; and what it does.
-const KEYS: [(&str, &str); 51] = [
+const KEYS: [(&str, &str); 52] = [
     ("", "The machine"),
     ("space", "stop, or continue"),
     ("F5 c", "continue"),
@@ -40,6 +40,7 @@ const KEYS: [(&str, &str); 51] = [
     ("", "Memory, breaks and watches"),
     ("e", "memory: another expression; points: on or off"),
     ("w", "watch what the memory pane shows, the field or the variable"),
+    ("Backspace", "the memory that was shown before"),
     ("d", "delete the breakpoint or watch"),
     ("", "The console"),
     ("i, Enter", "keys go to the guest; Ctrl-] ends that"),
