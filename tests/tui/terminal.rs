@@ -246,7 +246,13 @@ fn linux_is_shown_live_stopped_and_in_its_past() {
     assert!(stack.contains("ksys_read") || stack.contains("sys_read"), "{stack}");
     tmux.keys(&["z", "g", "v", "z"]);
     tmux.wait_for("its arguments", |screen| zoomed(screen, "count"));
-    tmux.keys(&["z"]);
+    // What the words of a structure are, and what they point to.
+    tmux.command("memory init_task");
+    tmux.keys(&["v"]);
+    let fields = tmux.wait_for("the fields of a task", |screen| zoomed(screen, "<init_stack>"));
+    let stack = fields.lines().find(|line| line.contains("<init_stack>")).unwrap();
+    assert!(stack.contains(" stack ") && stack.contains(" void *"), "{fields}");
+    tmux.keys(&["v", "v", "z"]);
 
     // Back to its boot, and to the present.
     tmux.command("delete");
