@@ -20,3 +20,7 @@ echo
 echo "## Going back in time"
 echo
 cargo bench --quiet --bench travel "$@"
+echo
+echo "## The screen"
+echo
+cargo bench --quiet --bench screen "$@"

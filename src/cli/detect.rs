@@ -11,7 +11,8 @@ use crate::machine::{DetectConfig, GuardRule};
 pub(super) struct DetectOptions {
     /// What is looked for that may be wrong: stack, null, user-stores, guard, timers, workqueues, rcu, callbacks, lockup,
     /// baton, with commas between; or default, all, none. Default: default, and in a replay what the recorded run
-    /// had. Timers, workqueues, rcu and lockup are not in the default under a debugger, on the screen and in a hunt.
+    /// had. Timers, workqueues, rcu and lockup are not in the default where a debugger is there from the start, and in a
+    /// hunt.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]
     detect: Option<DetectorSet>,
     /// A rule for the detector guard, which it turns on: 'struct worker.pool only kernel/workqueue.c'. Repeatable.
@@ -30,11 +31,12 @@ impl DetectorSet {
 }
 
 impl DetectOptions {
-    /// What a new run has. With `is_watched`, of one that somebody looks at otherwise, as a debugger does or a hunt: what
-    /// looks at the kernel now and then is off there, unless it is asked for.
-    pub(super) fn config(&self, is_watched: bool) -> DetectConfig {
+    /// What a new run has. With `watched_throughout`, of one that somebody looks at otherwise from its start, as a debugger
+    /// that is waited for does or a hunt: what looks at the kernel now and then is off there, unless it is asked for. A run
+    /// that a debugger may come to later, or that a screen shows, has it: until it is stopped it is a run as any other.
+    pub(super) fn config(&self, watched_throughout: bool) -> DetectConfig {
         let mut config = DetectConfig::defaults();
-        config.detectors.retain(|detector| !is_watched || detector.cost() != Cost::Looks);
+        config.detectors.retain(|detector| !watched_throughout || detector.cost() != Cost::Looks);
         self.instead_of(config)
     }
 

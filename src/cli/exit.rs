@@ -24,7 +24,7 @@ pub enum Exit {
     Diverged,
     /// A hunt found seeds that go wrong.
     Found,
-    /// A hunt was stopped before it found any.
+    /// A hunt was stopped before it found any, or an explanation before it was complete.
     Interrupted,
 }
 

@@ -1,8 +1,12 @@
 //! `wkdb explain`: what went wrong in a recorded run, and who did it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 use wkdb_debugger::commands::{Config, Debugger};
 use wkdb_debugger::inferior::Limits;
 use wkdb_tracer::recording::Ending;
@@ -53,12 +57,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let run = recording.recorded_run().with_context(|| format!("{path} cannot be read"))?;
     let mut machine = Rewindable::open(config, run, LIMITS, Tapped::silent)?;
     let mut debugger = Debugger::new(Config { symbol_directories: args.symbols.clone(), ..Config::default() });
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // What was found so far is told; whoever cannot wait for that says so once more.
+    let forced =
+        flag::register_conditional_shutdown(SIGINT, i32::from(Exit::Interrupted.code()), Arc::clone(&interrupted));
+    forced.and_then(|_| flag::register(SIGINT, Arc::clone(&interrupted))).context("cannot handle signals")?;
+    debugger.give_up_when(Box::new(move || interrupted.load(Ordering::Relaxed)));
     let explanation = debugger.explain(&mut machine).with_context(|| format!("{path} cannot be explained"))?;
     match args.json {
         true => print(serde_json::to_string(&explanation)? + "\n")?,
         false => print(explanation.text().plain())?,
     }
     drop(code);
+    if explanation.interrupted {
+        return Ok(Exit::Interrupted);
+    }
     if let Ending::Damaged { at, .. } | Ending::Cut { at, .. } = recording.ending() {
         eprintln!("wkdb: the recording ends early, after {at} bytes of the file: what came after it is not known");
     }

@@ -29,7 +29,7 @@ mod replay;
 mod run;
 mod session;
 mod trace;
-mod tui;
+pub mod tui;
 
 pub use exit::{Exit, USAGE};
 

@@ -276,7 +276,8 @@ pub(super) fn prepare(guest: &Guest, options: RunOptions, attached: bool) -> any
     config.expect_timeout_ns = options.expect_timeout.0;
     config.stall_ns = options.stall.0;
     config.store_checks = options.store_checks;
-    config.detect = options.detect.config(attached || options.hunted || options.ports.any() || options.tui);
+    let watched_throughout = attached || options.hunted || options.ports.any() && options.gdb_wait;
+    config.detect = options.detect.config(watched_throughout);
     config.quirks = options.quirk.iter().copied().collect();
     config.engine = EngineOptions { opt_level: options.opt_level, debug: false };
     let script = match &options.input {

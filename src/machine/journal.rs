@@ -58,6 +58,9 @@ const LIGHT_CHECK_NS: u64 = 1_000_000_000;
 /// The same in parts of the ticks from one check of memory to the next.
 const LIGHT_CHECKS: u64 = 10;
 
+/// So many ticks after a machine that follows another one to a place has said how far it is, it says so again.
+const WAY_TICKS: u64 = 1_000_000;
+
 /// Something to be done at a place.
 enum Step {
     Outside(Entry),
@@ -169,6 +172,8 @@ pub(super) struct Journal {
     replay: Option<Replay>,
     /// Where a machine that follows another one stops.
     pause: Option<Place>,
+    /// On the way there: where it says next how far it is.
+    way: Tick,
     schedule: Schedule,
     /// More places, the next one last.
     checks_at: Vec<u64>,
@@ -196,7 +201,7 @@ impl Journal {
         };
         let mut checks_at = config.checks_at.clone();
         checks_at.reverse();
-        Ok(Journal { replay, pause: None, schedule, checks_at, told: None })
+        Ok(Journal { replay, pause: None, way: Tick(0), schedule, checks_at, told: None })
     }
 
     /// Whether the run is taken from a recording, or follows another one.
@@ -343,6 +348,10 @@ impl Journal {
         }
         if in_slice {
             return told;
+        }
+        if self.pause.is_some() && core.ticks >= self.way {
+            self.way = Tick(core.ticks.0.saturating_add(WAY_TICKS));
+            told.extend(self.position(core));
         }
         while self.checks_at.pop_if(|at| *at <= core.scheduler.slices()).is_some() {
             told.extend(self.position(core));

@@ -124,3 +124,18 @@ fn a_hunt_groups_runs_by_detector_and_function() {
     assert_eq!(output.status.code(), Some(10), "{said}{}", stderr(&output));
     assert!(said.contains("3 × finding: stack in acpi_ns_walk"), "{said}");
 }
+
+#[test]
+fn what_reads_the_kernel_looks_until_a_debugger_comes_and_not_where_one_is_there_from_the_start() {
+    let found = "workqueues: the pool of the worker kworker/0:0/5 is 0xffffffff";
+    let said = stderr(&wkdb(&["demo", "stray-write", "--gdb", "0", "--pace", "warp"]));
+    assert!(said.contains("waiting for a debugger") && said.contains(&format!("finding: {found}")), "{said}");
+    let session = |more: &[&str]| {
+        let output = wkdb(&[&["debug", "demo", "stray-write", "-e", "continue"], more].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = session(&[]);
+    assert!(said.contains("Trap: unaligned atomic") && !said.contains(found), "{said}");
+    let said = session(&["--detect", "default"]);
+    assert!(said.contains(found) && !said.contains("Trap: unaligned atomic"), "{said}");
+}

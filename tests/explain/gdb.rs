@@ -22,10 +22,10 @@ fn gdbs() -> Vec<PathBuf> {
 }
 
 /// A replay that waits for a debugger, and its port.
-struct Waiting(Child, u16);
+pub(crate) struct Waiting(Child, pub(crate) u16);
 
 impl Waiting {
-    fn start(recorded: &Recorded, shown: &str) -> Waiting {
+    pub(crate) fn start(recorded: &Recorded, shown: &str) -> Waiting {
         let arguments = shown.trim().strip_prefix("wkdb ").unwrap().replace("1234", "0");
         let mut command = wkdb();
         command.args(arguments.split_whitespace()).current_dir(recorded.folder());

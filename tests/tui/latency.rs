@@ -1,93 +1,26 @@
-//! How long a key takes to be seen while the guest runs at full speed.
+//! Keys are seen while the guest runs at full speed: `scripts/bench.sh` has how soon.
 
-use std::io;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
-
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
-use wkdb::demo::sources;
-use wkdb_debugger::commands::Config;
-use wkdb_debugger::tui::app::{self, Timed};
 use wkdb_debugger::tui::sample::Doing;
-use wkdb_debugger::tui::session::{Gate, Setting, serve};
-use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 
-use super::machine::shown;
-
-/// For how long keys are pressed.
-const TIME: Duration = Duration::from_secs(6);
-
-/// Between two keys.
-const PERIOD: Duration = Duration::from_millis(30);
-
-/// What is pressed, again and again: it changes layouts, panes, lists and modes.
-const KEYS: &str = "2jjkGggjv3jk1gujjkjG4/a?q2gtjjoojkgcvjk";
-
-/// More work than is done in that time.
-const AT_WORK: &str = "expect \"minik# \"\nsend \"stress 64 1000000\\n\"\n";
+use super::pressed::measure;
 
 #[test]
-fn keys_are_seen_at_once_while_64_cpus_run_at_full_speed() {
-    let (machine, _files) = shown(None, "nr_cpus=64 tasks=300", Some(AT_WORK));
-    let (tell, events) = channel::<Timed>();
-    let (effects, asked) = channel();
-    let gate = Gate::default();
-    let to_screen = tell.clone();
-    let setting = Setting {
-        config: Config { bundled_sources: sources::MINIK, ..Config::default() },
-        effects: asked,
-        tell: move |told| to_screen.send((Instant::now(), Event::Session(told))).is_ok(),
-        gate: gate.clone(),
-        save: Box::new(|_| Err("not here".into())),
-        first: Vec::new(),
-    };
-    let session = std::thread::spawn(move || serve(machine, setting));
-    let presser = std::thread::spawn(move || {
-        // It boots, and sees symbols for the first time, without being measured.
-        std::thread::sleep(Duration::from_secs(3));
-        let until = Instant::now() + TIME;
-        for c in KEYS.chars().cycle() {
-            let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-            if Instant::now() > until || tell.send((Instant::now(), Event::Key(key))).is_err() {
-                break;
-            }
-            std::thread::sleep(PERIOD);
-        }
-        let _ = tell.send((Instant::now(), Event::Leave));
-    });
-    let size = Rect::new(0, 0, 200, 60);
-    let options = TerminalOptions { viewport: Viewport::Fixed(size) };
-    let mut terminal = Terminal::with_options(CrosstermBackend::new(io::sink()), options).unwrap();
-    let mut state = State::new("minik", (size.width, size.height), Settings::default(), ThemeName::Dark);
-    let measured = app::run(&mut terminal, &mut state, &events, &effects, &gate, true).unwrap();
-    presser.join().unwrap();
-    let sample = &state.data.sample;
-    assert_eq!((&sample.doing, sample.cpus.len()), (&Doing::Running, 64));
-    assert!(sample.cpus.iter().filter(|cpu| cpu.ticks > 10_000).count() > 32, "the CPUs are at work");
-    let (ticks, guest) = (sample.tick, sample.time);
-    drop((effects, events));
-    session.join().unwrap();
-
-    let mut latencies = measured.latencies;
-    latencies.sort_unstable();
-    assert!(latencies.len() > 50, "{}", latencies.len());
-    let at = |share: usize| latencies[(latencies.len() - 1) * share / 100];
+fn keys_are_seen_while_64_cpus_run_at_full_speed() {
+    let measured = measure();
+    let last = &measured.last;
+    assert_eq!((&last.doing, last.cpus.len()), (&Doing::Running, 64));
+    assert!(last.cpus.iter().filter(|cpu| cpu.ticks > 10_000).count() > 32, "the CPUs are at work");
+    let keys = measured.latencies.len();
+    assert!(keys > 50, "{keys}");
     println!(
-        "keys to frames, 64 CPUs at work: {} keys, median {:?}, p95 {:?}, max {:?}; {} frames, {} ticks, guest time \
-         {guest}, {} samples dropped",
-        latencies.len(),
-        at(50),
-        at(95),
-        at(100),
+        "keys to frames, 64 CPUs at work: {keys} keys, median {:?}, p95 {:?}, max {:?}; {} frames, {} ticks, guest time \
+         {}, {} samples dropped",
+        measured.at(50),
+        measured.at(95),
+        measured.at(100),
         measured.frames,
-        ticks,
-        sample_dropped(&state),
+        last.tick,
+        last.time,
+        last.dropped,
     );
-}
-
-fn sample_dropped(state: &State) -> u64 {
-    state.data.sample.dropped
 }

@@ -1,9 +1,10 @@
 //! A live run behind a session: in fast code until somebody stops it, with all of its past then, and fast again.
 
-use wkdb_debugger::tui::sample::{Code, CpuRow, Doing, Sample};
+use wkdb::machine::{DetectConfig, JournalConfig};
+use wkdb_debugger::tui::sample::{Code, CpuRow, Doing, EventKind, Sample};
 use wkdb_debugger::tui::{Effect, FromSession};
 
-use super::machine::{Session, shown};
+use super::machine::{Session, shown, shown_with};
 use super::recorded::kept_last;
 
 fn runs_in(sample: &Sample, code: Code) -> bool {
@@ -111,5 +112,95 @@ fn a_run_stops_where_the_same_run_stops_that_is_compiled_for_debugging_throughou
     let before = kept_last("crash");
     assert_eq!((stopped.tick, stopped.time), (before.tick, before.time));
     assert_eq!((stopped.stack.frames, stopped.variables), (before.stack.frames, before.variables));
+    session.end();
+}
+
+/// As `wkdb demo --tui` has it: with the detectors that are on by default.
+fn detecting(bug: &str) -> Session {
+    Session::new(shown_with(Some(bug), "nr_cpus=4", None, |config| config.detect = DetectConfig::defaults()))
+}
+
+/// How often a text was told among the events of a kind.
+fn told(session: &Session, kind: EventKind, text: &str) -> usize {
+    let count = |told: &FromSession| match told {
+        FromSession::Events { rows, .. } => {
+            rows.iter().filter(|row| row.kind == kind && row.text.contains(text)).count()
+        }
+        _ => 0,
+    };
+    session.kept.iter().map(count).sum()
+}
+
+#[test]
+fn what_a_detector_finds_in_fast_code_is_shown_at_once_with_the_past_of_the_run() {
+    let mut session = detecting("stray-write");
+    session.want_all("first_worker");
+    let stop = session.stop();
+    assert!(stop.starts_with("workqueues: the pool of the worker"), "{stop}");
+    let found = session.sample(|sample| sample.doing == Doing::Stopped && !sample.memory.fields.is_empty());
+    assert_eq!(found.code, Code::Debug);
+    let pool = found.memory.fields.iter().find(|field| field.name == "pool").expect("it is a member");
+    assert_eq!((pool.value.as_str(), pool.expression.as_str()), ("0xffffffff", "first_worker.pool"));
+    let task = found.memory.fields.iter().find(|field| field.name == "task").expect("it is a member");
+    assert!(task.value.ends_with(" kworker/0:0>"), "{task:?}");
+    // Who did it, by one key; and step by step.
+    session.ask(Effect::Explain);
+    session.until(|told| match told {
+        FromSession::Explained { text, at } => {
+            assert!(at.is_some_and(|at| at < found.tick), "{text:?}");
+            assert!(format!("{text:?}").contains("evdev_stop_autorepeat"), "{text:?}");
+            true
+        }
+        _ => false,
+    });
+    session.command("watch first_worker.pool");
+    session.command("reverse-continue");
+    assert!(session.stop().contains("evdev.c:25"));
+    session.command("delete");
+    session.command("goto end");
+    session.stop();
+    // It goes on as one that nobody has looked at: to the trap, and what was found is not found again.
+    session.command("continue");
+    let stop = session.stop();
+    assert!(stop.starts_with("Trap"), "{stop}");
+    let trap = session.sample(|sample| sample.doing == Doing::Stopped);
+    assert!(trap.tick > found.tick);
+    session.command("continue");
+    assert!(session.stop().contains("panic"));
+    assert_eq!(told(&session, EventKind::Problem, "the pool of the worker"), 1);
+    session.end();
+}
+
+#[test]
+fn a_stop_says_how_far_the_run_in_code_for_debugging_is() {
+    /// As much work as takes a while to be run again.
+    const WORK: u64 = 200_000_000;
+    let script = "expect \"minik# \"\nsend \"stress 8 1000000\\n\"\n";
+    let journal = |config: &mut wkdb::machine::MachineConfig| config.journal = Some(JournalConfig::record());
+    let mut session = Session::new(shown_with(None, "nr_cpus=4", Some(script), journal));
+    session.want_all("");
+    let before = session.sample(|sample| runs_in(sample, Code::Fast) && sample.tick.0 > WORK);
+    session.ask(Effect::Interrupt);
+    let mut seen: Vec<u8> = Vec::new();
+    session.until(|told| match told {
+        FromSession::Sample(sample) => {
+            if let Code::Changing(percent) = sample.code {
+                assert_eq!(sample.doing, Doing::Running, "it has not stopped yet");
+                seen.push(percent);
+            }
+            false
+        }
+        FromSession::Stopped(text) => {
+            assert_eq!(text.headline().as_deref(), Some("Interrupted."));
+            true
+        }
+        _ => false,
+    });
+    assert!(seen.is_sorted(), "{seen:?}");
+    seen.dedup();
+    assert!(seen.len() > 3 && seen.iter().all(|percent| *percent <= 100), "{seen:?}");
+    let stopped = session.sample(|sample| sample.doing == Doing::Stopped);
+    assert_eq!(stopped.code, Code::Debug);
+    assert!(stopped.tick >= before.tick);
     session.end();
 }

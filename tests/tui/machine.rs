@@ -56,7 +56,18 @@ pub(crate) fn machine(bug: Option<&str>, command_line: &str, script: Option<&str
 
 /// A run of minik as a screen shows it: in fast code, with a machine for debugging at hand.
 pub(crate) fn shown(bug: Option<&str>, command_line: &str, script: Option<&str>) -> (Relay, Files) {
-    let (debug, files) = config(bug, command_line, script);
+    shown_with(bug, command_line, script, |_| ())
+}
+
+/// The same with a configuration that is changed before.
+pub(crate) fn shown_with(
+    bug: Option<&str>,
+    command_line: &str,
+    script: Option<&str>,
+    change: impl FnOnce(&mut MachineConfig),
+) -> (Relay, Files) {
+    let (mut debug, files) = config(bug, command_line, script);
+    change(&mut debug);
     let fast = MachineConfig {
         engine: EngineOptions { debug: false, ..debug.engine },
         store_checks: false,

@@ -4,6 +4,8 @@
 mod latency;
 mod live;
 mod machine;
+mod panic;
+mod pressed;
 mod recorded;
 mod terminal;
 mod tmux;

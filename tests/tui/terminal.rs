@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::tmux::Tmux;
+use super::tmux::{Mouse, Tmux};
 
 /// The lines of a screen between two that contain these texts.
 fn between(screen: &str, from: &str, to: &str) -> String {
@@ -32,10 +32,22 @@ fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
     tmux.command("delete 1");
     tmux.wait(&["none: `b` in the source"]);
 
-    // On to where it shows.
+    // On to where it shows: a detector sees it before anybody trips over it.
+    tmux.keys(&["F5"]);
+    let found = tmux.wait(&["■ stopped", "workqueues: the pool of the worker", "Since the last stop"]);
+    assert!(!found.contains("Trap"), "{found}");
+    tmux.keys(&["g", "f"]);
+    tmux.wait(&["Findings", "? time 3.250000 cpu0 kworker/0:0", ": workqueues: the pool of the w"]);
     tmux.keys(&["F5"]);
     let crash = tmux.wait(&["■ stopped", "Trap: unaligned atomic", "_raw_spin_lock"]);
     assert!(crash.contains("Since the last stop"), "{crash}");
+    // What the memory is that it trips over.
+    tmux.command("memory first_worker");
+    tmux.keys(&["z", "v"]);
+    tmux.wait_for("the worker's fields", |screen| {
+        screen.lines().any(|line| line.contains("ffffffff") || line.contains("ff ff ff ff") && line.contains("pool"))
+    });
+    tmux.keys(&["v", "v", "z"]);
 
     // Back to who wrote it.
     tmux.command("watch first_worker.pool if (int)first_worker.pool == -1");
@@ -53,10 +65,23 @@ fn a_stray_write_is_found_from_the_crash_back_to_the_store() {
 
     // Elsewhere in time, by the timeline.
     let before = tmux.wait(&["in the past"]);
+    tmux.keys(&["m", "a"]);
+    tmux.wait(&["bookmark a: tick"]);
     tmux.keys(&["g", "l", "H", "H", "Enter"]);
     tmux.wait(&["going to tick"]);
     let moment = |screen: &str| screen.lines().next().unwrap_or_default().split("tick").nth(1).map(str::to_owned);
     tmux.wait_for("another moment", |screen| screen.contains("in the past") && moment(screen) != moment(&before));
+    // Back by its bookmark, and away again by the mouse.
+    tmux.keys(&["'", "a"]);
+    let back = tmux.wait_for("the bookmark's moment", |screen| moment(screen) == moment(&before));
+    let bar = back.lines().position(|line| line.contains(" Timeline ")).unwrap() + 1;
+    tmux.mouse(Mouse::Press, 150, bar);
+    tmux.mouse(Mouse::Drag, 100, bar);
+    tmux.mouse(Mouse::Release, 100, bar);
+    let middle =
+        tmux.wait_for("the middle", |screen| screen.contains("■ in the past") && moment(screen) != moment(&back));
+    let tick = |screen: &str| -> u64 { moment(screen).unwrap().split_whitespace().next().unwrap().parse().unwrap() };
+    assert!(tick(&middle) > tick(&back) / 3 && tick(&middle) < tick(&back), "{middle}");
 
     tmux.keys(&["q"]);
     tmux.wait(&["end the guest and leave"]);
@@ -70,7 +95,13 @@ fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
     tmux.keys(&["g", "o"]);
     tmux.wait(&["minik# "]);
     tmux.keys(&["i"]);
-    tmux.wait(&["Ctrl-]"]);
+    let typing = tmux.wait(&["Ctrl-]"]);
+    // The cursor is where the guest's is.
+    assert_eq!(tmux.state("#{cursor_flag}"), "1", "{typing}");
+    let (x, y) = (tmux.state("#{cursor_x}"), tmux.state("#{cursor_y}"));
+    let line = typing.lines().nth(y.parse().unwrap()).unwrap();
+    let before: String = line.chars().take(x.parse().unwrap()).collect();
+    assert!(before.ends_with("minik# "), "{x} {y}\n{typing}");
     tmux.keys(&["echo hello from the screen", "Enter"]);
     // Once as it is typed, and once as the answer.
     let screen = tmux.wait(&["│hello from the screen"].map(|text| text.trim_start_matches('│')));
@@ -88,8 +119,64 @@ fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
     tmux.wait(&["kept in"]);
     let saved = std::fs::read_to_string(tmux.home().join("wkdb/tui.toml")).unwrap();
     assert!(saved.contains("layout = \"machine\""), "{saved}");
+    // What something else has written over it is gone when it is drawn anew.
+    tmux.scribble("\x1b[5;5Hscribbled");
+    tmux.wait(&["scribbled"]);
+    tmux.keys(&["C-l"]);
+    tmux.wait_for("the screen, drawn anew", |screen| !screen.contains("scribbled"));
     tmux.keys(&["q", "y"]);
     tmux.left(0);
+    // The next time it is as it was saved.
+    tmux.resize(200, 60);
+    tmux.again("demo --tui --tui-wait");
+    tmux.wait(&["about to start"]);
+    let machine = tmux.wait(&["CPUs", "Tasks", "Timeline"]);
+    let first = machine.lines().nth(1).unwrap();
+    assert!(first.contains("CPUs") && !first.contains("Source"), "{machine}");
+    tmux.keys(&["q", "y"]);
+    tmux.left(0);
+}
+
+#[test]
+fn terminals_get_the_colours_that_they_have() {
+    // What is behind ESC [ and before m: colours are 30 to 48 and 90 to 107, those of 256 and more 38;5 and 38;2.
+    let colours = |screen: &str| -> Vec<String> {
+        let sequences = screen.split("\x1b[").skip(1).filter_map(|rest| rest.split_once('m').map(|(codes, _)| codes));
+        let coloured = |codes: &&str| {
+            let codes = codes.split(';').filter_map(|code| code.parse::<u8>().ok());
+            codes.into_iter().any(|code| matches!(code, 30..=38 | 40..=48 | 90..=107))
+        };
+        sequences.filter(coloured).map(str::to_owned).collect()
+    };
+    let many = |colours: &[String]| colours.iter().any(|codes| codes.contains("8;5;") || codes.contains("8;2;"));
+    for (settings, some, large) in
+        [(&["NO_COLOR=1"][..], false, false), (&[][..], true, false), (&["COLORTERM=truecolor"][..], true, true)]
+    {
+        // tmux calls itself a terminal of many colours.
+        let command = format!("env TERM=xterm {} demo --tui --tui-wait", env!("CARGO_BIN_EXE_wkdb"));
+        let Some(tmux) = Tmux::start_program(settings, &command, (100, 30)) else { return };
+        tmux.wait(&["about to start", "F5 continue"]);
+        let screen = tmux.coloured();
+        let found = colours(&screen);
+        assert_eq!((!found.is_empty(), many(&found)), (some, large), "{settings:?}: {found:?}\n{screen}");
+        assert!(screen.contains("\x1b["), "it is marked all the same");
+        tmux.keys(&["q", "y"]);
+        tmux.left(0);
+    }
+}
+
+#[test]
+fn a_machine_that_is_killed_is_told_and_the_terminal_left_clean() {
+    let Some(tmux) = Tmux::start("demo --tui", (100, 30)) else { return };
+    tmux.wait(&["▶ runs", "19 tasks"]);
+    let program = tmux.process();
+    let machines = std::fs::read_to_string(format!("/proc/{program}/task/{program}/children")).unwrap();
+    let machine = machines.split_whitespace().next().expect("it has a machine process").parse().unwrap();
+    kill(Pid::from_raw(machine), Signal::SIGKILL).unwrap();
+    tmux.wait(&["the machine is gone"]);
+    tmux.keys(&["q"]);
+    let screen = tmux.left(1);
+    assert!(screen.contains("the machine process is gone"), "{screen}");
 }
 
 #[test]
@@ -159,7 +246,13 @@ fn linux_is_shown_live_stopped_and_in_its_past() {
     assert!(stack.contains("ksys_read") || stack.contains("sys_read"), "{stack}");
     tmux.keys(&["z", "g", "v", "z"]);
     tmux.wait_for("its arguments", |screen| zoomed(screen, "count"));
-    tmux.keys(&["z"]);
+    // What the words of a structure are, and what they point to.
+    tmux.command("memory init_task");
+    tmux.keys(&["v"]);
+    let fields = tmux.wait_for("the fields of a task", |screen| zoomed(screen, "<init_stack>"));
+    let stack = fields.lines().find(|line| line.contains("<init_stack>")).unwrap();
+    assert!(stack.contains(" stack ") && stack.contains(" void *"), "{fields}");
+    tmux.keys(&["v", "v", "z"]);
 
     // Back to its boot, and to the present.
     tmux.command("delete");

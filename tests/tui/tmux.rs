@@ -11,6 +11,22 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// What a mouse does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mouse {
+    /// Its left button is pressed.
+    Press,
+    /// It is moved with the button pressed.
+    Drag,
+    /// The button is let go.
+    Release,
+}
+
+/// A command for the shell, which stays, so that what the terminal is left like can be seen.
+fn script(command: &str) -> String {
+    format!("{command} 2>&1; echo \"left with $?\"; stty -a; cat")
+}
+
 /// A terminal with a shell that runs one command, and waits behind it.
 pub(crate) struct Tmux {
     socket: String,
@@ -20,6 +36,11 @@ pub(crate) struct Tmux {
 impl Tmux {
     /// Runs `wkdb` with these arguments in a terminal of this size. None where there is no tmux, which a test tells.
     pub(crate) fn start(arguments: &str, size: (u16, u16)) -> Option<Tmux> {
+        Tmux::start_program(&[], &format!("{} {arguments}", env!("CARGO_BIN_EXE_wkdb")), size)
+    }
+
+    /// The same for a command of the shell's, with settings in its environment, as `NAME=value`.
+    pub(crate) fn start_program(settings: &[&str], command: &str, size: (u16, u16)) -> Option<Tmux> {
         if Command::new("tmux").arg("-V").output().is_err() {
             assert!(std::env::var_os("WKDB_TEST_TMUX").is_none(), "tmux is missing: install it");
             eprintln!("tmux is missing: this test is passed over");
@@ -29,9 +50,7 @@ impl Tmux {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let socket = format!("wkdb-test-{}-{number}", std::process::id());
         let tmux = Tmux { socket, home };
-        let wkdb = env!("CARGO_BIN_EXE_wkdb");
-        // The shell stays, so that what the terminal is left like can be seen.
-        let script = format!("{wkdb} {arguments} 2>&1; echo \"left with $?\"; stty -a; cat");
+        let script = script(command);
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         let home = tmux.home.path().to_string_lossy().into_owned();
         let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/code");
@@ -45,6 +64,7 @@ impl Tmux {
         ];
         let mut arguments = vec!["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows];
         environment.iter().for_each(|setting| arguments.extend(["-e", setting]));
+        settings.iter().for_each(|setting| arguments.extend(["-e", setting]));
         arguments.extend(["sh", "-c", &script]);
         tmux.run(&arguments);
         Some(tmux)
@@ -55,6 +75,12 @@ impl Tmux {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "tmux {arguments:?}: {error}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs `wkdb` once more in the same terminal, with the same home.
+    pub(crate) fn again(&self, arguments: &str) {
+        let script = script(&format!("{} {arguments}", env!("CARGO_BIN_EXE_wkdb")));
+        self.run(&["respawn-pane", "-k", "sh", "-c", &script]);
     }
 
     /// The directory that it takes for its home.
@@ -71,6 +97,31 @@ impl Tmux {
     pub(crate) fn command(&self, line: &str) {
         self.run(&["send-keys", "-l", &format!(":{line}")]);
         self.keys(&["Enter"]);
+    }
+
+    /// Presses a button of the mouse at a place of the screen, counted from 0, and lets it go; or moves it there while it
+    /// is pressed.
+    pub(crate) fn mouse(&self, what: Mouse, column: usize, row: usize) {
+        // As terminals tell it: the button, the place counted from 1, and M, or m when it is let go.
+        let (button, end) = match what {
+            Mouse::Press => (0, 'M'),
+            Mouse::Drag => (32, 'M'),
+            Mouse::Release => (0, 'm'),
+        };
+        let told = format!("\x1b[<{button};{};{}{end}", column + 1, row + 1);
+        let bytes: Vec<String> = told.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let bytes: Vec<&str> = bytes.iter().map(String::as_str).collect();
+        self.run(&[&["send-keys", "-H"], &bytes[..]].concat());
+    }
+
+    /// Writes to the terminal behind the program's back.
+    pub(crate) fn scribble(&self, text: &str) {
+        std::fs::write(self.state("#{pane_tty}"), text).unwrap();
+    }
+
+    /// What is on the screen, with the sequences that colour it.
+    pub(crate) fn coloured(&self) -> String {
+        self.run(&["capture-pane", "-e", "-p"])
     }
 
     /// What is on the screen.
@@ -119,14 +170,15 @@ impl Tmux {
         }
     }
 
-    /// The terminal is as it was before: `wkdb` has left it, with this exit code.
-    pub(crate) fn left(&self, code: i32) {
+    /// The terminal is as it was before: the program has left it, with this exit code. Gives what is on it.
+    pub(crate) fn left(&self, code: i32) -> String {
         let screen = self.wait(&[&format!("left with {code}"), "extproc"]);
         assert_eq!(self.state("#{alternate_on} #{mouse_any_flag} #{cursor_flag}"), "0 0 1", "{screen}");
         let settings: Vec<&str> = screen.split_whitespace().collect();
         for setting in ["icanon", "echo", "isig", "opost"] {
             assert!(settings.contains(&setting), "{setting} is off:\n{screen}");
         }
+        screen
     }
 }
 

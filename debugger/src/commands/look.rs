@@ -209,30 +209,6 @@ impl Debugger {
         Some(self.selected_task(inferior).ok()?.context.runner)
     }
 
-    /// The memory that an expression means, as `x` has it: what a pointer or number points to, else what is named. Gives
-    /// the address, how many bytes its type has (0 if that is not known), and its value.
-    ///
-    /// # Errors
-    /// It means nothing here.
-    pub fn memory_of(&mut self, inferior: &mut dyn Inferior, text: &str) -> Result<(u64, u64, String)> {
-        let whole = |debugger: &mut Self, inferior: &mut dyn Inferior, text: &str| -> Result<(u64, u64, String)> {
-            let (_, place) = debugger.in_selected(inferior, |evaluator| {
-                let value = evaluator.evaluate(text)?;
-                evaluator.lvalue(&value)
-            })?;
-            let value = debugger.evaluate(inferior, text)?;
-            Ok((place.0, place.1, debugger.format(inferior, &value, None)?))
-        };
-        let address = self.address_of(inferior, text)?;
-        for candidate in [text.to_owned(), format!("*({text})")] {
-            match whole(self, inferior, &candidate) {
-                Ok(found) if found.0 == address => return Ok(found),
-                _ => {}
-            }
-        }
-        Ok((address, 0, String::new()))
-    }
-
     /// Looks at the kernel's own structures; none where its module has no debug information.
     pub fn kernel<T>(&mut self, inferior: &mut dyn Inferior, look: impl FnOnce(&Kernel<'_>) -> T) -> Option<T> {
         let symbols = self.modules.symbols(inferior, ModuleId::KERNEL).filter(|symbols| symbols.has_dwarf())?;

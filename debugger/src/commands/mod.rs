@@ -16,6 +16,7 @@ mod disassembly;
 mod displays;
 mod error;
 mod events;
+mod fields;
 mod listing;
 mod location;
 mod look;
@@ -43,6 +44,7 @@ use crate::inferior::{Inferior, Status};
 pub use command::{Command, Leave, WhileRunning, script_lines};
 pub use complete::{Candidate, Completion};
 pub use error::CommandError;
+pub use fields::{FieldView, Layout, Meant};
 pub use location::LocationSpec;
 pub use look::{FunctionText, InstructionLine, PointPlace, PointView, VariableView};
 pub use monitor::Monitor;
@@ -85,7 +87,12 @@ pub struct Debugger {
     asked: Option<past::Asked>,
     /// What an empty line does.
     repeat: Option<String>,
+    /// Says whether somebody wants no more of what is under way.
+    give_up: GiveUp,
 }
+
+/// Says whether somebody wants what is under way to be given up.
+pub type GiveUp = Box<dyn FnMut() -> bool>;
 
 /// What a command has led to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,7 +141,14 @@ impl Debugger {
             bookmarks: Default::default(),
             asked: None,
             repeat: None,
+            give_up: Box::new(|| false),
         }
+    }
+
+    /// Has what takes long be given up when `asked` says so: it is called again and again meanwhile, and tells of each wish
+    /// once.
+    pub fn give_up_when(&mut self, asked: GiveUp) {
+        self.give_up = asked;
     }
 
     /// Runs a command line. An empty one does a step, `continue`, `x`, `list`, `up` or `down` again.
@@ -176,6 +190,11 @@ impl Debugger {
             (line, _) => line,
         };
         Command::parse(line).map_or(WhileRunning::Nothing, |command| command.while_running())
+    }
+
+    /// Whether a command line looks through the past before it answers.
+    pub fn explains(&self, line: &str) -> bool {
+        matches!(Command::parse(line.trim()), Ok(Command::Explain(_)))
     }
 
     /// Runs a command.

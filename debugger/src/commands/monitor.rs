@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wkdb_tracer::{RunnerId, WatchHit};
 
-use super::{Command, CommandError, Config, Debugger, Output, Reaction};
+use super::{Command, CommandError, Config, Debugger, GiveUp, Output, Reaction};
 use crate::gdb::{BasicCommands, MonitorCommands, Remark};
 use crate::inferior::{Inferior, InferiorError, Notice, Status, Stop, StopReason, WatchId};
 use crate::kernel::ViewKind;
@@ -64,6 +64,9 @@ impl Monitor {
     fn wait_for_search(&mut self, inferior: &mut dyn Inferior) -> Result<Output, CommandError> {
         let mut output = Output::new();
         loop {
+            if (self.debugger.give_up)() {
+                inferior.interrupt()?;
+            }
             for notice in inferior.notices(Duration::from_millis(100))? {
                 let done = matches!(notice, Notice::Found(_));
                 output.append(&self.debugger.on_notice(inferior, &notice)?.output);
@@ -104,6 +107,10 @@ impl MonitorCommands for Monitor {
             }
             Err(error) => format!("{error}\n"),
         }
+    }
+
+    fn give_up_when(&mut self, asked: GiveUp) {
+        self.debugger.give_up_when(asked);
     }
 
     fn look_at(&mut self, runner: RunnerId) {

@@ -218,13 +218,13 @@ impl Debugger {
     }
 
     /// Explains what went wrong in the run, from its symptom back; see [`explain`](crate::explain). It is shown where it
-    /// was before afterwards.
+    /// was before afterwards. Whoever [`Debugger::give_up_when`] asks can have it given up.
     ///
     /// # Errors
     /// It runs, there is no past, or the machine is gone. What cannot be found out is told in the explanation.
     pub fn explain(&mut self, inferior: &mut dyn Inferior) -> Result<Explanation> {
         history(inferior)?;
-        Ok(crate::explain::explain(inferior, &mut self.modules)?)
+        Ok(crate::explain::explain(inferior, &mut self.modules, &mut self.give_up)?)
     }
 
     /// Has the past looked through for writes.

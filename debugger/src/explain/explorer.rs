@@ -16,8 +16,8 @@ use crate::inferior::{
 use crate::kernel::Kernel;
 use crate::symbols::Symbols;
 
-/// How long something is waited for at once.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long something is waited for at once: so long it may stay unseen that the explanation is to be given up.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How far back is looked for an instruction, in ticks, before all of history is.
 const WINDOWS: [u64; 3] = [2_000, 60_000, 2_000_000];
@@ -35,6 +35,10 @@ pub(crate) trait SymbolSource {
 pub(super) struct Explorer<'a> {
     pub(super) inferior: &'a mut dyn Inferior,
     symbols: &'a mut dyn SymbolSource,
+    /// Says whether somebody wants it to be given up; none where nobody is asked.
+    give_up: Option<&'a mut dyn FnMut() -> bool>,
+    /// It was.
+    given_up: bool,
     codes: HashMap<ModuleId, Option<Rc<Code>>>,
     bodies: HashMap<(ModuleId, u32), Option<Rc<Body>>>,
     /// When what stands still is looked at, if that is not the end of the run.
@@ -55,11 +59,22 @@ fn refused(text: &str) -> InferiorError {
     InferiorError::Refused(text.to_owned())
 }
 
+/// So that whatever is on its way comes to its end; nobody is told this.
+fn given_up() -> InferiorError {
+    refused("it was given up")
+}
+
 impl<'a> Explorer<'a> {
-    pub(super) fn new(inferior: &'a mut dyn Inferior, symbols: &'a mut dyn SymbolSource) -> Self {
+    pub(super) fn new(
+        inferior: &'a mut dyn Inferior,
+        symbols: &'a mut dyn SymbolSource,
+        give_up: &'a mut dyn FnMut() -> bool,
+    ) -> Self {
         Explorer {
             inferior,
             symbols,
+            give_up: Some(give_up),
+            given_up: false,
             codes: HashMap::new(),
             bodies: HashMap::new(),
             moment: None,
@@ -80,8 +95,14 @@ impl<'a> Explorer<'a> {
     /// Waits for what was begun. What is only told meanwhile goes to `heard`.
     fn wait(&mut self, heard: &mut dyn FnMut(WatchHit)) -> Result<Came> {
         loop {
+            if !self.given_up && self.give_up.as_mut().is_some_and(|asked| asked()) {
+                self.given_up = true;
+                self.inferior.interrupt()?;
+            }
             for notice in self.inferior.notices(PATIENCE)? {
                 match notice {
+                    // Wherever it has come to: it is not what was waited for.
+                    Notice::Stopped(_) | Notice::Found(_) if self.given_up => return Err(given_up()),
                     Notice::Stopped(stop) => return Ok(Came::Stopped(*stop)),
                     Notice::Found(found) => return Ok(Came::Found(*found)),
                     Notice::Event(event) => {
@@ -106,19 +127,35 @@ impl<'a> Explorer<'a> {
         }
     }
 
+    /// Begins nothing more once it is given up: what is on its way from one answer to the next comes to its end.
+    fn goes_on(&self) -> Result<()> {
+        if self.given_up { Err(given_up()) } else { Ok(()) }
+    }
+
+    /// Comes back to where it was before, and asks nobody on the way. Whether it had been given up.
+    pub(super) fn come_back(&mut self, to: Position) -> Result<bool> {
+        let given_up = std::mem::take(&mut self.given_up);
+        self.give_up = None;
+        self.go_to(Goal::Position(to))?;
+        Ok(given_up)
+    }
+
     /// Goes somewhere.
     pub(super) fn go_to(&mut self, goal: Goal) -> Result<Stop> {
+        self.goes_on()?;
         self.history()?.go_to(goal)?;
         self.wait_for_stop(&mut |_| ())
     }
 
     /// Goes on.
     pub(super) fn resume(&mut self, resume: &Resume) -> Result<Stop> {
+        self.goes_on()?;
         self.inferior.resume(resume)?;
         self.wait_for_stop(&mut |_| ())
     }
 
     fn search(&mut self, search: Search) -> Result<Found> {
+        self.goes_on()?;
         self.history()?.search(&search)?;
         match self.wait(&mut |_| ())? {
             Came::Found(found) => Ok(found),
@@ -169,6 +206,7 @@ impl<'a> Explorer<'a> {
             if here.tick >= to.tick {
                 return Ok(());
             }
+            self.goes_on()?;
             self.inferior.resume(&resume)?;
             let stop = self.wait_for_stop(&mut heard)?;
             if matches!(stop.reason, StopReason::End(_) | StopReason::HistoryEnd) {

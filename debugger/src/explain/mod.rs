@@ -33,7 +33,7 @@ mod words;
 use serde::Serialize;
 use wkdb_tracer::{GuestTime, Tick};
 
-use crate::inferior::{Goal, Inferior, Result};
+use crate::inferior::{Inferior, Result};
 use explorer::Explorer;
 
 pub(crate) use explorer::SymbolSource;
@@ -58,6 +58,9 @@ pub struct Explanation {
     pub commands: Vec<String>,
     /// The word of memory that all is about, if there is one: its address and its bytes.
     pub word: Option<(u64, u64)>,
+    /// Somebody had it given up: what is told is what was found until then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// A step on the way from a symptom to its cause.
@@ -117,24 +120,32 @@ impl Culprit {
 }
 
 /// Explains what went wrong in a run that remembers its past: a recording, or a live run up to its present. It is shown
-/// where it was before afterwards.
+/// where it was before afterwards. `give_up` is asked now and then whether somebody wants no more of it: what was found
+/// until then is told.
 ///
 /// # Errors
 /// There is no past, or the machine is gone. What cannot be found out is no error.
-pub(crate) fn explain(inferior: &mut dyn Inferior, symbols: &mut dyn SymbolSource) -> Result<Explanation> {
-    let mut explorer = Explorer::new(inferior, symbols);
+pub(crate) fn explain(
+    inferior: &mut dyn Inferior,
+    symbols: &mut dyn SymbolSource,
+    give_up: &mut dyn FnMut() -> bool,
+) -> Result<Explanation> {
+    let mut explorer = Explorer::new(inferior, symbols, give_up);
     let before = explorer.position()?;
-    let explained = explorer.explain();
+    let mut explanation = Explanation::default();
+    let explained = explorer.explain(&mut explanation);
     // Where it was not found out because the machine is gone, this fails too.
-    explorer.go_to(Goal::Position(before))?;
-    explained
+    explanation.interrupted = explorer.come_back(before)?;
+    if !explanation.interrupted {
+        explained?;
+    }
+    Ok(explanation)
 }
 
 impl Explorer<'_> {
-    fn explain(&mut self) -> Result<Explanation> {
-        let mut explanation = Explanation::default();
+    fn explain(&mut self, explanation: &mut Explanation) -> Result<()> {
         for (symptom, what) in self.symptoms()?.into_iter().take(MOST_SYMPTOMS) {
-            self.explain_symptom(symptom, &what, &mut explanation)?;
+            self.explain_symptom(symptom, &what, explanation)?;
             if !explanation.culprits.is_empty() {
                 break;
             }
@@ -143,10 +154,10 @@ impl Explorer<'_> {
         if explanation.symptom.is_none()
             && let Some((symptom, what)) = self.symptom_at_end()?
         {
-            self.explain_symptom(symptom, &what, &mut explanation)?;
+            self.explain_symptom(symptom, &what, explanation)?;
         }
         if explanation.symptom.is_none() {
-            return Ok(explanation);
+            return Ok(());
         }
         if explanation.culprits.is_empty() && explanation.unknown.is_empty() {
             explanation.unknown.push("who did it was not found".to_owned());
@@ -155,8 +166,7 @@ impl Explorer<'_> {
             // What could not be found out on the way does not matter any more.
             explanation.unknown.clear();
         }
-        self.commands(&mut explanation)?;
-        Ok(explanation)
+        self.commands(explanation)
     }
 
     fn explain_symptom(&mut self, symptom: Symptom, what: &symptom::What, explanation: &mut Explanation) -> Result<()> {

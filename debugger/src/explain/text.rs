@@ -56,6 +56,10 @@ impl Explanation {
     pub fn text(&self) -> Output {
         let mut out = Output::new();
         let Some(symptom) = &self.symptom else {
+            if self.interrupted {
+                out.mark(Style::Problem, "Interrupted before it was known what went wrong.").push("\n");
+                return out;
+            }
             out.line("Nothing went wrong in this run that is known of: there is nothing to explain.");
             return out;
         };
@@ -78,6 +82,9 @@ impl Explanation {
         }
         for unknown in &self.unknown {
             out.push("not known: ").line(unknown);
+        }
+        if self.interrupted {
+            out.mark(Style::Problem, "Interrupted: this is what was found until then.").push("\n");
         }
         for culprit in &self.culprits {
             out.mark(Style::Headline, format!("culprit: {}", culprit.line())).push("\n");

@@ -15,6 +15,7 @@ mod ast;
 mod c_type;
 mod eval;
 mod examine;
+mod fields;
 mod format;
 mod inferior;
 mod info;
@@ -31,6 +32,7 @@ use crate::symbols::{FrameReader, PlaceError, Slot, Unavailable, suggest};
 
 pub use eval::Evaluator;
 pub use examine::Examine;
+pub use fields::Field;
 pub use format::{Format, Letter};
 pub use inferior::FrameTarget;
 pub use session::check;

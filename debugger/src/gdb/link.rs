@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use super::attention::Attention;
 use super::files::Files;
 use super::front::{Client, Next, Session};
 use super::lldb;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) view: View,
     pub(super) files: Files,
     pub(super) monitor: Box<dyn MonitorCommands>,
+    pub(super) attention: Attention,
 }
 
 impl Shared {
@@ -119,8 +121,10 @@ impl Link {
         shared: &mut Shared,
         inferior: &mut dyn Inferior,
     ) -> Option<Farewell> {
-        for inbound in self.framer.push(bytes) {
-            match inbound {
+        let mut inbound = self.framer.push(bytes).into_iter();
+        while let Some(next) = inbound.next() {
+            shared.attention.behind(inbound.as_slice());
+            match next {
                 Inbound::Interrupt if self.session.waiting => {
                     if let Err(error) = inferior.interrupt() {
                         log::warn!("gdb's interrupt: {error}");
@@ -155,8 +159,11 @@ impl Link {
         if self.session.refusal != known {
             self.refused.clone_from(&self.session.refusal);
         }
-        for reply in &answer.replies {
-            self.send(reply);
+        // One that does not wait for it would take it for the answer to what it asks next.
+        if !shared.attention.has_moved_on() {
+            for reply in &answer.replies {
+                self.send(reply);
+            }
         }
         match answer.next {
             Next::Stay => None,

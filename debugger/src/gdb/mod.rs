@@ -15,6 +15,7 @@
 //! and the guest goes on.
 
 mod arch;
+mod attention;
 mod code;
 mod disas;
 mod files;

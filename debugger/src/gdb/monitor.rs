@@ -11,6 +11,9 @@ pub trait MonitorCommands {
     /// Runs one command; gives what is printed, errors included. An empty command is as `help`.
     fn run(&mut self, inferior: &mut dyn Inferior, command: &str) -> String;
 
+    /// Has commands that take long be given up when `asked` says so.
+    fn give_up_when(&mut self, _asked: Box<dyn FnMut() -> bool>) {}
+
     /// The client looks at this task: what follows is about it, until the client looks at another one.
     fn look_at(&mut self, _: RunnerId) {}
 

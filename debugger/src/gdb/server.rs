@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use thiserror::Error;
 
+use super::attention::Attention;
 use super::files::{Companions, Files};
 use super::front::Client;
 use super::link::{Farewell, Link, Shared};
@@ -100,7 +101,12 @@ impl Server {
             listeners: Vec::new(),
             connection: None,
             refused: Vec::new(),
-            shared: Shared { view: View::new(names), files: Files::new(companions), monitor },
+            shared: Shared {
+                view: View::new(names),
+                files: Files::new(companions),
+                monitor,
+                attention: Attention::default(),
+            },
             leftovers: Points::default(),
             monitored: false,
             release: false,
@@ -260,6 +266,7 @@ impl Server {
                     if let Err(error) = inferior.stop_at_loads(true) {
                         log::warn!("breakpoints in programs that start later may come too late: {error}");
                     }
+                    self.listen_meanwhile(&stream);
                     self.connection = Some(Connection { stream, peer, link });
                     new = true;
                     events.push(ServerEvent::Attached(peer));
@@ -268,6 +275,14 @@ impl Server {
             }
         }
         new
+    }
+
+    /// Has commands that take long be given up when the client does not wait for them any more.
+    fn listen_meanwhile(&mut self, stream: &TcpStream) {
+        match stream.try_clone() {
+            Ok(stream) => self.shared.monitor.give_up_when(self.shared.attention.ask(stream)),
+            Err(error) => log::warn!("commands of `monitor` cannot be interrupted: {error}"),
+        }
     }
 
     fn serve(&mut self, inferior: &mut dyn Inferior, events: &mut Vec<ServerEvent>) {
@@ -329,6 +344,8 @@ impl Server {
         // The last reply is short: if there is no room for it, nobody reads it.
         let _ = client.stream.write(&client.link.out);
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
+        // That has the connection as well.
+        self.shared.monitor.give_up_when(Box::new(|| false));
         self.shared.files.close_all();
         self.leftovers.append(client.link.into_points());
         self.monitored |= !self.shared.monitor.is_clear();

@@ -43,12 +43,9 @@ pub fn run<B: Backend>(
     measure: bool,
 ) -> Result<Measured, B::Error> {
     let mut measured = Measured::default();
-    let mut show = |state: &State, measured: &mut Measured| {
-        measured.frames += 1;
-        terminal.draw(|frame| draw(frame, state)).map(|_| ())
-    };
     let mut drawn = Instant::now();
-    show(state, &mut measured)?;
+    terminal.draw(|frame| draw(frame, state))?;
+    measured.frames += 1;
     let mut stale = false;
     while !state.over {
         let wait = if stale { FRAME.saturating_sub(drawn.elapsed()) } else { Duration::from_secs(60) };
@@ -76,7 +73,11 @@ pub fn run<B: Backend>(
         }
         // A key is answered at once; what the session tells, so many times a second.
         if stale && (!input.is_empty() || drawn.elapsed() >= FRAME) {
-            show(state, &mut measured)?;
+            if std::mem::take(&mut state.anew) {
+                terminal.clear()?;
+            }
+            terminal.draw(|frame| draw(frame, state))?;
+            measured.frames += 1;
             drawn = Instant::now();
             stale = false;
             if measure {

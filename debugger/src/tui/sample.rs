@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wkdb_tracer::{CodeAddress, Cpu, GuestTime, RunnerId, Tick};
 
-use crate::commands::{FunctionText, Output, PointView, Style, VariableView};
+use crate::commands::{FieldView, FunctionText, Output, PointView, Style, VariableView};
 
 /// What the machine does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,6 +235,9 @@ pub struct Memory {
     pub bytes: Vec<u8>,
     /// What lies at the start of each row of 16 bytes, where it has a name.
     pub names: Vec<Option<String>>,
+    /// What the window's bytes are, as far as types say it, and words that point somewhere; by their addresses.
+    #[serde(default)]
+    pub fields: Vec<FieldView>,
     /// Why there is nothing.
     pub problem: Option<String>,
 }

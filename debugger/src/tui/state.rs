@@ -10,7 +10,7 @@ use super::data::Data;
 use super::event::Wants;
 use super::layout::{Group, Layout};
 use super::pane::Pane;
-use super::sample::{Mark, Text};
+use super::sample::{Mark, Memory, Text};
 use super::settings::Settings;
 use super::theme::{Theme, ThemeName};
 
@@ -140,7 +140,7 @@ pub struct PaneState {
     pub search: Option<String>,
     /// The data that it is frozen at.
     pub frozen: Option<Frozen>,
-    /// The other way to show the same: a grid of CPUs, words of memory.
+    /// The other way to show the same: a grid of CPUs.
     pub other_view: bool,
 }
 
@@ -175,6 +175,42 @@ pub struct MemoryView {
     pub expression: String,
     /// Rows that it is scrolled by.
     pub rows: i64,
+    /// How it is shown.
+    pub shape: MemoryShape,
+    /// What was shown before, the latest last.
+    pub before: Vec<String>,
+}
+
+/// How memory is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MemoryShape {
+    /// In rows of bytes, with what they are beside them where there is room.
+    #[default]
+    Bytes,
+    /// A field a row: its bytes, name, value and type.
+    Fields,
+    /// As the value of the expression.
+    Value,
+}
+
+impl MemoryView {
+    /// How it is shown, as far as there is anything to show: memory that is nothing known has no value.
+    pub fn shape_for(&self, memory: &Memory) -> MemoryShape {
+        match self.shape {
+            MemoryShape::Fields if memory.fields.is_empty() => MemoryShape::Bytes,
+            MemoryShape::Value if memory.value.is_empty() => MemoryShape::Bytes,
+            shape => shape,
+        }
+    }
+
+    /// The next way to show it, of those that there are.
+    pub fn next_shape(&mut self, memory: &Memory) {
+        let order = [MemoryShape::Bytes, MemoryShape::Fields, MemoryShape::Value];
+        let at = order.iter().position(|shape| *shape == self.shape_for(memory)).unwrap_or(0);
+        let next = (1..=order.len()).map(|n| order[(at + n) % order.len()]);
+        let mut there = next.filter(|&shape| MemoryView { shape, ..MemoryView::default() }.shape_for(memory) == shape);
+        self.shape = there.next().unwrap_or_default();
+    }
 }
 
 /// See the module.
@@ -222,6 +258,8 @@ pub struct State {
     pub commands: Vec<String>,
     /// What the session was last told of the screen.
     pub wants: Wants,
+    /// The terminal shows something else than it was told: all of it is to be drawn anew.
+    pub anew: bool,
     /// The screen is to be left.
     pub over: bool,
 }
@@ -252,6 +290,7 @@ impl State {
             task_order: TaskOrder::default(),
             commands: Vec::new(),
             wants: Wants::default(),
+            anew: false,
             over: false,
         };
         state.focus = state.visible().first().map_or(Pane::Source, |(pane, _)| *pane);

@@ -5,6 +5,7 @@ mod cplusplus;
 mod damage;
 mod expressions;
 mod fake;
+mod fields;
 mod formats;
 mod frames;
 mod lines;

@@ -49,6 +49,8 @@ impl Session {
         interrupts.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, on_interrupt)?;
         let mut session = Session { machine, debugger, screen: Screen::new(), interrupts, failed: false };
+        let mut asked = session.interrupts.try_clone()?;
+        session.debugger.give_up_when(Box::new(move || any_in(&mut asked)));
         session.screen.say(about)?;
         match session.machine.shown().status().clone() {
             Status::Stopped(stop) => session.take(&Notice::Stopped(stop)).map(|_| ())?,
@@ -97,6 +99,8 @@ impl Session {
             if brought {
                 self.echo(&line)?;
             }
+            // Ctrl-C is for what is under way, not for what comes next.
+            self.forget_interrupts();
             match self.debugger.run(self.machine.inferior(), &line) {
                 Ok(Reply { output, resumed, queued, leave }) => {
                     self.screen.say(&output)?;
@@ -177,12 +181,7 @@ impl Session {
 
     /// Whether Ctrl-C was typed since the last call.
     fn forget_interrupts(&mut self) -> bool {
-        let mut buffer = [0; 64];
-        let mut any = false;
-        while matches!(self.interrupts.read(&mut buffer), Ok(read) if read > 0) {
-            any = true;
-        }
-        any
+        any_in(&mut self.interrupts)
     }
 
     /// Lets the guest run on to its end without a debugger; Ctrl-C ends it.
@@ -215,4 +214,14 @@ impl Session {
         }
         self.screen.end_line()
     }
+}
+
+/// Whether anything has come; it is taken.
+fn any_in(interrupts: &mut UnixStream) -> bool {
+    let mut buffer = [0; 64];
+    let mut any = false;
+    while matches!(interrupts.read(&mut buffer), Ok(read) if read > 0) {
+        any = true;
+    }
+    any
 }

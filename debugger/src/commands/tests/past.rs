@@ -162,6 +162,31 @@ fn monitor_can_ask_who_wrote() {
     assert!(monitor.run(&mut run, "goto start").contains("gdb's own commands"));
 }
 
+#[test]
+fn an_explanation_that_is_given_up_says_so_and_leads_back() {
+    let mut session = Session::with_history();
+    session.say("run-to 60");
+    session.say("goto 20");
+    let before = state(&mut session);
+    let mut monitor = Monitor::new(Config::default());
+    let asked = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = asked.clone();
+    monitor.give_up_when(Box::new(move || {
+        counted.set(counted.get() + 1);
+        true
+    }));
+    let said = monitor.run(&mut session.toy, "explain");
+    assert_eq!(said, "Interrupted before it was known what went wrong.\n");
+    assert_eq!(asked.get(), 1, "who wants it given up is asked no more");
+    assert!(monitor.run(&mut session.toy, "explain --json").contains("\"interrupted\":true"));
+    assert!(state(&mut session) == before);
+    monitor.give_up_when(Box::new(|| false));
+    let said = monitor.run(&mut session.toy, "explain");
+    assert!(said.starts_with("Nothing went wrong"), "{said}");
+    assert!(!monitor.run(&mut session.toy, "explain --json").contains("interrupted"));
+    assert!(state(&mut session) == before);
+}
+
 type State = (u64, Vec<u8>, Vec<Vec<FrameState>>);
 
 fn state(session: &mut Session<TimeTravel<Toy>>) -> State {

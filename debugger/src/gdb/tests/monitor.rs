@@ -19,15 +19,29 @@ struct Seen {
     looked_at: Vec<RunnerId>,
     cleared: usize,
     set: bool,
+    /// Commands that were given up.
+    given_up: usize,
 }
 
-/// Tells every notice, and lets the machine go on from stops for watches.
-struct Teller(Rc<RefCell<Seen>>);
+/// Tells every notice, and lets the machine go on from stops for watches. `long` takes until it is given up.
+struct Teller(Rc<RefCell<Seen>>, Box<dyn FnMut() -> bool>);
 
 impl MonitorCommands for Teller {
     fn run(&mut self, _: &mut dyn Inferior, command: &str) -> String {
         self.0.borrow_mut().set = true;
+        if command == "long" {
+            let began = Instant::now();
+            while !(self.1)() {
+                assert!(began.elapsed() < Duration::from_secs(20), "nobody gives it up");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.0.borrow_mut().given_up += 1;
+        }
         format!("ran {command}\n")
+    }
+
+    fn give_up_when(&mut self, asked: Box<dyn FnMut() -> bool>) {
+        self.1 = asked;
     }
 
     fn look_at(&mut self, runner: RunnerId) {
@@ -70,7 +84,7 @@ struct Session {
 impl Session {
     fn new(fake: Fake) -> Session {
         let seen = Rc::new(RefCell::new(Seen::default()));
-        let parts = ServerParts { monitor: Box::new(Teller(Rc::clone(&seen))), ..parts() };
+        let parts = ServerParts { monitor: Box::new(Teller(Rc::clone(&seen), Box::new(|| false))), ..parts() };
         let server = Server::bind("127.0.0.1:0", parts).unwrap();
         let client = TcpStream::connect(server.address().unwrap()).unwrap();
         client.set_nonblocking(true).unwrap();
@@ -215,4 +229,65 @@ fn a_client_that_does_not_read_gets_fewer_messages_and_hears_of_it() {
     }
     assert!(told);
     assert!(heard.len() < 4000);
+}
+
+/// Sends something a while after the server has begun to answer.
+fn later(client: &TcpStream, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
+    use std::io::Write as _;
+    let mut client = client.try_clone().unwrap();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        client.write_all(&bytes).unwrap();
+    })
+}
+
+#[test]
+fn a_command_that_takes_long_is_given_up_at_an_interrupt_and_answered() {
+    let mut session = Session::new(Fake::new());
+    session.send("qC");
+    session.hear(1);
+    // Behind it, and read along with it; or while it runs.
+    for at_once in [true, false] {
+        let long = packet(format!("qRcmd,{}", hex("long")).as_bytes());
+        let sender = match at_once {
+            true => later(&session.client, [&long[..], b"\x03"].concat()),
+            false => {
+                session.send(&format!("qRcmd,{}", hex("long")));
+                later(&session.client, b"\x03".to_vec())
+            }
+        };
+        assert_eq!(session.hear(2), ["O ran long\n", "OK"]);
+        sender.join().unwrap();
+    }
+    assert_eq!(session.seen.borrow().given_up, 2);
+}
+
+#[test]
+fn the_answer_to_a_command_that_nobody_waits_for_any_more_is_not_taken_for_another() {
+    let mut session = Session::new(Fake::new());
+    session.send("qC");
+    let first = session.hear(1);
+    session.send(&format!("qRcmd,{}", hex("long")));
+    // gdb has said "Quit", and asks something else.
+    let sender = later(&session.client, packet(b"qC"));
+    assert_eq!(session.hear(1), first);
+    sender.join().unwrap();
+    session.send(&format!("qRcmd,{}", hex("bt")));
+    assert_eq!(session.hear(2), ["O ran bt\n", "OK"], "the next one is answered as ever");
+    assert_eq!(session.seen.borrow().given_up, 1);
+}
+
+#[test]
+fn a_command_that_takes_long_is_given_up_when_the_client_is_gone() {
+    let mut session = Session::new(Fake::new());
+    session.send("qC");
+    session.hear(1);
+    session.send(&format!("qRcmd,{}", hex("long")));
+    session.client.shutdown(std::net::Shutdown::Both).unwrap();
+    let began = Instant::now();
+    while session.server.is_attached() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not noticed");
+        session.server.on_ready(&mut session.fake);
+    }
+    assert_eq!(session.seen.borrow().given_up, 1);
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wkdb_tracer::{Outcome, WatchHit, Writer};
 
+use super::super::attention::Attention;
 use super::super::front::Client;
 use super::super::link::{Farewell, Link, Shared};
 use super::super::wire::{Framer, Inbound, hex, packet};
@@ -20,6 +21,16 @@ pub(super) struct Talk {
     text: String,
 }
 
+fn shared() -> Shared {
+    let parts = parts();
+    Shared {
+        view: View::new(None),
+        files: Files::new(parts.companions),
+        monitor: parts.monitor,
+        attention: Attention::default(),
+    }
+}
+
 impl Talk {
     pub(super) fn new(fake: Fake) -> Talk {
         Talk::of(Client::Gdb, fake)
@@ -28,9 +39,7 @@ impl Talk {
     /// A client that came to the port of such ones.
     pub(super) fn of(client: Client, mut fake: Fake) -> Talk {
         let link = Link::new(client, &mut fake).unwrap();
-        let parts = parts();
-        let shared = Shared { view: View::new(None), files: Files::new(parts.companions), monitor: parts.monitor };
-        let mut talk = Talk { fake, shared, link, farewell: None, text: String::new() };
+        let mut talk = Talk { fake, shared: shared(), link, farewell: None, text: String::new() };
         talk.ask("QStartNoAckMode");
         talk.link.receive(b"+", &mut talk.shared, &mut talk.fake);
         talk.text.clear();
@@ -414,8 +423,7 @@ fn lldb_is_told_apart_and_told_more() {
 #[test]
 fn without_acknowledgements_off_every_packet_is_acknowledged_and_replies_can_be_had_again() {
     let mut fake = Fake::new();
-    let parts = parts();
-    let mut shared = Shared { view: View::new(None), files: Files::new(parts.companions), monitor: parts.monitor };
+    let mut shared = shared();
     let mut link = Link::new(Client::Gdb, &mut fake).unwrap();
     link.receive(b"$qC#b4", &mut shared, &mut fake);
     link.receive(b"-", &mut shared, &mut fake);

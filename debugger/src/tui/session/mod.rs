@@ -5,10 +5,12 @@
 //! sample before; otherwise the sample is dropped, and counted. What the guest prints and what happens is told in full,
 //! as far as the screen keeps up; beyond that the oldest is dropped, and counted.
 
+mod asks;
 mod sampling;
 mod tasks;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use wkdb_tracer::{Event as RunEvent, Outcome, Tick, Totals};
 
+use self::asks::Asks;
 use self::sampling::Sampler;
 use super::event::{Effect, FromSession};
 use super::sample::{Code, EventKind, EventRow, HistoryView, Mark, Sample, Text};
@@ -39,6 +42,10 @@ const MOST_CONSOLE: usize = 256 << 10;
 
 /// Events that wait for the screen.
 const MOST_EVENTS: usize = 1000;
+
+/// A command of the screen's that takes an expression, and one of the debugger's that does.
+const MEMORY: &str = "memory ";
+const PRINT: &str = "print ";
 
 /// What a session is about, besides [`Inferior`].
 pub trait Machine: Inferior {
@@ -110,9 +117,14 @@ pub struct Ended {
 /// Serves the screen until it asks to end, or is gone.
 pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Setting<F>) -> Ended {
     let Setting { config, effects, tell, gate, save, first } = setting;
+    let asks = Rc::new(Asks::new(effects));
+    let mut debugger = Debugger::new(config);
+    let meanwhile = Rc::clone(&asks);
+    debugger.give_up_when(Box::new(move || meanwhile.give_up()));
     let mut session = Session {
         machine,
-        debugger: Debugger::new(config),
+        debugger,
+        asks,
         sampler: Sampler::default(),
         tell,
         gate,
@@ -132,7 +144,7 @@ pub fn serve<M: Machine, F: Fn(FromSession) -> bool>(machine: M, setting: Settin
     };
     session.start();
     while !session.over {
-        session.turn(&effects);
+        session.turn();
     }
     session.end()
 }
@@ -176,6 +188,7 @@ impl<T> Outbox<T> {
 struct Session<M, F> {
     machine: M,
     debugger: Debugger,
+    asks: Rc<Asks>,
     sampler: Sampler,
     tell: F,
     gate: Gate,
@@ -230,9 +243,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
     }
 
     /// Does what is asked, hears what the machine says, and tells of it.
-    fn turn(&mut self, effects: &Receiver<Effect>) {
+    fn turn(&mut self) {
         loop {
-            match effects.try_recv() {
+            match self.asks.next() {
                 Ok(effect) => self.effect(effect),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.over = true,
@@ -254,7 +267,7 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
         if running {
             self.listen(wait);
         } else if !self.due || !self.gate.is_open() {
-            match effects.recv_timeout(wait) {
+            match self.asks.wait(wait) {
                 Ok(effect) => self.effect(effect),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => self.over = true,
@@ -379,9 +392,13 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
                 }
             }
             Effect::Complete(line) => {
-                let completion = self.debugger.complete(&mut self.machine, &line, line.len());
+                // The screen's own command takes what `print` does.
+                let printed = line.strip_prefix(MEMORY).map(|rest| format!("{PRINT}{rest}"));
+                let asked = printed.as_deref().unwrap_or(&line);
+                let completion = self.debugger.complete(&mut self.machine, asked, asked.len());
                 let candidates = completion.candidates.into_iter().map(|candidate| (candidate.text, candidate.whole));
-                let (start, candidates) = (completion.start, candidates.collect());
+                let start = (completion.start + line.len()).saturating_sub(asked.len());
+                let candidates = candidates.collect();
                 self.tell(FromSession::Completion { line, start, candidates });
             }
             Effect::TypeIn(bytes) => {
@@ -416,7 +433,12 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
 
     /// Finds out what went wrong: nothing else is done meanwhile.
     fn explain(&mut self) {
+        self.look_back();
         match self.debugger.explain(&mut self.machine) {
+            Ok(explanation) if explanation.interrupted => {
+                let text = "given up: what went wrong was not found out";
+                self.tell(FromSession::Said(Text::line(Mark::Problem, text)));
+            }
             Ok(explanation) => {
                 let at = explanation.culprits.first().map(|culprit| culprit.tick);
                 self.tell(FromSession::Explained { text: Text::from(&explanation.text()), at });
@@ -424,6 +446,13 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             Err(error) => self.failed(error),
         }
         self.due = true;
+    }
+
+    /// The past is about to be looked through by a command that is waited for: the screen can have it given up.
+    fn look_back(&mut self) {
+        let sample = self.sampler.travelling();
+        self.gate.enter();
+        self.tell(FromSession::Sample(Box::new(sample)));
     }
 
     /// Gives the guest what was typed for it, if it can be given now.
@@ -463,6 +492,9 @@ impl<M: Machine, F: Fn(FromSession) -> bool> Session<M, F> {
             return self.tell(FromSession::Failed("the machine is gone".into()));
         }
         self.due = true;
+        if self.debugger.explains(line) {
+            self.look_back();
+        }
         match self.debugger.run(&mut self.machine, line) {
             Ok(Reply { output, resumed, queued, leave }) => {
                 self.going |= resumed;

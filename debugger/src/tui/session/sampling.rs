@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wkdb_tracer::{CodeAddress, GuestTime, Tick};
 
-use crate::commands::{Debugger, FrameView, FunctionText};
+use crate::commands::{Debugger, FieldView, FrameView, FunctionText, Layout, Meant};
 use crate::inferior::{Inferior, InferiorError, Result, Status, TaskInfo};
 use crate::symbols::SourcePosition;
 use crate::tui::event::Wants;
@@ -41,8 +41,10 @@ pub(super) struct Sampler {
     last: Sample,
     /// What was found in the kernel's structures, and when.
     kernel: Option<KernelLook>,
-    /// The last expression of the memory window, and where it was.
-    origin: Option<(String, u64, u64)>,
+    /// The last expression of the memory window, and what it meant.
+    meant: Option<(String, Meant)>,
+    /// What lies in the window of that, from an address on, so many bytes.
+    layout: Option<(Meant, u64, u64, Layout)>,
 }
 
 /// What was found in the kernel's own structures.
@@ -63,6 +65,12 @@ impl Sampler {
         self.wants = wants;
     }
 
+    /// The machine as it was, now that its past is looked through.
+    pub(super) fn travelling(&mut self) -> Sample {
+        self.last.doing = Doing::Travelling;
+        self.last.clone()
+    }
+
     /// How the machine is.
     ///
     /// # Errors
@@ -77,14 +85,12 @@ impl Sampler {
         let history = history(machine);
         if !stopped && machine.history().is_some_and(|history| history.progress().is_some()) {
             // A job has the machine: what was is still shown.
-            self.last.doing = Doing::Travelling;
-            return Ok(self.last.clone());
+            return Ok(self.travelling());
         }
         let tasks = match machine.tasks() {
             Ok(tasks) => tasks,
             Err(InferiorError::Running) => {
-                self.last.doing = Doing::Travelling;
-                return Ok(self.last.clone());
+                return Ok(self.travelling());
             }
             // The end of a run may be the end of its process: what was is what is known.
             Err(_) if matches!(doing, Doing::Ended(_)) => {
@@ -139,6 +145,7 @@ impl Sampler {
         }
         if self.wants.len > 0 && !self.wants.memory.is_empty() {
             sample.memory = self.memory(machine, debugger, stopped);
+            name_tasks(&mut sample);
         }
         self.last = sample.clone();
         Ok(sample)
@@ -292,17 +299,19 @@ impl Sampler {
     /// The window into memory.
     fn memory(&mut self, machine: &mut dyn Inferior, debugger: &mut Debugger, stopped: bool) -> Memory {
         let expression = self.wants.memory.clone();
-        let known = self.origin.as_ref().filter(|(known, ..)| *known == expression).map(|&(_, at, size)| (at, size));
+        let known = self.meant.as_ref().filter(|(known, _)| *known == expression && !stopped);
         // What an expression means is found out when the machine stands still, or for the first time.
-        let found = match known.filter(|_| !stopped) {
-            Some((origin, size)) => Ok((origin, size, self.last.memory.value.clone())),
+        let found = match known {
+            Some((_, meant)) => Ok(meant.clone()),
             None => debugger.memory_of(machine, &expression).map_err(|error| error.to_string()),
         };
-        let (origin, size, value) = match found {
+        let meant = match found {
             Ok(found) => found,
             Err(error) => return Memory { expression, problem: Some(error), ..Memory::default() },
         };
-        self.origin = Some((expression.clone(), origin, size));
+        self.meant = Some((expression.clone(), meant.clone()));
+        let Meant { address: origin, size, ref value, .. } = meant;
+        let value = value.clone();
         // Rows begin where their addresses end in a 0.
         let start = (origin - origin % MEMORY_ROW).saturating_add_signed(self.wants.offset);
         let mut memory = Memory { expression, origin, size, value, address: start, ..Memory::default() };
@@ -312,7 +321,39 @@ impl Sampler {
         }
         let rows = memory.bytes.len().div_ceil(MEMORY_ROW as usize) as u64;
         memory.names = (0..rows).map(|row| debugger.name_at(machine, start.saturating_add(row * MEMORY_ROW))).collect();
+        memory.fields = self.fields(machine, debugger, meant, start, &memory.bytes);
         memory
+    }
+
+    /// What the bytes of the window are. Where what lies is found out once.
+    fn fields(
+        &mut self,
+        machine: &mut dyn Inferior,
+        debugger: &mut Debugger,
+        meant: Meant,
+        start: u64,
+        bytes: &[u8],
+    ) -> Vec<FieldView> {
+        let len = bytes.len() as u64;
+        let known =
+            self.layout.take().filter(|(of, at, size, _)| (*at, *size) == (start, len) && of.is_same_object(&meant));
+        let layout = match known {
+            Some((.., layout)) => layout,
+            None => debugger.layout(machine, &meant, start..start.saturating_add(len)),
+        };
+        let fields = debugger.fields(machine, &layout, bytes);
+        self.layout = Some((meant, start, len, layout));
+        fields
+    }
+}
+
+/// Says of pointers to tasks which these are.
+fn name_tasks(sample: &mut Sample) {
+    for field in sample.memory.fields.iter_mut().filter(|field| field.ty.ends_with('*')) {
+        let address = field.value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        if let Some(task) = sample.tasks.iter().find(|task| Some(task.address) == address) {
+            field.value.push_str(&format!(" <task {} {}>", task.runner.0 + 1, task.comm));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::tui::data::Data;
 use crate::tui::pane::Pane;
-use crate::tui::sample::{Doing, HistoryView, Mark, Sample, Source, Stack, TaskName, TaskRow, TaskState, Text};
+use crate::tui::sample::{Doing, HistoryView, Mark, Memory, Sample, Source, Stack, TaskName, TaskRow, TaskState, Text};
 use crate::tui::state::{Frozen, Mode};
 use std::sync::Arc;
 use wkdb_tracer::{Cpu, RunnerId, Tick};
@@ -93,6 +93,135 @@ fn a_machine_that_runs_is_stopped_and_not_driven() {
     assert!(told(&state).contains("space stops it"));
     doing(&mut state, Doing::Travelling);
     assert_eq!(press(&mut state, " "), [Effect::Interrupt], "a way back can be given up");
+}
+
+#[test]
+fn what_takes_long_is_given_up_by_escape() {
+    let mut state = stopped(true);
+    press(&mut state, "gue");
+    doing(&mut state, Doing::Travelling);
+    assert!(text(&state).contains("looks back"));
+    assert!(told(&state).contains("Esc gives it up"));
+    for keys in ["<Esc>", "<C-c>"] {
+        assert_eq!(press(&mut state, keys), [Effect::Interrupt], "{keys}");
+        assert!(text(&state).contains(" Esc give up"), "{}", text(&state));
+    }
+    assert_eq!(press(&mut state, "e"), [], "once is enough");
+    let line = vec![(Mark::Problem, "given up".to_owned())];
+    update(&mut state, Event::Session(FromSession::Said(Text(vec![line]))));
+    doing(&mut state, Doing::Stopped);
+    assert!(state.explanation.is_none() && told(&state) == "given up");
+    assert_eq!(press(&mut state, "<Esc>"), [], "there is nothing to give up");
+    assert_eq!(press(&mut state, "e"), [Effect::Explain]);
+}
+
+/// Sixteen bytes in three fields and a word that nobody knows.
+fn memory() -> Memory {
+    use crate::commands::FieldView;
+    let field = |at: u64, name: &str, expression: &str, ty: &str, value: &str| FieldView {
+        address: 0x1000 + at,
+        size: 4,
+        name: name.into(),
+        expression: expression.into(),
+        ty: ty.into(),
+        value: value.into(),
+    };
+    Memory {
+        expression: "*w".into(),
+        origin: 0x1004,
+        size: 12,
+        value: "{pool = 0x2000, nr = 7}".into(),
+        address: 0x1000,
+        bytes: vec![0, 0x30, 0, 0, 0, 0x20, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0],
+        names: vec![None],
+        fields: vec![
+            field(0, "", "", "", "0x3000 <pools>"),
+            field(4, "pool", "(*w).pool", "struct worker_pool *", "0x2000"),
+            field(8, "nr", "(*w).nr", "int", "7"),
+            field(12, "fn", "(*w).fn", "void (*)(int)", "0x1 <work>"),
+        ],
+        problem: None,
+    }
+}
+
+/// A screen on whose memory pane this is.
+fn with_memory() -> State {
+    let mut state = stopped(true);
+    press(&mut state, ":memory *w<Enter>");
+    let sample = Sample { memory: memory(), ..state.data.sample.clone() };
+    update(&mut state, Event::Session(FromSession::Sample(Box::new(sample))));
+    state
+}
+
+#[test]
+fn memory_is_shown_as_bytes_by_its_fields_and_as_a_value() {
+    let mut state = with_memory();
+    press(&mut state, "z");
+    let bytes = text(&state);
+    assert!(bytes.contains("00 30 00 00 00 20 00 00  07 00"), "{bytes}");
+    assert!(bytes.contains("→0x3000 <pools>  pool=0x2000  nr=7  fn=0x1 <work>"), "{bytes}");
+    assert!(bytes.contains(" v fields"));
+    press(&mut state, "v");
+    let fields = text(&state);
+    assert!(fields.contains("00001004  00 20 00 00   pool  0x2000          struct worker_pool *"), "{fields}");
+    assert!(fields.contains("00001000  00 30 00 00         → 0x3000 <pools>"), "{fields}");
+    assert!(fields.contains(" v value"));
+    press(&mut state, "v");
+    let value = text(&state);
+    assert!(value.contains("{pool = 0x2000, nr = 7}") && value.contains(" v bytes"), "{value}");
+    press(&mut state, "v");
+    assert_eq!(text(&state), bytes);
+    // Where nothing is known there are bytes alone.
+    let unknown = Memory { fields: Vec::new(), value: String::new(), ..memory() };
+    let sample = Sample { memory: unknown, ..state.data.sample.clone() };
+    update(&mut state, Event::Session(FromSession::Sample(Box::new(sample))));
+    press(&mut state, "v");
+    assert!(text(&state).contains("00 30 00 00 00 20 00 00  07 00"));
+}
+
+#[test]
+fn pointers_in_memory_are_followed_and_fields_watched() {
+    let mut state = with_memory();
+    press(&mut state, "v");
+    assert_eq!(state.pane(Pane::Memory).cursor, 1, "what was asked for comes first");
+    press(&mut state, "w");
+    let Mode::Prompt(prompt) = &state.mode else { panic!("{:?}", state.mode) };
+    assert_eq!(prompt.line, "watch (*w).pool");
+    press(&mut state, "<Esc>j<Enter>j<Enter>");
+    assert_eq!(state.memory.expression, "*w", "a number and a function point to no memory");
+    press(&mut state, "kk<Enter>");
+    assert_eq!(state.memory.expression, "(struct worker_pool *) 0x2000");
+    assert_eq!(state.wants.memory, state.memory.expression);
+    // And back.
+    press(&mut state, ":memory x<Enter><Backspace>");
+    assert_eq!(state.wants.memory, "(struct worker_pool *) 0x2000");
+    press(&mut state, "<Backspace>");
+    assert_eq!(state.wants.memory, "*w");
+    press(&mut state, "<Backspace>");
+    assert!(state.wants.memory == "*w" && told(&state).contains("before"));
+    let mut state = with_memory();
+    press(&mut state, "vk<Enter>");
+    assert_eq!(state.memory.expression, "0x3000");
+}
+
+#[test]
+fn the_window_moves_when_the_cursor_is_at_the_edge_of_its_fields() {
+    let mut state = with_memory();
+    press(&mut state, "vj");
+    assert_eq!((state.pane(Pane::Memory).cursor, state.memory.rows), (2, 0));
+    press(&mut state, "jj");
+    assert_eq!((state.pane(Pane::Memory).cursor, state.memory.rows), (3, 1));
+    press(&mut state, "ggk");
+    assert_eq!((state.pane(Pane::Memory).cursor, state.memory.rows), (0, -1));
+    press(&mut state, "vvj");
+    assert_eq!(state.memory.rows, 0, "bytes have no cursor");
+}
+
+#[test]
+fn the_screen_is_drawn_anew() {
+    let mut state = stopped(true);
+    assert_eq!(press(&mut state, "<C-l>"), []);
+    assert!(state.anew);
 }
 
 #[test]

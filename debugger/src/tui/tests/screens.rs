@@ -121,6 +121,20 @@ fn cells<'a>(buffer: &'a Buffer, wanted: &str) -> Vec<&'a ratatui::buffer::Cell>
 }
 
 #[test]
+fn memory_is_seen_with_what_it_is() {
+    for size in SIZES {
+        let mut state = screen_of(recorded("watch-hit"), size);
+        press(&mut state, "gm");
+        let mut screens = vec![("in its layout".to_owned(), text(&state))];
+        for (keys, title) in [("z", "bytes"), ("v", "fields"), ("v", "the value")] {
+            press(&mut state, keys);
+            screens.push((title.into(), text(&state)));
+        }
+        snapshot("memory", size, screens);
+    }
+}
+
+#[test]
 fn changed_bytes_are_coloured_and_watched_ones_marked() {
     let mut state = screen_of(recorded("watch-hit"), (200, 60));
     press(&mut state, "gmz");
@@ -131,6 +145,12 @@ fn changed_bytes_are_coloured_and_watched_ones_marked() {
     assert_eq!(changed[0].style().fg, theme.changed.fg);
     assert_eq!(changed[0].style().bg, theme.watched.bg);
     assert_ne!(changed[2].style().bg, theme.watched.bg, "what is between two bytes is not watched");
+    // By its fields too, with its value.
+    press(&mut state, "v");
+    let buffer = drawn(&state);
+    let bytes = cells(&buffer, "ff ff ff ff");
+    assert_eq!((bytes[0].style().fg, bytes[0].style().bg), (theme.changed.fg, theme.watched.bg));
+    assert_eq!(cells(&buffer, "0xffffffff")[0].style().fg, theme.changed.fg);
 }
 
 #[test]
@@ -203,6 +223,17 @@ fn a_search_is_marked_where_it_is_found() {
     let buffer = drawn(&state);
     let found = cells(&buffer, "static");
     assert_eq!(found[0].style().bg, state.theme.found.bg);
+}
+
+#[test]
+fn samples_that_were_dropped_are_shown() {
+    for size in SIZES {
+        let mut state = screen_of(recorded("running"), size);
+        let sample = crate::tui::sample::Sample { dropped: 12, ..state.data.sample.clone() };
+        update(&mut state, Event::Session(FromSession::Sample(Box::new(sample))));
+        let bar = text(&state).lines().next().unwrap_or_default().to_owned();
+        assert!(bar.contains(if size.0 > 100 { " 12 samples dropped " } else { " 12 dropped " }), "{bar}");
+    }
 }
 
 #[test]

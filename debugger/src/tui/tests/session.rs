@@ -44,13 +44,26 @@ struct Rig {
 
 impl Rig {
     fn with(machine: impl Machine + Send + 'static, first: &[&str]) -> Rig {
+        Rig::telling(machine, first, |_| ())
+    }
+
+    /// One whose session also does something behind each thing that it tells.
+    fn telling(
+        machine: impl Machine + Send + 'static,
+        first: &[&str],
+        behind: impl Fn(&FromSession) + Send + 'static,
+    ) -> Rig {
         let (effects, asked) = channel();
         let (tell, told) = channel();
         let gate = Gate::default();
         let setting = Setting {
             config: Config { bundled_sources: SOURCE, ..Config::default() },
             effects: asked,
-            tell: move |what| tell.send(what).is_ok(),
+            tell: move |what: FromSession| {
+                let there = tell.send(what.clone()).is_ok();
+                behind(&what);
+                there
+            },
             gate: gate.clone(),
             save: Box::new(|text| if text.is_empty() { Err("nothing to keep".into()) } else { Ok("kept".into()) }),
             first: first.iter().map(|line| (*line).to_owned()).collect(),
@@ -132,6 +145,13 @@ fn a_stop_is_told_with_all_that_the_panes_show() {
     assert_eq!(sample.memory.bytes.len(), 64);
     assert_eq!(sample.memory.origin, sample.memory.address);
     assert_eq!(sample.memory.names[0].as_deref(), Some("worker_pools"));
+    // What its words are: of an array of structures, with names that are expressions.
+    let fields = &sample.memory.fields;
+    let count = fields.iter().find(|field| field.name == "[0].nr_workers").unwrap_or_else(|| panic!("{fields:?}"));
+    assert_eq!((count.expression.as_str(), count.ty.as_str()), ("worker_pools[0].nr_workers", "u32"));
+    let at = (count.address - sample.memory.address) as usize;
+    let bytes = sample.memory.bytes[at..at + 4].try_into().unwrap();
+    assert_eq!(count.value, u32::from_le_bytes(bytes).to_string());
     assert!(sample.history.is_none());
     assert!(rig.end().outcome.is_none());
 }
@@ -238,6 +258,14 @@ fn completion_is_for_the_line_that_it_was_asked_for() {
     });
     assert_eq!((line.as_str(), start), ("break process_", 6));
     assert_eq!(candidates, [("process_one_work".to_owned(), true)]);
+    // The screen's own command takes expressions.
+    rig.ask(Effect::Complete("memory &worker_p".into()));
+    let (line, start, candidates) = rig.wait(|told| match told {
+        FromSession::Completion { line, start, candidates } => Some((line.clone(), *start, candidates.clone())),
+        _ => None,
+    });
+    assert_eq!((line.as_str(), &line[start..]), ("memory &worker_p", "worker_p"));
+    assert!(candidates.iter().any(|(text, _)| text == "worker_pools"), "{candidates:?}");
 }
 
 #[test]
@@ -254,6 +282,44 @@ fn the_past_is_gone_to_and_shown_as_such() {
     assert_eq!(past.history.unwrap().present, present.tick);
     rig.command(&format!("goto {}", present.tick));
     rig.sample(|sample| sample.tick == present.tick && sample.doing == Doing::Stopped);
+}
+
+#[test]
+fn an_explanation_is_given_up_when_the_screen_says_so() {
+    let mut toy = Toy::new();
+    toy.notices(Duration::ZERO).unwrap();
+    let machine = TimeTravel::new(toy, Limits::default(), || {}).unwrap();
+    // It does not begin before the screen has said that.
+    let (go, wait) = channel::<()>();
+    let behind = move |told: &FromSession| {
+        if matches!(told, FromSession::Sample(sample) if sample.doing == Doing::Travelling && sample.tick.0 < 30) {
+            wait.recv_timeout(PATIENCE).unwrap();
+        }
+    };
+    let mut rig = Rig::telling(machine, &["run-to 60", "goto 20"], behind);
+    let before = rig.sample(|sample| sample.doing == Doing::Stopped && sample.tick.0 == 20);
+    for typed in [false, true] {
+        match typed {
+            false => rig.ask(Effect::Explain),
+            true => rig.ask(Effect::Command { line: "explain".into(), typed }),
+        }
+        rig.sample(|sample| sample.doing == Doing::Travelling);
+        rig.ask(Effect::Interrupt);
+        go.send(()).unwrap();
+        let word = if typed { "Interrupted" } else { "given up" };
+        rig.wait(|told| match told {
+            FromSession::Said(text) => text.headline().filter(|line| line.contains(word)),
+            FromSession::Explained { text, .. } => panic!("{text:?}"),
+            _ => None,
+        });
+        let after = rig.sample(|sample| sample.doing == Doing::Stopped);
+        assert_eq!((after.tick, &after.stack), (before.tick, &before.stack), "it is where it was");
+    }
+    // It can be asked for again.
+    rig.ask(Effect::Explain);
+    rig.sample(|sample| sample.doing == Doing::Travelling);
+    go.send(()).unwrap();
+    rig.wait(|told| matches!(told, FromSession::Explained { .. }).then_some(()));
 }
 
 #[test]

@@ -4,11 +4,15 @@ use wkdb_tracer::{CodeAddress, Tick};
 
 use super::keys::{goto_scrub, page_of};
 use super::typing;
+use crate::commands::FieldView;
 use crate::tui::event::Effect;
 use crate::tui::pane::Pane;
 use crate::tui::sample::{Doing, Mark};
-use crate::tui::state::{Bookmark, Frozen, Mode, Prompt, PromptKind, State};
+use crate::tui::state::{Bookmark, Frozen, MemoryShape, Mode, Prompt, PromptKind, State};
 use crate::tui::view::{code_text, column_of, ordered_tasks, rows, tick_at};
+
+/// Places in memory that were shown and can be come back to.
+const KEPT_PLACES: usize = 100;
 
 /// How the machine goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +135,7 @@ pub(super) fn move_by(state: &mut State, rows_down: i64) {
 pub(super) fn move_in(state: &mut State, pane: Pane, rows_down: i64) {
     match pane {
         Pane::Console => state.console.scroll(-rows_down),
-        Pane::Memory if !state.pane(pane).other_view => {
+        Pane::Memory if slides(state, rows_down) => {
             state.memory.rows = state.memory.rows.saturating_add(rows_down);
         }
         Pane::Timeline => {}
@@ -217,6 +221,11 @@ pub(super) fn enter(state: &mut State, effects: &mut Vec<Effect>) {
                 show_memory(state, expression);
             }
         }
+        Pane::Memory => {
+            if let Some(expression) = field(state).and_then(pointed_to) {
+                show_memory(state, expression);
+            }
+        }
         Pane::Points => {
             let point = state.data_of(Pane::Points).sample.points.get(cursor);
             if let Some((address, _)) = point.and_then(|point| point.watched) {
@@ -236,11 +245,76 @@ fn variable_memory(state: &State) -> Option<String> {
     Some(if pointer || whole { variable.name.clone() } else { format!("&{}", variable.name) })
 }
 
+/// Whether the window into memory moves, and not the cursor in it: among bytes there is none, and at an edge of the fields
+/// there are more behind it.
+fn slides(state: &State, rows_down: i64) -> bool {
+    let memory = &state.data_of(Pane::Memory).sample.memory;
+    let cursor = state.pane(Pane::Memory).cursor;
+    match state.memory.shape_for(memory) {
+        MemoryShape::Bytes => true,
+        MemoryShape::Fields => {
+            if rows_down < 0 {
+                cursor == 0
+            } else {
+                cursor + 1 >= memory.fields.len()
+            }
+        }
+        MemoryShape::Value => false,
+    }
+}
+
+/// Shows memory in the next way.
+pub(super) fn next_memory_shape(state: &mut State) {
+    let memory = state.data_of(Pane::Memory).sample.memory.clone();
+    state.memory.next_shape(&memory);
+    // The window begins before what was asked for, at a whole row.
+    let first = match state.memory.shape {
+        MemoryShape::Fields => memory.fields.iter().position(|field| field.address >= memory.origin),
+        MemoryShape::Bytes | MemoryShape::Value => None,
+    };
+    let pane = state.pane_mut(Pane::Memory);
+    (pane.cursor, pane.left) = (first.unwrap_or(0), 0);
+}
+
+/// The field of memory under the cursor, where fields are shown.
+fn field(state: &State) -> Option<&FieldView> {
+    let memory = &state.data_of(Pane::Memory).sample.memory;
+    let fields = state.memory.shape_for(memory) == MemoryShape::Fields;
+    memory.fields.get(state.pane(Pane::Memory).cursor).filter(|_| fields)
+}
+
+/// What a field points to, as an expression.
+fn pointed_to(field: &FieldView) -> Option<String> {
+    let number = field.value.split_whitespace().next().filter(|number| number.starts_with("0x") && *number != "0x0")?;
+    match field.ty.as_str() {
+        "" => Some(number.to_owned()),
+        // A pointer to a function points to no memory.
+        ty if ty.ends_with('*') => Some(format!("({ty}) {number}")),
+        _ => None,
+    }
+}
+
 /// Shows memory.
 pub(super) fn show_memory(state: &mut State, expression: String) {
-    state.memory.expression = expression;
+    let before = std::mem::replace(&mut state.memory.expression, expression);
+    if !before.is_empty() && before != state.memory.expression {
+        state.memory.before.push(before);
+        let excess = state.memory.before.len().saturating_sub(KEPT_PLACES);
+        state.memory.before.drain(..excess);
+    }
     state.memory.rows = 0;
     state.go_to(Pane::Memory);
+}
+
+/// Shows the memory that was shown before.
+pub(super) fn memory_before(state: &mut State) {
+    match state.memory.before.pop() {
+        Some(expression) => {
+            state.memory.expression = expression;
+            state.memory.rows = 0;
+        }
+        None => message(state, Mark::Plain, "no other memory was shown before: Enter on a pointer follows it"),
+    }
 }
 
 /// A watch of what the memory pane shows, or of the variable under the cursor, to be looked over before it is set.
@@ -249,6 +323,9 @@ pub(super) fn watch_shown(state: &mut State) {
         Pane::Variables => {
             let variables = &state.data_of(Pane::Variables).sample.variables;
             variables.get(state.pane(Pane::Variables).cursor).map(|variable| format!("watch {}", variable.name))
+        }
+        Pane::Memory if field(state).is_some_and(|field| !field.expression.is_empty()) => {
+            field(state).map(|field| format!("watch {}", field.expression))
         }
         Pane::Memory if !state.memory.expression.is_empty() => {
             let memory = &state.data_of(Pane::Memory).sample.memory;

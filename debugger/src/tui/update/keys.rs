@@ -4,8 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Direction;
 
 use super::actions::{
-    Way, bookmark, delete_point, drive, enter, freeze, goto, jump, message, move_by, page, scrub_by, show_pane,
-    step_instruction, switch_tab, toggle_breakpoint, toggle_point, watch_shown,
+    Way, bookmark, delete_point, drive, enter, freeze, goto, jump, memory_before, message, move_by, next_memory_shape,
+    page, scrub_by, show_pane, step_instruction, switch_tab, toggle_breakpoint, toggle_point, watch_shown,
 };
 use super::{body_height, jump_to_here, leave, pages, prompt, typing};
 use crate::tui::event::Effect;
@@ -95,6 +95,7 @@ fn normal(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     let whole = i64::try_from(page(state)).unwrap_or(1).max(1);
     match key.code {
         KeyCode::Char('c') if control => stop(state, effects),
+        KeyCode::Char('l') if control => state.anew = true,
         KeyCode::Char('d') if control => move_by(state, half),
         KeyCode::Char('u') if control => move_by(state, -half),
         KeyCode::Char('f') if control => move_by(state, whole),
@@ -136,10 +137,12 @@ fn normal(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             state.task_order = state.task_order.next();
             message(state, Mark::Plain, format!("tasks by {}", state.task_order.word()));
         }
-        KeyCode::Char('v') if matches!(focus, Pane::Cpus | Pane::Memory) => {
+        KeyCode::Char('v') if focus == Pane::Cpus => {
             let pane = state.pane_mut(focus);
             pane.other_view = !pane.other_view;
         }
+        KeyCode::Char('v') if focus == Pane::Memory => next_memory_shape(state),
+        KeyCode::Backspace if focus == Pane::Memory => memory_before(state),
         KeyCode::Char('i') if focus == Pane::Console => typing::begin(state),
         KeyCode::Char('i') => {
             show_pane(state, Pane::Console);
@@ -176,7 +179,7 @@ fn normal(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
         KeyCode::Tab => next_pane(state, true),
         KeyCode::BackTab => next_pane(state, false),
         KeyCode::Enter => enter(state, effects),
-        KeyCode::Esc => escape(state),
+        KeyCode::Esc => escape(state, effects),
         _ => {}
     }
 }
@@ -190,8 +193,11 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Gives up what is half done: a search, a scroll, a zoom.
-fn escape(state: &mut State) {
+/// Gives up what is half done: a look back, a search, a scroll, a zoom.
+fn escape(state: &mut State, effects: &mut Vec<Effect>) {
+    if state.data.sample.doing == Doing::Travelling {
+        return stop(state, effects);
+    }
     let focus = state.focus;
     if state.scrub.take().is_some() {
         return;
@@ -225,7 +231,7 @@ fn search_on(state: &mut State, forwards: bool) {
 /// Puts the cursor on a row, or on the last one.
 pub(super) fn to_row(state: &mut State, row: usize) {
     let focus = state.focus;
-    if focus == Pane::Memory {
+    if focus == Pane::Memory && row == 0 {
         state.memory.rows = 0;
     }
     if focus == Pane::Console {

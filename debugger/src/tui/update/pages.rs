@@ -53,7 +53,11 @@ pub(super) fn explain(state: &mut State, effects: &mut Vec<Effect>) {
         }
         (Some(_), Doing::Stopped | Doing::Ended(_)) => {
             effects.push(Effect::Explain);
-            message(state, Mark::Plain, "the run is looked through, from what went wrong back to who did it …");
+            message(
+                state,
+                Mark::Plain,
+                "the run is looked through, from what went wrong back to who did it; Esc gives it up",
+            );
             return;
         }
     };

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::rows::span;
 use crate::tui::pane::Pane;
 use crate::tui::sample::{Code, Doing, Mark, Text};
-use crate::tui::state::{Mode, Prefix, Prompt, PromptKind, State};
+use crate::tui::state::{MemoryShape, Mode, Prefix, Prompt, PromptKind, State};
 
 /// What the machine does, when and where.
 pub(super) fn top(buffer: &mut Buffer, state: &State, area: Rect) {
@@ -57,7 +57,8 @@ pub(super) fn top(buffer: &mut Buffer, state: &State, area: Rect) {
     if len.saturating_add(used) <= area.width {
         buffer.set_line(area.right() - len, area.y, &Line::styled(right, theme.bar), len);
     } else {
-        let short = format!(" {}  {} s ", sample.tick, sample.time);
+        let dropped = if sample.dropped > 0 { format!(" {} dropped ", sample.dropped) } else { String::new() };
+        let short = format!("{dropped} {}  {} s ", sample.tick, sample.time);
         let len = (short.chars().count() as u16).min(area.width);
         buffer.set_line(area.right() - len, area.y, &Line::styled(short, theme.bar), len);
     }
@@ -154,7 +155,8 @@ fn hints(state: &State) -> Vec<(String, String)> {
     let sample = &state.data.sample;
     let past = sample.history.is_some();
     let mut hints = match sample.doing {
-        Doing::Running | Doing::Travelling | Doing::Starting => owned(&[("space", "stop")]),
+        Doing::Travelling => owned(&[("Esc", "give up")]),
+        Doing::Running | Doing::Starting => owned(&[("space", "stop")]),
         Doing::Stopped if past => {
             owned(&[("F5", "continue"), ("F10", "next"), ("F11", "step"), ("Shift", "backwards")])
         }
@@ -174,7 +176,7 @@ fn hints(state: &State) -> Vec<(String, String)> {
         Pane::Stack => owned(&[("Enter", "look at")]),
         Pane::Source | Pane::Disassembly => owned(&[("b", "break"), ("/", "search")]),
         Pane::Points => owned(&[("d", "delete"), ("e", "on/off")]),
-        Pane::Memory => owned(&[("e", "where"), ("v", "value"), ("w", "watch")]),
+        Pane::Memory => owned(&[("e", "where"), ("v", memory_next(state)), ("w", "watch")]),
         Pane::Cpus if grid => owned(&[("v", "list")]),
         Pane::Cpus => owned(&[("Enter", "look at"), ("v", "grid")]),
         Pane::Timeline if past => owned(&[("h l", "scrub"), ("Enter", "go there")]),
@@ -199,6 +201,18 @@ fn hints(state: &State) -> Vec<(String, String)> {
         new
     });
     hints
+}
+
+/// What the key that shows memory in another way leads to.
+fn memory_next(state: &State) -> &'static str {
+    let memory = &state.data_of(Pane::Memory).sample.memory;
+    let mut view = state.memory.clone();
+    view.next_shape(memory);
+    match view.shape {
+        MemoryShape::Bytes => "bytes",
+        MemoryShape::Fields => "fields",
+        MemoryShape::Value => "value",
+    }
 }
 
 /// Whether the machine was stopped by something that went wrong; of a trap, events tell only when it goes on.

@@ -10,7 +10,7 @@ use crate::tui::pane::Pane;
 use crate::tui::state::State;
 
 /// A key, or none under a headline; and what it does.
-const KEYS: [(&str, &str); 51] = [
+const KEYS: [(&str, &str); 52] = [
     ("", "The machine"),
     ("space", "stop, or continue"),
     ("F5 c", "continue"),
@@ -29,17 +29,18 @@ const KEYS: [(&str, &str); 51] = [
     ("h j k l, arrows", "move; Ctrl-D Ctrl-U, PgDn PgUp: by half a page, by a page"),
     ("g g, G", "top, bottom"),
     ("/ n N", "search (tasks: filter), next, previous"),
-    ("Enter", "look at a task, frame, CPU; go to an event; memory of a variable"),
+    ("Enter", "look at a task, frame, CPU; go to an event; memory of a variable or pointer"),
     ("z", "zoom the pane, and back"),
     ("f", "freeze the pane at what it shows, and back"),
-    ("v", "CPUs as a grid, memory as a value"),
+    ("v", "CPUs as a grid; memory as bytes, by its fields, as a value"),
     ("o", "order of the tasks"),
     ("r", "back to where the machine is: source, stack, timeline"),
     ("m + letter", "set a bookmark here"),
     ("' + letter", "go to a bookmark"),
     ("", "Memory, breaks and watches"),
     ("e", "memory: another expression; points: on or off"),
-    ("w", "watch what the memory pane shows, or the variable"),
+    ("w", "watch what the memory pane shows, the field or the variable"),
+    ("Backspace", "the memory that was shown before"),
     ("d", "delete the breakpoint or watch"),
     ("", "The console"),
     ("i, Enter", "keys go to the guest; Ctrl-] ends that"),

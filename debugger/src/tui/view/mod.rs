@@ -6,6 +6,7 @@ mod explanation;
 mod help;
 mod listings;
 mod machine;
+mod memory;
 mod reports;
 mod rows;
 mod terminal;
@@ -20,13 +21,13 @@ use ratatui::widgets::{Block, BorderType, Paragraph, Widget};
 
 use super::layout::Group;
 use super::pane::Pane;
-use super::state::{Mode, State};
+use super::state::{MemoryShape, Mode, State};
 
 pub use explanation::lines as explanation_lines;
 pub use help::lines as help_lines;
 pub use listings::code_text;
 pub use machine::ordered_tasks;
-pub use reports::ROW as MEMORY_ROW;
+pub use memory::ROW as MEMORY_ROW;
 pub use rows::{Rows, rows};
 pub use timeline::{column_of, tick_at};
 
@@ -158,6 +159,9 @@ fn list_in(buffer: &mut Buffer, state: &State, pane: Pane, list: &Rows<'_>, area
         buffer.set_line(body.x + 1, body.y, &Line::styled(list.empty, theme.dim), body.width.saturating_sub(1));
         return;
     }
+    // Where the window itself moves.
+    let no_cursor =
+        pane == Pane::Memory && state.memory.shape_for(&state.data_of(pane).sample.memory) == MemoryShape::Bytes;
     let search = pane_state.search.as_deref().filter(|search| !search.is_empty());
     for (row, index) in (pane_state.top..list.len).take(usize::from(body.height)).enumerate() {
         let line_area = Rect { y: body.y + row as u16, height: 1, ..body };
@@ -166,7 +170,7 @@ fn list_in(buffer: &mut Buffer, state: &State, pane: Pane, list: &Rows<'_>, area
         if let Some(search) = search {
             mark_found(buffer, line_area, search, theme.found);
         }
-        if index == pane_state.cursor && state.focus == pane && pane != Pane::Memory {
+        if index == pane_state.cursor && state.focus == pane && !no_cursor {
             // What has a colour of its own keeps it.
             for x in line_area.left()..line_area.right() {
                 if let Some(cell) = buffer.cell_mut((x, line_area.y)) {

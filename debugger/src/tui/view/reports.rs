@@ -1,4 +1,4 @@
-//! Variables, memory, breakpoints, and what was said.
+//! Variables, breakpoints, and what was said.
 
 use ratatui::text::Line;
 use wkdb_tracer::Tick;
@@ -7,9 +7,6 @@ use super::rows::{Rows, cell, marked, span};
 use crate::tui::pane::Pane;
 use crate::tui::sample::{EventKind, EventRow, Mark};
 use crate::tui::state::State;
-
-/// Bytes of a row of memory.
-pub const ROW: u64 = 16;
 
 /// The variables of the selected frame.
 pub(super) fn variables(state: &State) -> Rows<'_> {
@@ -37,69 +34,6 @@ pub(super) fn variables(state: &State) -> Rows<'_> {
         ])
     };
     Rows { note, empty: "no variables here", ..Rows::new(variables.len(), line) }
-}
-
-/// The window into memory, as bytes or as a value.
-pub(super) fn memory(state: &State, width: u16) -> Rows<'_> {
-    let (data, theme) = (state.data_of(Pane::Memory), &state.theme);
-    let memory = &data.sample.memory;
-    let note = match (memory.expression.as_str(), memory.size) {
-        ("", _) => String::new(),
-        (expression, 0) => format!("{expression} at {:#x}", memory.origin),
-        (expression, size) => format!("{expression}: {size} bytes at {:#x}", memory.origin),
-    };
-    if let Some(problem) = &memory.problem {
-        return Rows { note, ..Rows::new(1, move |_| Line::styled(problem.as_str(), theme.problem)) };
-    }
-    if state.pane(Pane::Memory).other_view && !memory.value.is_empty() {
-        let lines: Vec<&str> = memory.value.lines().collect();
-        return Rows { note, ..Rows::new(lines.len(), move |index| Line::raw(lines[index])) };
-    }
-    let rows = memory.bytes.chunks(ROW as usize);
-    let len = rows.len();
-    let digits = if memory.address.saturating_add(memory.bytes.len() as u64) > u64::from(u32::MAX) { 16 } else { 8 };
-    let names = usize::from(width) > digits + 90;
-    let line = move |index: usize| {
-        let start = memory.address.saturating_add(index as u64 * ROW);
-        let bytes = memory.bytes.chunks(ROW as usize).nth(index).unwrap_or_default();
-        let style_of = |n: usize, byte: u8| {
-            let address = start.saturating_add(n as u64);
-            let mut style = match () {
-                () if data.is_changed(address, byte) => theme.changed,
-                () if byte == 0 => theme.dim,
-                () => theme.mark(Mark::Plain),
-            };
-            if data.is_watched(address) {
-                style = style.patch(theme.watched);
-            }
-            let named = address.checked_sub(memory.origin).is_some_and(|at| at < memory.size);
-            if named { style.add_modifier(ratatui::style::Modifier::UNDERLINED) } else { style }
-        };
-        let mut spans = vec![span(format!("{start:0digits$x}  "), theme.address)];
-        for n in 0..ROW as usize {
-            if n == 8 {
-                spans.push(span(" ", theme.dim));
-            }
-            match bytes.get(n) {
-                Some(&byte) => {
-                    spans.push(span(format!("{byte:02x}"), style_of(n, byte)));
-                    spans.push(span(" ", theme.dim));
-                }
-                None => spans.push(span("   ", theme.dim)),
-            }
-        }
-        spans.push(span(" ", theme.dim));
-        for (n, &byte) in bytes.iter().enumerate() {
-            let sign = if (0x20..0x7f).contains(&byte) { char::from(byte) } else { '·' };
-            spans.push(span(sign.to_string(), style_of(n, byte)));
-        }
-        if names && let Some(Some(name)) = memory.names.get(index) {
-            spans.push(span(" ".repeat(ROW as usize - bytes.len()), theme.dim));
-            spans.push(span(format!("  {name}"), theme.function));
-        }
-        Line::from(spans)
-    };
-    Rows { note, empty: "`:memory EXPR` shows memory; `v` its value", ..Rows::new(len, line) }
 }
 
 /// Breakpoints and watches.

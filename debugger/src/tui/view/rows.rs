@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{listings, machine, reports};
+use super::{listings, machine, memory, reports};
 use crate::tui::pane::Pane;
 use crate::tui::sample::TextLine;
 use crate::tui::state::State;
@@ -58,7 +58,7 @@ pub fn rows(state: &State, pane: Pane, width: u16) -> Option<Rows<'_>> {
         Pane::Source => listings::source(state),
         Pane::Disassembly => listings::disassembly(state),
         Pane::Variables => reports::variables(state),
-        Pane::Memory => reports::memory(state, width),
+        Pane::Memory => memory::memory(state, width),
         Pane::Points => reports::points(state),
         Pane::Timers => reports::timers(state),
         Pane::Findings => reports::findings(state),

@@ -1,29 +1,25 @@
-//! `--tui`: the terminal, given to the screen and always taken back; and the threads around it.
+//! `--tui`: a machine behind the screen, and the threads around that.
 //!
 //! ```text
 //! input thread ──┐                        ┌── session thread: machine, debugger
 //! signal thread ─┴─▶ events ─▶ screen ─▶ effects
 //! ```
+//!
+//! A thread that panics ends the screen: its terminal has been given back by then ([`terminal`]).
 
-use std::io::{self, IsTerminal, Stdout, Write};
+mod colours;
+mod terminal;
+mod threads;
+
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
-use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as TerminalEvent,
-};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use crossterm::{cursor, execute};
 use etcetera::BaseStrategy;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use wkdb_debugger::commands::{BundledFile, Config};
 use wkdb_debugger::inferior::{InferiorError, Limits};
 use wkdb_debugger::tui::app::{self, Timed};
@@ -32,6 +28,9 @@ use wkdb_debugger::tui::session::{self, Ended, Gate, Machine, Setting};
 use wkdb_debugger::tui::{Event, Settings, State, ThemeName};
 use wkdb_tracer::Outcome;
 
+use self::colours::Sixteen;
+use self::terminal::{Screen, ToScreen};
+use self::threads::{Input, Watcher, spawn};
 use super::detect::DetectOptions;
 use super::record::SharedRecording;
 use super::replay::compile;
@@ -45,9 +44,6 @@ use crate::recording::recorder::is_bad;
 use crate::recording::replayable::Named;
 use crate::session::{Relay, Rewindable, Tapped, Variants};
 use crate::watch_arg::{DEFAULT_LEN, Place, WatchArg};
-
-/// How often the input thread looks whether it is still wanted.
-const LOOK: Duration = Duration::from_millis(100);
 
 impl Machine for Rewindable {
     fn quit(&mut self) -> Result<(), InferiorError> {
@@ -224,12 +220,16 @@ fn watch_command(watch: &WatchArg) -> String {
     format!("watch ((unsigned char *){place})[0..{len}] --log")
 }
 
-/// Shows a machine until the person leaves.
+/// Shows a machine until the person leaves. `first` are commands to be run as if they had been typed.
 ///
 /// # Errors
 ///
-/// The terminal cannot be used.
-pub(super) fn show(
+/// The terminal cannot be used; or a thread has panicked, which has said why.
+///
+/// # Panics
+///
+/// Where the screen does; the terminal is given back before it says so.
+pub fn show(
     machine: impl Machine + Send + 'static,
     config: Config,
     target: &str,
@@ -252,8 +252,7 @@ pub(super) fn show(
         save: Box::new(save_settings),
         first,
     };
-    let builder = std::thread::Builder::new().name("session".into());
-    let session = builder.spawn(move || session::serve(machine, setting)).context("a thread cannot be started")?;
+    let session = spawn("session", tell.clone(), move || session::serve(machine, setting))?;
     let signals = Watcher::start(tell.clone())?;
     let input = Input::start(tell)?;
     let shown = interact(target, settings, theme, &events, &ask, &gate);
@@ -280,7 +279,11 @@ fn interact(
     effects: &Sender<wkdb_debugger::tui::Effect>,
     gate: &Gate,
 ) -> anyhow::Result<()> {
-    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout())).context("the terminal cannot be used")?;
+    let writer: Box<dyn Write> = match has_many_colours() {
+        true => Box::new(ToScreen),
+        false => Box::new(Sixteen::new(ToScreen)),
+    };
+    let mut terminal = Terminal::new(CrosstermBackend::new(writer)).context("the terminal cannot be used")?;
     let size = terminal.size().context("the terminal does not tell its size")?;
     let mut state = State::new(target, (size.width, size.height), settings, theme);
     app::run(&mut terminal, &mut state, events, effects, gate, false).context("the terminal cannot be written to")?;
@@ -333,123 +336,4 @@ fn save_settings(text: &str) -> Result<String, String> {
     file.write_all(text.as_bytes()).map_err(words)?;
     file.persist(&path).map_err(|error| words(error.error))?;
     Ok(format!("kept in {}", path.display()))
-}
-
-/// The terminal, taken over until this is dropped or somebody panics.
-struct Screen {
-    open: bool,
-}
-
-/// Whether the terminal is taken over: what gives it back does so once.
-static TAKEN: AtomicBool = AtomicBool::new(false);
-
-impl Screen {
-    fn open() -> io::Result<Self> {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            // On any thread: what it says is to be read.
-            let _ = give_back();
-            before(info);
-        }));
-        enable_raw_mode()?;
-        TAKEN.store(true, Ordering::Release);
-        let screen = Screen { open: true };
-        execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)?;
-        Ok(screen)
-    }
-
-    fn close(mut self) -> io::Result<()> {
-        self.open = false;
-        give_back()
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        if self.open {
-            // There is nobody to tell.
-            let _ = give_back();
-        }
-    }
-}
-
-/// Gives the terminal back as it was.
-fn give_back() -> io::Result<()> {
-    if !TAKEN.swap(false, Ordering::AcqRel) {
-        return Ok(());
-    }
-    let mut stdout: Stdout = io::stdout();
-    let written = execute!(stdout, DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, cursor::Show);
-    disable_raw_mode()?;
-    written
-}
-
-/// The thread that hears the terminal.
-struct Input {
-    over: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Input {
-    fn start(tell: Sender<Timed>) -> anyhow::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = over.clone();
-        let hear = move || {
-            while !seen.load(Ordering::Acquire) {
-                let event = match crossterm::event::poll(LOOK) {
-                    Ok(false) => continue,
-                    Ok(true) => crossterm::event::read(),
-                    Err(error) => Err(error),
-                };
-                let event = match event {
-                    Ok(TerminalEvent::Key(key)) => Event::Key(key),
-                    Ok(TerminalEvent::Mouse(mouse)) => Event::Mouse(mouse),
-                    Ok(TerminalEvent::Paste(text)) => Event::Paste(text),
-                    Ok(TerminalEvent::Resize(columns, rows)) => Event::Resize(columns, rows),
-                    Ok(TerminalEvent::FocusGained | TerminalEvent::FocusLost) => continue,
-                    // The terminal is gone.
-                    Err(_) => Event::Leave,
-                };
-                let leave = event == Event::Leave;
-                if tell.send((Instant::now(), event)).is_err() || leave {
-                    break;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("input".into()).spawn(hear);
-        Ok(Input { over, thread: thread.context("a thread cannot be started")? })
-    }
-
-    fn stop(self) {
-        self.over.store(true, Ordering::Release);
-        // It has nothing left to tell if it panicked.
-        let _ = self.thread.join();
-    }
-}
-
-/// The thread that hears signals.
-struct Watcher {
-    handle: signal_hook::iterator::Handle,
-    thread: JoinHandle<()>,
-}
-
-impl Watcher {
-    fn start(tell: Sender<Timed>) -> anyhow::Result<Self> {
-        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT]).context("cannot handle signals")?;
-        let handle = signals.handle();
-        let hear = move || {
-            for _ in signals.forever() {
-                if tell.send((Instant::now(), Event::Leave)).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("signals".into()).spawn(hear);
-        Ok(Watcher { handle, thread: thread.context("a thread cannot be started")? })
-    }
-
-    fn stop(self) {
-        self.handle.close();
-        let _ = self.thread.join();
-    }
 }
