@@ -20,3 +20,7 @@ echo
 echo "## Going back in time"
 echo
 cargo bench --quiet --bench travel "$@"
+echo
+echo "## Detectors"
+echo
+cargo bench --quiet --bench detectors "$@"

@@ -19,7 +19,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
 use super::detect::facts::KernelFacts;
-use super::detect::{self, BadRule, Errand, Guest, Monitors, Occasion};
+use super::detect::{self, BadRule, Errand, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -593,10 +593,6 @@ impl Machine {
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;
-                    }
-                    Errand::Areas(task) => {
-                        let areas = Guest::new(self).areas(task);
-                        self.shared.core.borrow_mut().detection.areas = areas;
                     }
                 }
                 if self.leaves(runner) {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
+use wkdb_debugger::kernel::detect::AreaMarks;
 use wkdb_debugger::symbols::{Symbols, TypeId, TypeKind};
 
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
@@ -17,10 +18,10 @@ const MAX_NESTING: usize = 8;
 const STACK_CHECK: &str = "__sanitizer_cov_stack_depth";
 
 /// Raised with every change of what is kept.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where a kernel's structures have what detectors need; in bytes. What a kernel does not say is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::machine) struct KernelFacts {
     version: u32,
     /// The kernel has debug information.
@@ -39,6 +40,8 @@ pub(in crate::machine) struct KernelFacts {
     pub(in crate::machine) start_brk: Option<u64>,
     /// `mm_struct.start_stack`.
     pub(in crate::machine) start_stack: Option<u64>,
+    /// Where a process's memory is.
+    pub(in crate::machine) areas: Option<AreaMarks>,
 }
 
 impl KernelFacts {
@@ -80,6 +83,7 @@ impl KernelFacts {
             stack_guard: stack_guard(symbols, module).unwrap_or(0),
             start_brk: of_mm("start_brk"),
             start_stack: of_mm("start_stack"),
+            areas: AreaMarks::of(symbols),
         }
     }
 }

@@ -166,7 +166,7 @@ impl GuardRule {
 }
 
 /// A part of a structure that is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Guarded {
     rule: usize,
     part: Part,
@@ -305,7 +305,7 @@ impl Machine {
             return;
         }
         let looked_for = |rule: usize| all || rules.get(rule).is_some_and(|rule| changed.contains(rule.type_name));
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
         let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
         {
             let mut guest = Guest::new(self);
@@ -338,12 +338,9 @@ impl Machine {
                 left.insert(id, guarded);
                 continue;
             }
-            match wanted.iter().position(|wanted| *wanted == guarded) {
-                Some(number) => {
-                    wanted.swap_remove(number);
-                    left.insert(id, guarded);
-                }
-                None => _ = core.watches.remove(id),
+            match wanted.remove(&guarded) {
+                true => _ = left.insert(id, guarded),
+                false => _ = core.watches.remove(id),
             }
         }
         for guarded in wanted {

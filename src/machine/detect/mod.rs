@@ -26,7 +26,6 @@ mod writes;
 pub(super) use writes::Verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
 use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Outcome};
@@ -55,8 +54,6 @@ pub(super) struct Detection {
     pub(super) errand: Option<Errand>,
     /// What came of it.
     pub(super) confirmed: bool,
-    /// What came of it: none where the kernel does not say.
-    pub(super) areas: Option<Vec<Range<u64>>>,
     /// The watch of what is near null.
     null: Option<WatchId>,
     pub(super) guards: Guards,
@@ -73,8 +70,6 @@ pub(super) enum Errand {
     Trap,
     /// Find out whether what was written is in use.
     IsInUse(Violation),
-    /// Find out what memory the process of this task has.
-    Areas(u64),
 }
 
 impl Core {

@@ -88,16 +88,6 @@ pub(super) async fn have_looked_at(store: &mut (impl AsContextMut<Data = RunnerD
     doze(store).await;
 }
 
-/// What memory the process of a task has; none where the kernel does not say.
-pub(super) async fn areas(
-    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
-    task: u64,
-) -> Option<Vec<std::ops::Range<u64>>> {
-    store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::Areas(task));
-    doze(store).await;
-    store.as_context().data().shared.core.borrow_mut().detection.areas.take()
-}
-
 /// Whether what was written is in use.
 pub(super) async fn is_in_use(store: &mut (impl AsContextMut<Data = RunnerData> + Send), violation: Violation) -> bool {
     store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::IsInUse(violation));

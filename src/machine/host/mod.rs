@@ -42,7 +42,7 @@ mod waits;
 
 pub(super) use inspect::not_compiled;
 use mailbox::{
-    areas, have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
 };
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.

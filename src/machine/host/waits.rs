@@ -37,8 +37,20 @@ impl Address for u64 {
     }
 }
 
-/// Defines the functions that `kernel` imports; user images have the same.
+/// Defines the functions that `kernel` imports; user images have the same, and may have their stores checked where the
+/// kernel has not.
 pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmtime::Result<()> {
+    let imported = |name: &str| kernel.imports().find(|import| import.module() == MODULE && import.name() == name);
+    if imported("stored").is_none() {
+        let grow = imported("memory_grow").map(|import| import.ty());
+        let wide = grow.is_some_and(|ty| ty.func().is_some_and(|ty| ty.params().next().is_some_and(|ty| ty.is_i64())));
+        for name in ["stored", "bulk_stored"] {
+            match wide {
+                true => define_at::<u64>(linker, name)?,
+                false => define_at::<u32>(linker, name)?,
+            }
+        }
+    }
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
