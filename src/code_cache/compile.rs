@@ -50,6 +50,8 @@ pub struct Variant {
     pub own_maps: bool,
     /// Calls through tables note their index.
     pub callees: bool,
+    /// Stores that are looked at closer note which they are.
+    pub sites: bool,
 }
 
 impl Variant {
@@ -215,6 +217,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         },
         stack_pointer: variant.stack_pointer,
         callees: variant.callees,
+        sites: variant.sites,
     }
 }
 

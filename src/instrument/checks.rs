@@ -4,10 +4,13 @@ use wasm_encoder::{BlockType, MemArg, ValType};
 
 use super::body::{Bulk, Scratch, Site};
 use super::emit::Code;
-use super::host::HostFunction;
+use super::host::{HostFunction, HostGlobal};
 use super::lookup::{FUNCTION_MARKS, GRANULE_SHIFT, READS_MAP, function_mark};
 use super::share::{FLAGS, Share};
 use super::store::{Access, Operand, Store};
+
+/// What is added to an access' place in a user image: see [`super::Options::sites`].
+pub const USER_SITE: u32 = 1 << 31;
 
 /// Offsets below this are added to the index of the map instead of the address: engines need no bounds check then.
 const SMALL_OFFSET: u64 = 1 << 22;
@@ -23,6 +26,16 @@ impl Code<'_, '_> {
             // Valid modules have 32-bit offsets with 32-bit memories.
             false => self.sink().i32_const((value as u32).cast_signed()),
         };
+    }
+
+    /// Notes in front of a call which access is looked at closer.
+    fn note_site(&mut self, site: &Site) {
+        if self.emitter.sites {
+            let offset = (site.start - self.emitter.code_section) as u32;
+            let noted = if self.emitter.host.user { offset | USER_SITE } else { offset };
+            let global = self.emitter.host.global(HostGlobal::Site);
+            self.sink().i32_const(noted.cast_signed()).global_set(global);
+        }
     }
 
     pub(super) fn store(&mut self, site: &Site, store: &Store) {
@@ -54,6 +67,7 @@ impl Code<'_, '_> {
                 code.sink().i32_and();
             }
             code.if_cold();
+            code.note_site(site);
             match store.access {
                 Access::Load | Access::LoadLane => code.report(store, address, HostFunction::Loaded),
                 Access::Store => code.report(store, address, HostFunction::Stored),
@@ -180,6 +194,7 @@ impl Code<'_, '_> {
         self.insert(site.start, |code| {
             code.sink().local_get(length);
             code.if_not_zero(bulk.length == Operand::I64);
+            code.note_site(site);
             code.sink().local_get(to);
             if bulk.copies {
                 code.sink().local_get(source);

@@ -68,6 +68,7 @@ pub(super) fn rewrite_code(
             host,
             ticks: options.ticks,
             loads: options.loads,
+            sites: options.sites,
             scan: &scan,
             function,
             parameters: survey.parameters(function),

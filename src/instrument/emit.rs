@@ -43,6 +43,8 @@ pub(super) struct Emitter<'e> {
     pub(super) ticks: bool,
     /// Whether reads are observed.
     pub(super) loads: bool,
+    /// Whether accesses that are looked at closer are noted.
+    pub(super) sites: bool,
     pub(super) scan: &'e Scan,
     /// The index in the original module.
     pub(super) function: u32,

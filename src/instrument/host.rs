@@ -58,6 +58,7 @@ pub(super) enum HostGlobal {
     StackLow,
     StackRoom,
     Callee,
+    Site,
 }
 
 impl HostFunction {
@@ -111,6 +112,7 @@ impl HostGlobal {
             HostGlobal::StackLow => "stack_low",
             HostGlobal::StackRoom => "stack_room",
             HostGlobal::Callee => "callee",
+            HostGlobal::Site => "site",
         }
     }
 
@@ -207,6 +209,9 @@ impl Host {
         }
         if options.callees {
             globals.push(HostGlobal::Callee);
+        }
+        if options.sites {
+            globals.push(HostGlobal::Site);
         }
         let mut probed = Vec::new();
         if !options.probes.is_empty() {

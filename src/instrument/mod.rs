@@ -208,6 +208,7 @@
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | globals `stack_low`, `stack_room` | `mut`, as the stack pointer | `stack_pointer`, see [`RuntimeGlobals`] |
 //! | global `callee` | `mut i32` | `callees`, see [`RuntimeGlobals`] |
+//! | global `site` | `mut i32` | `sites`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], or [`FOOTPRINT_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
@@ -245,6 +246,7 @@ mod survey;
 mod ticks;
 mod values;
 
+pub use checks::USER_SITE;
 pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{
@@ -294,6 +296,9 @@ pub struct Options {
     pub stack_pointer: bool,
     /// Note the index of each call through a table of 32 bits in the global `callee`, before it is made.
     pub callees: bool,
+    /// Note which access it is that is looked at closer in the global `site`, before the host is called: its offset in the
+    /// original code, plus [`USER_SITE`] in a user image.
+    pub sites: bool,
 }
 
 impl Options {
@@ -315,6 +320,7 @@ impl Options {
             probes: Probes::NONE,
             stack_pointer: false,
             callees: false,
+            sites: false,
         }
     }
 }

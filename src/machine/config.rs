@@ -167,6 +167,7 @@ impl MachineConfig {
             stack_pointer: self.detect.has(Detector::Stack),
             own_maps: self.detect.has(Detector::UserStores),
             callees: self.detect.has(Detector::Callbacks),
+            sites: self.detect.has(Detector::Guard),
         }
     }
 

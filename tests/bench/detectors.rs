@@ -85,7 +85,10 @@ fn main() -> Result<(), Failure> {
     let ratio = |at: usize, work: usize, what: fn(&Took) -> Duration| {
         median(&took[at][work], what) / median(&took[0][work], what)
     };
-    println!("| Linux, detectors against none: processor time (time on the clock) | goal | {} | {} |", WORK[0].0, WORK[1].0);
+    println!(
+        "| Linux, detectors against none: processor time (time on the clock) | goal | {} | {} |",
+        WORK[0].0, WORK[1].0
+    );
     println!("| --- | --- | --- | --- |");
     for (at, choice) in choices.iter().enumerate() {
         let of_work = |work: usize| match at {

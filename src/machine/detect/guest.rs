@@ -8,8 +8,8 @@ use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, Stop,
     StopReason, TaskInfo, WatchId, WatchSpec,
 };
-use wkdb_debugger::kernel::detect::{LostBaton, Seat};
 use wkdb_debugger::kernel::Kernel;
+use wkdb_debugger::kernel::detect::{LostBaton, Seat};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{Context, Frame, GuestTime, ModuleId, RunnerId, Tick, WasmValue};
 

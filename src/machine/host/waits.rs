@@ -5,7 +5,7 @@ use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::super::watch::Access;
+use super::super::watch::{Access, Touches};
 use super::{
     CallStackExhausted, RunnerData, charge, detect, frames, here, owned, pause_at_hits, pause_behind_hits, stack,
     suspend, trace, trap,
@@ -206,17 +206,19 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> w
 /// Tells of the watches that an access touched; whether it touched any.
 fn accessed(caller: &mut Caller<'_, RunnerData>, access: Access) -> bool {
     let (shared, me) = here(caller);
-    let counts = {
+    let without_stack = {
         let mut core = shared.core.borrow_mut();
         core.watches.wrote(access);
-        if !core.watches.overlaps(access) {
-            return false;
+        match core.watches.overlaps(access) {
+            Touches::Nothing => return false,
+            // Whose code it is, the detectors ask if they have to.
+            Touches::Own => true,
+            Touches::Others => core.debug.survey.is_some() && !core.watches.ask_for_places(),
         }
-        core.debug.survey.is_some() && !core.watches.ask_for_places()
     };
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
     charge(caller);
-    let stack = if counts { Vec::new() } else { frames(caller) };
+    let stack = if without_stack { Vec::new() } else { frames(caller) };
     shared.core.borrow_mut().accessed(Some(me), access, Writer::Guest { stack });
     true
 }

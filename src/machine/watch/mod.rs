@@ -94,6 +94,17 @@ impl Access {
     }
 }
 
+/// Whose watches an access touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touches {
+    /// Nobody's.
+    Nothing,
+    /// The machine's own alone.
+    Own,
+    /// Somebody else's.
+    Others,
+}
+
 /// Who accessed memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Who {
@@ -275,10 +286,16 @@ impl WatchSet {
         }
     }
 
-    /// Whether an access touches a watch, whatever the watch's condition.
-    pub(super) fn overlaps(&mut self, access: Access) -> bool {
+    /// What an access touches, whatever the watches' conditions.
+    pub(super) fn overlaps(&mut self, access: Access) -> Touches {
         let (written, was_read) = access.ranges();
-        [written, was_read].into_iter().flatten().any(|range| !self.intervals.overlapping(&range).is_empty())
+        let mut touches = Touches::Nothing;
+        for range in [written, was_read].into_iter().flatten() {
+            for id in self.intervals.overlapping(&range) {
+                touches = touches.max(if id.0 >= OWN { Touches::Own } else { Touches::Others });
+            }
+        }
+        touches
     }
 
     /// The watches that an access touched, if their conditions hold, in the order in which they were inserted. Each is
