@@ -9,8 +9,8 @@ use crate::machine::{DetectConfig, GuardRule};
 /// Options of a run about what is looked for in it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct DetectOptions {
-    /// What is looked for that may be wrong: stack, null, user-stores, guard, timers, workqueues, rcu, callbacks, lockup,
-    /// baton, with commas between; or default, all, none. Default: default, and in a replay what the recorded run
+    /// What is looked for that may be wrong: stack, stack-contents, null, user-stores, guard, timers, workqueues, rcu, callbacks, lockup,
+    /// baton, trap, with commas between; or default, all, none. Default: default, and in a replay what the recorded run
     /// had. Timers, workqueues, rcu and lockup are not in the default under a debugger, on the screen and in a hunt.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]
     detect: Option<DetectorSet>,

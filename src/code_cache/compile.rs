@@ -52,6 +52,8 @@ pub struct Variant {
     pub callees: bool,
     /// Stores that are looked at closer note which they are.
     pub sites: bool,
+    /// Accesses note their addresses.
+    pub faults: bool,
 }
 
 impl Variant {
@@ -218,6 +220,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         stack_pointer: variant.stack_pointer,
         callees: variant.callees,
         sites: variant.sites,
+        faults: variant.faults,
     }
 }
 

@@ -52,8 +52,15 @@ impl Code<'_, '_> {
                 1 => sink.local_set(value).local_tee(address).local_get(value),
                 _ => sink.local_set(value).local_set(expected).local_tee(address).local_get(expected).local_get(value),
             };
+            if code.emitter.faults {
+                let fault = code.emitter.host.global(HostGlobal::Fault);
+                code.sink().local_get(address).global_set(fault);
+            }
         });
         self.verbatim(site.start..site.end);
+        if !(self.emitter.stores && (store.access.writes() || self.emitter.loads)) {
+            return;
+        }
         self.insert(site.start, |code| {
             let exchange = store.access == Access::CompareExchange;
             if exchange {

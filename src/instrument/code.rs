@@ -69,6 +69,8 @@ pub(super) fn rewrite_code(
             ticks: options.ticks,
             loads: options.loads,
             sites: options.sites,
+            faults: options.faults,
+            stores: options.checks_stores(),
             scan: &scan,
             function,
             parameters: survey.parameters(function),

@@ -59,6 +59,7 @@ pub(super) enum HostGlobal {
     StackRoom,
     Callee,
     Site,
+    Fault,
 }
 
 impl HostFunction {
@@ -113,12 +114,14 @@ impl HostGlobal {
             HostGlobal::StackRoom => "stack_room",
             HostGlobal::Callee => "callee",
             HostGlobal::Site => "site",
+            HostGlobal::Fault => "fault",
         }
     }
 
     /// Its type in a module with this stack pointer.
-    fn value_type(self, pointer: Option<StackPointer>) -> ValType {
+    fn value_type(self, pointer: Option<StackPointer>, address: ValType) -> ValType {
         match self {
+            HostGlobal::Fault => address,
             HostGlobal::StackLow | HostGlobal::StackRoom if pointer.is_some_and(|pointer| pointer.wide) => ValType::I64,
             _ => ValType::I32,
         }
@@ -213,6 +216,9 @@ impl Host {
         if options.sites {
             globals.push(HostGlobal::Site);
         }
+        if options.faults {
+            globals.push(HostGlobal::Fault);
+        }
         let mut probed = Vec::new();
         if !options.probes.is_empty() {
             functions.extend([HostFunction::ProbeEnter, HostFunction::ProbeExit]);
@@ -254,7 +260,7 @@ impl Host {
 
     /// The type of a shared global.
     pub(super) fn type_of(&self, global: HostGlobal) -> ValType {
-        global.value_type(self.stack_pointer)
+        global.value_type(self.stack_pointer, self.address)
     }
 
     /// The rewritten module's index of a host function. Only for one that [`Self::plan`] decided on.

@@ -209,6 +209,7 @@
 //! | globals `stack_low`, `stack_room` | `mut`, as the stack pointer | `stack_pointer`, see [`RuntimeGlobals`] |
 //! | global `callee` | `mut i32` | `callees`, see [`RuntimeGlobals`] |
 //! | global `site` | `mut i32` | `sites`, see [`RuntimeGlobals`] |
+//! | global `fault` | `mut A` | `faults`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], or [`FOOTPRINT_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
@@ -256,6 +257,7 @@ pub use lookup::{
 pub use map::{BadOffsetMap, OffsetMap};
 pub use probes::{PROBE_ARGUMENTS, PROBE_USER, Probes, probed};
 pub use recursion::UNCOUNTED_STACK;
+pub use store::{MemoryAccess, access_of};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
@@ -299,6 +301,8 @@ pub struct Options {
     /// Note which access it is that is looked at closer in the global `site`, before the host is called: its offset in the
     /// original code, plus [`USER_SITE`] in a user image.
     pub sites: bool,
+    /// Note the address operand of each access of a fixed number of bytes in the global `fault`, before it is made.
+    pub faults: bool,
 }
 
 impl Options {
@@ -321,6 +325,7 @@ impl Options {
             stack_pointer: false,
             callees: false,
             sites: false,
+            faults: false,
         }
     }
 }
@@ -329,6 +334,11 @@ impl Options {
     /// Whether writes are checked.
     fn checks_stores(&self) -> bool {
         self.stores || self.loads
+    }
+
+    /// Whether an access is checked.
+    fn checks(&self, store: &store::Store) -> bool {
+        self.checks_stores() && (store.access.writes() || self.loads)
     }
 }
 

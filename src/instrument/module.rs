@@ -268,7 +268,8 @@ impl<'m> Rewriter<'m, '_> {
                 | HostGlobal::StackLow
                 | HostGlobal::StackRoom
                 | HostGlobal::Callee
-                | HostGlobal::Site => 0,
+                | HostGlobal::Site
+                | HostGlobal::Fault => 0,
                 HostGlobal::Stack => self.options.call_stack.unwrap_or(0),
             };
             match ty.val_type {

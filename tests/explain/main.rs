@@ -6,6 +6,7 @@
 mod bugs;
 mod expected;
 mod gdb;
+mod moments;
 mod nothing;
 mod recorded;
 mod seeds;

@@ -18,7 +18,7 @@ const MAX_NESTING: usize = 8;
 const STACK_CHECK: &str = "__sanitizer_cov_stack_depth";
 
 /// Raised with every change of what is kept.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Where a kernel's structures have what detectors need; in bytes. What a kernel does not say is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(in crate::machine) struct KernelFacts {
     pub(in crate::machine) stack_guard: u64,
     /// `mm_struct.start_brk`.
     pub(in crate::machine) start_brk: Option<u64>,
+    /// `mm_struct.brk`.
+    pub(in crate::machine) brk: Option<u64>,
     /// `mm_struct.start_stack`.
     pub(in crate::machine) start_stack: Option<u64>,
     /// Where a process's memory is.
@@ -82,6 +84,7 @@ impl KernelFacts {
             thread_size: by_variable.or_else(by_type).filter(|size| (64..=MAX_STACK).contains(size)),
             stack_guard: stack_guard(symbols, module).unwrap_or(0),
             start_brk: of_mm("start_brk"),
+            brk: of_mm("brk"),
             start_stack: of_mm("start_stack"),
             areas: AreaMarks::of(symbols),
         }

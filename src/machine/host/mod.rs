@@ -27,6 +27,7 @@ use crate::contract::ImportKind;
 use crate::instrument::USER_SITE;
 
 mod breaks;
+mod contents;
 mod detect;
 mod device;
 mod inspect;
@@ -43,7 +44,8 @@ mod waits;
 
 pub(super) use inspect::not_compiled;
 use mailbox::{
-    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, trespass,
+    wake,
 };
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
@@ -133,6 +135,8 @@ struct RuntimeGlobals {
     callee: Option<Global>,
     /// The access that is looked at closer, if it is noted.
     site: Option<Global>,
+    /// The address operand of its last access, if it is noted.
+    fault: Option<Global>,
 }
 
 impl RunnerData {

@@ -7,8 +7,8 @@ use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
 use super::super::watch::{Access, Touches};
 use super::{
-    CallStackExhausted, RunnerData, charge, detect, frames, here, owned, pause_at_hits, pause_behind_hits, stack,
-    suspend, trace, trap,
+    CallStackExhausted, RunnerData, charge, contents, detect, frames, here, owned, pause_at_hits, pause_behind_hits,
+    stack, suspend, trace, trap,
 };
 
 /// Import module of everything here.
@@ -198,6 +198,7 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> w
         detect::wrote(&mut caller).await?;
     }
     if let Some(written) = access.written() {
+        contents::wrote(&mut caller, &written).await?;
         owned::wrote(&mut caller, written).await?;
     }
     Ok(())

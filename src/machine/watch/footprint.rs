@@ -61,13 +61,15 @@ impl WatchSet {
 
     /// The bits of a line that stand for what is watched.
     fn bits(&mut self, line: u64) -> u8 {
-        if self.watches.is_empty() {
-            return 0;
-        }
         let near = line * WATCH_LINE..(line + 1) * WATCH_LINE + WIDEST;
+        let foreign = self.foreign.range(..near.end).rev().take_while(|(_, end)| **end > near.start);
+        let foreign = foreign.fold(0, |all, (&start, &end)| all | bits(line, &(start..end), true));
+        if self.watches.is_empty() {
+            return foreign;
+        }
         let watches = self.intervals.overlapping(&near);
         let specs = watches.iter().filter_map(|id| self.watches.get(id));
-        specs.fold(0, |all, spec| all | bits(line, &range(spec), true))
+        specs.fold(foreign, |all, spec| all | bits(line, &range(spec), true))
     }
 
     /// What was taken from the map may have been marks of lines: these stay until they are written.

@@ -148,6 +148,8 @@ pub(super) struct WatchSet {
     variant: Variant,
     /// What footprints are made from, if they are kept.
     lines: Option<Lines>,
+    /// Ranges that are marked for the machine itself, without a watch: their ends by their starts.
+    foreign: BTreeMap<u64, u64>,
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
@@ -176,6 +178,7 @@ impl WatchSet {
             memory,
             variant,
             lines: None,
+            foreign: BTreeMap::new(),
         })
     }
 
@@ -249,6 +252,30 @@ impl WatchSet {
         let gone = range(&spec);
         self.intervals.remove(id);
         self.map.set(&gone, false, true);
+        self.mark_again(&gone);
+        let intervals = &mut self.intervals;
+        self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
+        true
+    }
+
+    /// Marks a range on the map without a watch, so that the host is called for what is written there; or no longer. Such
+    /// ranges do not overlap each other.
+    pub(super) fn set_foreign(&mut self, range: &Range<u64>, marked: bool) {
+        match marked {
+            true => {
+                self.foreign.insert(range.start, range.end);
+                self.map.set(range, true, false);
+            }
+            false => {
+                self.foreign.remove(&range.start);
+                self.map.set(range, false, false);
+                self.mark_again(range);
+            }
+        }
+    }
+
+    /// Marks what is watched, or marked without a watch, near a range whose marks were taken away.
+    fn mark_again(&mut self, gone: &Range<u64>) {
         // Slots may be shared with what lies beside it.
         let slots = gone.start.saturating_sub(WIDEST) & !7..gone.end.saturating_add(WIDEST + 7) & !7;
         for id in self.intervals.overlapping(&slots) {
@@ -259,10 +286,12 @@ impl WatchSet {
                 self.map.set(&both, true, reads);
             }
         }
-        self.mark_lines(&gone);
-        let intervals = &mut self.intervals;
-        self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
-        true
+        for (&start, &end) in self.foreign.range(..slots.end).rev().take_while(|(_, end)| **end > slots.start) {
+            if let Some(both) = overlap(&(start..end), &slots) {
+                self.map.set(&both, true, false);
+            }
+        }
+        self.mark_lines(gone);
     }
 
     /// What was watched since the last call: other maps have to be told.
