@@ -24,3 +24,7 @@ echo
 echo "## The screen"
 echo
 cargo bench --quiet --bench screen "$@"
+echo
+echo "## Detectors"
+echo
+cargo bench --quiet --bench detectors "$@"

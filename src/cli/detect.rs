@@ -9,10 +9,10 @@ use crate::machine::{DetectConfig, GuardRule};
 /// Options of a run about what is looked for in it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct DetectOptions {
-    /// What is looked for that may be wrong: stack, null, user-stores, guard, timers, workqueues, rcu, callbacks, lockup,
-    /// baton, with commas between; or default, all, none. Default: default, and in a replay what the recorded run
-    /// had. Timers, workqueues, rcu and lockup are not in the default where a debugger is there from the start, and in a
-    /// hunt.
+    /// What is looked for that may be wrong: stack, stack-contents, null, user-stores, guard, timers, workqueues, rcu,
+    /// callbacks, lockup, baton, trap, with commas between; or default, all, none. Default: default, and in a replay what the
+    /// recorded run had. Timers, workqueues, rcu and lockup are not in the default where a debugger is there from the start,
+    /// and in a hunt.
     #[arg(long, value_name = "NAME,…", value_parser = DetectorSet::parse)]
     detect: Option<DetectorSet>,
     /// A rule for the detector guard, which it turns on: 'struct worker.pool only kernel/workqueue.c'. Repeatable.

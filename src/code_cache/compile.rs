@@ -46,10 +46,14 @@ pub struct Variant {
     pub probes: instrument::Probes,
     /// Checks of the stack pointer.
     pub stack_pointer: bool,
-    /// Each process has a map of watched memory of its own.
+    /// Each process has a map of watched memory of its own, and the stores of its programs are checked.
     pub own_maps: bool,
     /// Calls through tables note their index.
     pub callees: bool,
+    /// Stores that are looked at closer note which they are.
+    pub sites: bool,
+    /// Accesses note their addresses.
+    pub faults: bool,
 }
 
 impl Variant {
@@ -197,7 +201,7 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
             Role::User => HostMemory::Import,
         },
         host_start: true,
-        stores: variant.stores,
+        stores: variant.stores || (role == Role::User && variant.own_maps),
         loads: variant.loads,
         footprint: variant.footprint(),
         runtime_globals: match role {
@@ -215,6 +219,8 @@ pub fn options(role: Role, variant: Variant) -> instrument::Options {
         },
         stack_pointer: variant.stack_pointer,
         callees: variant.callees,
+        sites: variant.sites,
+        faults: variant.faults,
     }
 }
 

@@ -225,7 +225,9 @@ impl Scan {
                 if !goes_on(&operator, opcode) {
                     sharing.close();
                 }
-                if let Some(Action::Store(store)) = action {
+                if let Some(Action::Store(store)) = action
+                    && options.checks(&store)
+                {
                     let operand = values.operand(store.access.operands());
                     sharing.access(self.sites.len(), operand, store.memarg.offset, store.size.into());
                 }
@@ -399,8 +401,8 @@ fn action(
             let copies = options.loads;
             Some(Action::Bulk(Bulk { copies, source: from, length: if to == Operand::I64 { from } else { to } }))
         }
-        ref other if options.checks_stores() => match store_of(other) {
-            Some(store) if store.access.writes() || options.loads => {
+        ref other if options.checks_stores() || options.faults => match store_of(other) {
+            Some(store) if options.checks(&store) || options.faults => {
                 let name = if store.access.writes() { "a store" } else { "a load" };
                 first_memory(name, store.memarg.memory)?;
                 Some(Action::Store(store))

@@ -4,10 +4,13 @@ use wasm_encoder::{BlockType, MemArg, ValType};
 
 use super::body::{Bulk, Scratch, Site};
 use super::emit::Code;
-use super::host::HostFunction;
+use super::host::{HostFunction, HostGlobal};
 use super::lookup::{FUNCTION_MARKS, GRANULE_SHIFT, READS_MAP, function_mark};
 use super::share::{FLAGS, Share};
 use super::store::{Access, Operand, Store};
+
+/// What is added to an access' place in a user image: see [`super::Options::sites`].
+pub const USER_SITE: u32 = 1 << 31;
 
 /// Offsets below this are added to the index of the map instead of the address: engines need no bounds check then.
 const SMALL_OFFSET: u64 = 1 << 22;
@@ -25,6 +28,16 @@ impl Code<'_, '_> {
         };
     }
 
+    /// Notes in front of a call which access is looked at closer.
+    fn note_site(&mut self, site: &Site) {
+        if self.emitter.sites {
+            let offset = (site.start - self.emitter.code_section) as u32;
+            let noted = if self.emitter.host.user { offset | USER_SITE } else { offset };
+            let global = self.emitter.host.global(HostGlobal::Site);
+            self.sink().i32_const(noted.cast_signed()).global_set(global);
+        }
+    }
+
     pub(super) fn store(&mut self, site: &Site, store: &Store) {
         let address = self.local(Scratch::Address);
         let value = self.local(Scratch::Value(store.operand));
@@ -39,8 +52,15 @@ impl Code<'_, '_> {
                 1 => sink.local_set(value).local_tee(address).local_get(value),
                 _ => sink.local_set(value).local_set(expected).local_tee(address).local_get(expected).local_get(value),
             };
+            if code.emitter.faults {
+                let fault = code.emitter.host.global(HostGlobal::Fault);
+                code.sink().local_get(address).global_set(fault);
+            }
         });
         self.verbatim(site.start..site.end);
+        if !(self.emitter.stores && (store.access.writes() || self.emitter.loads)) {
+            return;
+        }
         self.insert(site.start, |code| {
             let exchange = store.access == Access::CompareExchange;
             if exchange {
@@ -54,6 +74,7 @@ impl Code<'_, '_> {
                 code.sink().i32_and();
             }
             code.if_cold();
+            code.note_site(site);
             match store.access {
                 Access::Load | Access::LoadLane => code.report(store, address, HostFunction::Loaded),
                 Access::Store => code.report(store, address, HostFunction::Stored),
@@ -180,6 +201,7 @@ impl Code<'_, '_> {
         self.insert(site.start, |code| {
             code.sink().local_get(length);
             code.if_not_zero(bulk.length == Operand::I64);
+            code.note_site(site);
             code.sink().local_get(to);
             if bulk.copies {
                 code.sink().local_get(source);

@@ -43,6 +43,12 @@ pub(super) struct Emitter<'e> {
     pub(super) ticks: bool,
     /// Whether reads are observed.
     pub(super) loads: bool,
+    /// Whether accesses that are looked at closer are noted.
+    pub(super) sites: bool,
+    /// Whether the address of every access is noted.
+    pub(super) faults: bool,
+    /// Whether writes are checked.
+    pub(super) stores: bool,
     pub(super) scan: &'e Scan,
     /// The index in the original module.
     pub(super) function: u32,

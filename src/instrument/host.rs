@@ -58,6 +58,8 @@ pub(super) enum HostGlobal {
     StackLow,
     StackRoom,
     Callee,
+    Site,
+    Fault,
 }
 
 impl HostFunction {
@@ -111,12 +113,15 @@ impl HostGlobal {
             HostGlobal::StackLow => "stack_low",
             HostGlobal::StackRoom => "stack_room",
             HostGlobal::Callee => "callee",
+            HostGlobal::Site => "site",
+            HostGlobal::Fault => "fault",
         }
     }
 
     /// Its type in a module with this stack pointer.
-    fn value_type(self, pointer: Option<StackPointer>) -> ValType {
+    fn value_type(self, pointer: Option<StackPointer>, address: ValType) -> ValType {
         match self {
+            HostGlobal::Fault => address,
             HostGlobal::StackLow | HostGlobal::StackRoom if pointer.is_some_and(|pointer| pointer.wide) => ValType::I64,
             _ => ValType::I32,
         }
@@ -208,6 +213,12 @@ impl Host {
         if options.callees {
             globals.push(HostGlobal::Callee);
         }
+        if options.sites {
+            globals.push(HostGlobal::Site);
+        }
+        if options.faults {
+            globals.push(HostGlobal::Fault);
+        }
         let mut probed = Vec::new();
         if !options.probes.is_empty() {
             functions.extend([HostFunction::ProbeEnter, HostFunction::ProbeExit]);
@@ -249,7 +260,7 @@ impl Host {
 
     /// The type of a shared global.
     pub(super) fn type_of(&self, global: HostGlobal) -> ValType {
-        global.value_type(self.stack_pointer)
+        global.value_type(self.stack_pointer, self.address)
     }
 
     /// The rewritten module's index of a host function. Only for one that [`Self::plan`] decided on.

@@ -210,6 +210,8 @@
 //! | global `stack` | `mut i32` | `call_stack`, see [`RuntimeGlobals`] |
 //! | globals `stack_low`, `stack_room` | `mut`, as the stack pointer | `stack_pointer`, see [`RuntimeGlobals`] |
 //! | global `callee` | `mut i32` | `callees`, see [`RuntimeGlobals`] |
+//! | global `site` | `mut i32` | `sites`, see [`RuntimeGlobals`] |
+//! | global `fault` | `mut A` | `faults`, see [`RuntimeGlobals`] |
 //! | memory `watch_map` | [`WATCH_MAP_PAGES`], or [`FOOTPRINT_PAGES`], 32-bit | `stores`, see [`RuntimeGlobals`] |
 //!
 //! A global `ticks` that a module defines is 0 at first: its start function counts ticks into the negative, without a
@@ -247,6 +249,7 @@ mod survey;
 mod ticks;
 mod values;
 
+pub use checks::USER_SITE;
 pub use error::InstrumentError;
 pub use host::{EXPORT_PREFIX, IMPORT_MODULE, MEMORY_EXPORT, STACK_POINTER_EXPORT, START_EXPORT, WATCH_MAP_EXPORT};
 pub use lookup::{
@@ -256,6 +259,7 @@ pub use lookup::{
 pub use map::{BadOffsetMap, OffsetMap};
 pub use probes::{PROBE_ARGUMENTS, PROBE_USER, Probes, probed};
 pub use recursion::UNCOUNTED_STACK;
+pub use store::{MemoryAccess, access_of};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
@@ -296,6 +300,11 @@ pub struct Options {
     pub stack_pointer: bool,
     /// Note the index of each call through a table of 32 bits in the global `callee`, before it is made.
     pub callees: bool,
+    /// Note which access it is that is looked at closer in the global `site`, before the host is called: its offset in the
+    /// original code, plus [`USER_SITE`] in a user image.
+    pub sites: bool,
+    /// Note the address operand of each access of a fixed number of bytes in the global `fault`, before it is made.
+    pub faults: bool,
 }
 
 impl Options {
@@ -317,6 +326,8 @@ impl Options {
             probes: Probes::NONE,
             stack_pointer: false,
             callees: false,
+            sites: false,
+            faults: false,
         }
     }
 }
@@ -325,6 +336,11 @@ impl Options {
     /// Whether writes are checked.
     fn checks_stores(&self) -> bool {
         self.stores || self.loads
+    }
+
+    /// Whether an access is checked.
+    fn checks(&self, store: &store::Store) -> bool {
+        self.checks_stores() && (store.access.writes() || self.loads)
     }
 }
 

@@ -264,7 +264,12 @@ impl<'m> Rewriter<'m, '_> {
             let ty = self.global_type(global);
             ty.encode(&mut entries);
             let value = match global {
-                HostGlobal::Ticks | HostGlobal::StackLow | HostGlobal::StackRoom | HostGlobal::Callee => 0,
+                HostGlobal::Ticks
+                | HostGlobal::StackLow
+                | HostGlobal::StackRoom
+                | HostGlobal::Callee
+                | HostGlobal::Site
+                | HostGlobal::Fault => 0,
                 HostGlobal::Stack => self.options.call_stack.unwrap_or(0),
             };
             match ty.val_type {

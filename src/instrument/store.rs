@@ -54,6 +54,30 @@ impl Access {
     }
 }
 
+/// What an operator does to memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryAccess {
+    /// What is added to its address operand.
+    pub offset: u64,
+    /// Bytes that it touches.
+    pub bytes: u64,
+    /// Whether it reads.
+    pub reads: bool,
+    /// Whether it writes, or may.
+    pub writes: bool,
+}
+
+/// What an operator does to memory, if it touches a fixed number of bytes of memory 0.
+pub fn access_of(operator: &Operator<'_>) -> Option<MemoryAccess> {
+    let store = store_of(operator).filter(|store| store.memarg.memory == 0)?;
+    Some(MemoryAccess {
+        offset: store.memarg.offset,
+        bytes: store.size.into(),
+        reads: store.access != Access::Store,
+        writes: store.access.writes(),
+    })
+}
+
 /// The access that an operator is, if it is one of a fixed number of bytes.
 pub(super) fn store_of(operator: &Operator<'_>) -> Option<Store> {
     write_of(operator).or_else(|| read_of(operator))

@@ -167,13 +167,15 @@ impl MachineConfig {
             stack_pointer: self.detect.has(Detector::Stack),
             own_maps: self.detect.has(Detector::UserStores),
             callees: self.detect.has(Detector::Callbacks),
+            sites: self.detect.has(Detector::Guard) || self.detect.has(Detector::StackContents),
+            faults: self.detect.has(Detector::Trap),
         }
     }
 
     /// The functions that need probes.
     fn probes(&self) -> Probes {
         let traced = self.trace.as_ref().map_or(Probes::NONE, TraceConfig::probes);
-        match self.detect.has(Detector::UserStores) {
+        match self.detect.has(Detector::UserStores) || self.detect.has(Detector::StackContents) {
             true => traced.with_function(SYSCALL_ENTRIES),
             false => traced,
         }

@@ -22,7 +22,7 @@ use super::memory::{GuestMemory, OutOfBounds};
 use super::runners::Runners;
 use super::schedule::Scheduler;
 use super::tracing::Tracer;
-use super::watch::{Access, WatchSet, Who};
+use super::watch::{Access, Touches, WatchSet, Who};
 use crate::condition::Condition;
 use crate::script::{Script, ScriptRun};
 
@@ -366,7 +366,7 @@ impl Core {
     /// are not told of: they stop it when the runner comes to where it can.
     pub(super) fn accessed(&mut self, runner: Option<RunnerId>, access: Access, writer: Writer) {
         self.watches.wrote(access);
-        if !self.watches.overlaps(access) {
+        if self.watches.overlaps(access) == Touches::Nothing {
             return;
         }
         if self.debug.survey.is_some() {

@@ -19,7 +19,7 @@ use super::console::Console;
 use super::core::{Core, Entry, Output};
 use super::debug::Request;
 use super::detect::facts::KernelFacts;
-use super::detect::{self, BadRule, Errand, Guest, Monitors, Occasion};
+use super::detect::{self, BadRule, Errand, Monitors, Occasion};
 use super::engine;
 use super::host::{self, Shared, life};
 use super::images::Images;
@@ -220,7 +220,9 @@ impl Machine {
         let instance = linker.instantiate_pre(&loaded.module).map_err(engine_error)?;
         let kernel_bytes = Rc::clone(&kernel);
         let (code_store, code_key) = (store.clone(), loaded.key);
-        let facts = match variant.stack_pointer || config.detect.has(Detector::UserStores) {
+        let facts = match variant.stack_pointer
+            || [Detector::UserStores, Detector::StackContents].iter().any(|d| config.detect.has(*d))
+        {
             true => {
                 let symbols = || Symbols::load(kernel.to_vec()).ok();
                 KernelFacts::find(&loaded.key, store.as_ref(), symbols, &kernel)
@@ -411,7 +413,9 @@ impl Machine {
         }
         for id in dead {
             self.fibers.remove(id);
-            self.shared.core.borrow_mut().scheduler.forget(id);
+            let mut core = self.shared.core.borrow_mut();
+            core.scheduler.forget(id);
+            core.forget_stack(id);
         }
         self.tell(port);
     }
@@ -571,7 +575,16 @@ impl Machine {
                 self.shared.core.borrow_mut().stop(Outcome::Broken(format!("{runner} has no fiber")));
                 return false;
             };
-            if let Poll::Ready(()) = poll(fiber) {
+            let watches_stacks = self.shared.core.borrow().detects(Detector::StackContents);
+            if watches_stacks {
+                self.shared.core.borrow_mut().take_up_stack(runner);
+            }
+            let polled = poll(fiber);
+            if watches_stacks {
+                self.shared.core.borrow_mut().lay_down_stack(&self.shared, runner);
+            }
+            if let Poll::Ready(()) = polled {
+                self.shared.core.borrow_mut().forget_stack(runner);
                 self.fibers.remove(runner);
                 let mut core = self.shared.core.borrow_mut();
                 let now = core.now;
@@ -591,13 +604,13 @@ impl Machine {
             if let Some(errand) = errand {
                 match errand {
                     Errand::Trap => _ = self.have_looked(Occasion::Trap(runner), Some(runner), port),
+                    Errand::Trespass(owner, written) => {
+                        let trespass = self.trespasses(owner, &written);
+                        self.shared.core.borrow_mut().detection.trespass = trespass;
+                    }
                     Errand::IsInUse(violation) => {
                         let confirmed = self.is_in_use(violation);
                         self.shared.core.borrow_mut().detection.confirmed = confirmed;
-                    }
-                    Errand::Areas(task) => {
-                        let areas = Guest::new(self).areas(task);
-                        self.shared.core.borrow_mut().detection.areas = areas;
                     }
                 }
                 if self.leaves(runner) {

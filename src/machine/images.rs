@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use wasmtime::{Engine, FrameInfo, Module, WasmBacktrace};
+use wkdb_debugger::kernel::Known;
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId};
 
@@ -24,6 +25,8 @@ pub(super) struct Image {
     pub(super) original: Rc<Vec<u8>>,
     map: OnceCell<Option<OffsetMap>>,
     symbols: OnceCell<Option<Rc<Symbols>>>,
+    /// What those who read the kernel's structures have found of their names.
+    pub(super) known: Rc<Known>,
     code: OnceCell<CodeIndex>,
     has_active_data: OnceCell<bool>,
 }
@@ -36,6 +39,7 @@ impl Image {
             original,
             map: OnceCell::new(),
             symbols: OnceCell::new(),
+            known: Rc::default(),
             code: OnceCell::new(),
             has_active_data: OnceCell::new(),
         }

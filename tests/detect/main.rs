@@ -6,6 +6,7 @@ mod guest;
 
 mod clean;
 mod command_line;
+mod contents;
 mod null;
 mod planted;
 mod stack;

@@ -1,4 +1,4 @@
-//! What is said of traps: through which pointer a function was called.
+//! What is said of traps: through which pointer a function was called, which memory was accessed.
 
 use wkdb_tracer::Detector;
 
@@ -64,6 +64,64 @@ fn other_traps_and_good_calls_are_none_of_its_business() {
         ["(call_indirect (type $one) (i32.const 7) (i32.const 1)) (unreachable)", "(drop (i32.load (i32.const -8)))"]
     {
         let run = boot_everywhere(&trapping(body), Detector::Callbacks);
+        run.died();
+        assert_eq!(findings(&run).len(), 0, "{body}");
+    }
+}
+
+#[test]
+fn an_access_that_traps_is_told_with_its_address_and_its_pointer() {
+    let beyond = "beyond the memory, which ends at 0x200000";
+    for (access, headline, details) in [
+        (
+            "(drop (i32.load offset=4 (i32.const 0x64203a39)))",
+            format!("reads 4 bytes at 0x64203a3d, {beyond}"),
+            "the pointer is 0x64203a39, the text \"9: d\", and the access 4 bytes behind it",
+        ),
+        (
+            "(i64.store8 (i32.const -1) (i64.const 7))",
+            format!("writes 1 byte at 0xffffffff, {beyond}"),
+            "the pointer is 0xffffffff, −1",
+        ),
+        (
+            "(f64.store offset=16 (i32.const -8) (f64.const 7))",
+            format!("writes 8 bytes at 0x100000008, {beyond}"),
+            "the pointer is 0xfffffff8, and the access 16 bytes behind it",
+        ),
+        (
+            "(drop (i64.load (i32.const 0x1ffffc)))",
+            format!("reads 8 bytes at 0x1ffffc, {beyond}"),
+            "the pointer is 0x1ffffc",
+        ),
+        (
+            "(drop (i32.atomic.rmw.add (i32.const 0x62622) (i32.const 1)))",
+            "reads and writes 4 bytes at 0x62622, which is no multiple of 4".to_owned(),
+            "the pointer is 0x62622",
+        ),
+        (
+            "(drop (i64.atomic.rmw.cmpxchg offset=4 (i32.const 0x62620) (i64.const 1) (i64.const 1)))",
+            "reads and writes 8 bytes at 0x62624, which is no multiple of 8".to_owned(),
+            "the pointer is 0x62620, and the access 4 bytes behind it",
+        ),
+    ] {
+        let run = boot_everywhere(&trapping(access), Detector::Trap);
+        run.died();
+        let found = findings(&run);
+        let [finding] = found[..] else { panic!("{access}: {found:#?}") };
+        assert_eq!((finding.headline.as_str(), &finding.details[..1]), (headline.as_str(), &[details.to_owned()][..]));
+        assert_eq!(run.functions(&finding.stack), ["caller", "_start"]);
+    }
+    let image = user_image(r#"(func (export "_start") (i32.store8 offset=1 (i32.const 0x300000) (i32.const 1)))"#);
+    let run = boot_everywhere(&kernel("").init(image), Detector::Trap);
+    let found = findings(&run);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].headline.starts_with("writes 1 byte at 0x300001, beyond the memory"), "{}", found[0]);
+}
+
+#[test]
+fn a_trap_of_another_kind_has_no_address() {
+    for body in ["(unreachable)", "(drop (i32.div_u (i32.load (i32.const 8)) (i32.const 0)))"] {
+        let run = boot_everywhere(&trapping(body), Detector::Trap);
         run.died();
         assert_eq!(findings(&run).len(), 0, "{body}");
     }

@@ -7,6 +7,7 @@ mod bugs;
 mod expected;
 mod gdb;
 mod given_up;
+mod moments;
 mod nothing;
 mod recorded;
 mod seeds;

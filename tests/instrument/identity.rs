@@ -17,9 +17,9 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
     let debug = prop_oneof![Just(DebugSections::Keep), Just(DebugSections::Drop)];
     let exports = prop_oneof![Just(Exports::All), Just(Exports::Only(&[])), Just(Exports::Only(&["", "0", "a"]))];
     let memory = prop_oneof![Just(HostMemory::Keep), Just(HostMemory::Import), Just(HostMemory::Define)];
-    let all = (any::<[bool; 6]>(), memory, globals, counter, exports, debug);
+    let all = (any::<[bool; 8]>(), memory, globals, counter, exports, debug);
     all.prop_map(|(on, host_memory, runtime_globals, tick_counter, exports, debug_sections)| {
-        let [ticks, host_waits, stores, loads, footprint, call_stack] = on;
+        let [ticks, host_waits, stores, loads, footprint, call_stack, sites, faults] = on;
         Options {
             ticks,
             tick_counter,
@@ -30,6 +30,8 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
             probes: Probes::NONE,
             stack_pointer: false,
             callees: false,
+            sites,
+            faults,
             stores,
             loads,
             footprint,

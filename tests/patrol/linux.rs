@@ -1,13 +1,19 @@
 //! Linux's planted bugs: each is found by the detector that it is for.
 
+use wkdb::machine::MachineConfig;
 use wkdb_tracer::Detector;
 
-use crate::run::{Run, linux, seconds, text};
+use crate::run::{Run, found_after, linux, seconds, text};
 
 fn planted(bug: &str, script: &str, seed: u64) -> Run {
+    planted_with(bug, script, seed, &|_| ())
+}
+
+fn planted_with(bug: &str, script: &str, seed: u64, change: &dyn Fn(&mut MachineConfig)) -> Run {
     linux(&format!("nr_cpus=4 wkdbbug={bug}"), script, |config| {
         config.seed = seed;
         config.expect_timeout_ns = 60_000_000_000;
+        change(config);
     })
 }
 
@@ -21,6 +27,10 @@ fn a_timer_wheel_that_stands_still_is_told_within_a_second() {
     let said = text(timers[0]);
     assert!(said.contains("timer wheel stands still: its clock is "), "{said}");
     assert!(said.contains("timer_bases[") && said.contains("].clk is at 0x"), "{said}");
+    for seed in 0..5 {
+        let after = found_after(|change| planted_with("timer-stall", WAIT, seed, change));
+        assert!((0.0..=1.0).contains(&after), "seed {seed}: {after} s");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use wkdb::condition::Condition;
 use wkdb::demo::linux::LinuxFiles;
 use wkdb::demo::{Files, KERNEL_7_0};
 use wkdb::machine::{Cache, DetectConfig, Machine, MachineConfig};
+use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
 use wkdb_tracer::{Detector, Event, Finding, GuestTime, Outcome, Totals};
 
 use crate::collect::Collect;
@@ -47,6 +48,38 @@ impl Run {
         let trap = self.events.iter().position(|event| matches!(event, Event::Trap { .. } | Event::Panic { .. }));
         first.is_some_and(|first| trap.is_none_or(|trap| first < trap))
     }
+}
+
+/// How long after a timer wheel's clock was turned that was found, in seconds of guest time. `run` runs the guest with a
+/// change of its configuration: twice, the second time with the clock watched that the first time was found to be wrong.
+pub(crate) fn found_after(run: impl Fn(&dyn Fn(&mut MachineConfig)) -> Run) -> f64 {
+    let until_found = |config: &mut MachineConfig| config.until.push(Condition::Finding);
+    let first = run(&until_found);
+    assert_eq!(first.outcome, Outcome::Until("finding".into()), "{}", first.console);
+    // A CPU may have several wheels, and all of them be found at once.
+    let standing = first.findings.iter().find(|finding| finding.headline.contains("stands still"));
+    let clock = standing.and_then(|finding| finding.area).unwrap_or_else(|| panic!("{:#?}", first.findings));
+    let watched = run(&|config| {
+        until_found(config);
+        config.watch_specs.push(WatchSpec {
+            address: clock.address,
+            len: clock.len,
+            kind: WatchKind::Write,
+            condition: WatchCondition::default(),
+            stop: false,
+        });
+    });
+    assert_eq!((&watched.totals, &watched.findings), (&first.totals, &first.findings), "a watch changes nothing");
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+    let turned = watched.events.iter().find_map(|event| match event {
+        // A clock goes on by the jiffies that have passed; at the boot it is set once.
+        Event::Watch(hit) if number(&hit.old) != 0 && number(&hit.new).abs_diff(number(&hit.old)) > 1_000_000 => {
+            hit.context.clone()
+        }
+        _ => None,
+    });
+    let turned = turned.expect("somebody turned the clock");
+    (first.totals.time.0 as f64 - turned.time.0 as f64) / 1e9
 }
 
 /// All that a finding says.

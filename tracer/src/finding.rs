@@ -31,9 +31,10 @@ pub enum Detector {
     Lockup,
     /// A CPU that no runner holds.
     Baton,
-    /// What a trap's pointer points at. There is none that finds it yet: code for a debugger does not tell the address of a
-    /// fault, and what is found must not depend on how the code is compiled.
+    /// What a trap's access went to: its address, and what is there.
     Trap,
+    /// A store into another task's stack, where that task has nothing that others may write.
+    StackContents,
 }
 
 /// What a detector costs the run that it watches.
@@ -63,8 +64,9 @@ impl Cost {
 
 impl Detector {
     /// All, in the order in which they are listed.
-    pub const ALL: [Detector; 10] = [
+    pub const ALL: [Detector; 12] = [
         Detector::Stack,
+        Detector::StackContents,
         Detector::Null,
         Detector::UserStores,
         Detector::Guard,
@@ -74,6 +76,7 @@ impl Detector {
         Detector::Callbacks,
         Detector::Lockup,
         Detector::Baton,
+        Detector::Trap,
     ];
 
     /// Its name on the command line.
@@ -90,6 +93,7 @@ impl Detector {
             Detector::Lockup => "lockup",
             Detector::Baton => "baton",
             Detector::Trap => "trap",
+            Detector::StackContents => "stack-contents",
         }
     }
 
@@ -108,16 +112,17 @@ impl Detector {
             }
             Detector::Lockup => "CPUs that spin, or sleep while something waits for them",
             Detector::Baton => "CPUs that no task holds any more",
-            Detector::Trap => "what the pointer of a trap points at",
+            Detector::Trap => "where the access went that trapped, and what is there",
+            Detector::StackContents => "stores into another task's kernel stack that hit none of its variables",
         }
     }
 
     /// What it costs.
     pub fn cost(self) -> Cost {
         match self {
-            Detector::Trap | Detector::Baton => Cost::Free,
-            Detector::Stack | Detector::Callbacks => Cost::Low,
-            Detector::Null | Detector::UserStores | Detector::Guard => Cost::Stores,
+            Detector::Baton => Cost::Free,
+            Detector::Stack | Detector::Callbacks | Detector::Trap => Cost::Low,
+            Detector::Null | Detector::UserStores | Detector::Guard | Detector::StackContents => Cost::Stores,
             Detector::Timers | Detector::Workqueues | Detector::Rcu | Detector::Lockup => Cost::Looks,
         }
     }

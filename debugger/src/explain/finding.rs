@@ -24,7 +24,7 @@ impl Explorer<'_> {
                 self.overflow(&Actor::from(context), &stack, None, explanation);
                 Ok(())
             }
-            Detector::Null | Detector::UserStores | Detector::Guard => {
+            Detector::Null | Detector::UserStores | Detector::Guard | Detector::StackContents => {
                 self.explain_store(finding, found.at.tick, explanation)
             }
             Detector::Workqueues | Detector::Rcu | Detector::Callbacks if self.has_word(finding) => {

@@ -44,7 +44,7 @@ fn member(symbols: &Symbols, ty: TypeId, name: &str, depth: usize) -> Option<Fie
 impl Kernel<'_> {
     /// The member that a path names, found once. `None` if this kernel has none.
     pub(super) fn field(&self, ty: TypeId, path: &'static str) -> Option<Field> {
-        let mut known = self.fields.borrow_mut();
+        let mut known = self.known.fields.borrow_mut();
         *known.entry((ty, path)).or_insert_with(|| find(&self.symbols, ty, path))
     }
 }

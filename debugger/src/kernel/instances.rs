@@ -60,14 +60,22 @@ impl<'i> Kernel<'i> {
         Some((first, count * self.word()))
     }
 
+    /// Those of a type, which are looked for once: several members may be asked for.
     fn instances(&self, type_name: &'static str) -> Vec<Object<'_, 'i>> {
+        let known = self.instances.borrow().get(type_name).cloned();
+        let known = known.unwrap_or_else(|| {
+            let found = self.find_instances(type_name);
+            let found: Vec<_> = found.iter().map(|object| (object.address(), object.type_id())).collect();
+            self.instances.borrow_mut().insert(type_name, found.clone());
+            found
+        });
+        known.into_iter().map(|(address, ty)| Object::new(self, address, ty)).collect()
+    }
+
+    fn find_instances(&self, type_name: &'static str) -> Vec<Object<'_, 'i>> {
         let per_cpu = |name: &'static str| {
             let copies = self.online_cpus().into_iter().filter_map(move |cpu| self.per_cpu(name, cpu));
             copies.flat_map(|copy| copy.elements(MAX_ELEMENTS)).collect::<Vec<_>>()
-        };
-        let files = || {
-            let tasks = self.all_tasks().into_iter().filter_map(|(task, _)| task.follow("files"));
-            tasks.collect::<Vec<_>>()
         };
         match type_name {
             "struct worker_pool" => self.pools().into_iter().map(|(pool, ..)| pool).collect(),
@@ -86,8 +94,16 @@ impl<'i> Kernel<'i> {
             "struct rq" => per_cpu("runqueues"),
             "struct rcu_data" => per_cpu("rcu_data"),
             "struct task_struct" => self.all_tasks().into_iter().map(|(task, _)| task).collect(),
-            "struct files_struct" => files(),
-            "struct fdtable" => files().into_iter().filter_map(|files| files.follow("fdt")).collect(),
+            // Threads share theirs.
+            "struct files_struct" => {
+                let mut seen = BTreeSet::new();
+                let tasks = self.instances("struct task_struct").into_iter();
+                tasks.filter_map(|task| task.follow("files")).filter(|files| seen.insert(files.address())).collect()
+            }
+            "struct fdtable" => {
+                let files = self.instances("struct files_struct").into_iter();
+                files.filter_map(|files| files.follow("fdt")).collect()
+            }
             "struct callback_head" => {
                 let callbacks = self.pending_callbacks().into_iter();
                 callbacks.filter_map(|callback| self.object("struct callback_head", callback)).collect()

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 
 use crate::inferior::Inferior;
 
-/// Bytes that are read at once: memory is a multiple of it.
-const PAGE: u64 = 1 << 16;
+/// Bytes that are read at once where each question takes a while: memory is a multiple of it.
+pub(super) const FAR_PAGE: u64 = 1 << 16;
 
-/// Pages that a view reads: 128 MiB. A view that wants more follows pointers into nothing.
-const MAX_PAGES: usize = 2048;
+/// Bytes that are read at once where the memory is this process's own.
+pub(super) const NEAR_PAGE: u64 = 1 << 12;
+
+/// Bytes that a view reads. A view that wants more follows pointers into nothing.
+const MAX_BYTES: u64 = 128 << 20;
 
 /// Words and strings that a view reads. A kernel with thousands of tasks needs a tenth of it; lists of garbage that are
 /// each short enough, and many, need more.
@@ -18,6 +21,8 @@ const MAX_READS: u32 = 1 << 20;
 /// See the module.
 pub(super) struct Memory<'i> {
     inferior: RefCell<&'i mut dyn Inferior>,
+    /// Bytes that are read at once.
+    page: u64,
     /// By number; none where there is no memory.
     pages: RefCell<HashMap<u64, Option<Box<[u8]>>>>,
     /// Reads so far.
@@ -27,9 +32,10 @@ pub(super) struct Memory<'i> {
 }
 
 impl<'i> Memory<'i> {
-    pub(super) fn new(inferior: &'i mut dyn Inferior) -> Self {
+    pub(super) fn new(inferior: &'i mut dyn Inferior, page: u64) -> Self {
         Memory {
             inferior: RefCell::new(inferior),
+            page,
             pages: RefCell::default(),
             reads: Cell::new(0),
             full: Cell::new(false),
@@ -58,14 +64,14 @@ impl<'i> Memory<'i> {
             self.full.set(true);
             return None;
         }
-        let (number, start) = (address / PAGE, (address % PAGE) as usize);
+        let (number, start) = (address / self.page, (address % self.page) as usize);
         let mut pages = self.pages.borrow_mut();
         if !pages.contains_key(&number) {
-            if pages.len() >= MAX_PAGES {
+            if pages.len() as u64 >= MAX_BYTES / self.page {
                 self.full.set(true);
                 return None;
             }
-            let bytes = self.inferior.borrow_mut().read_memory(number * PAGE, PAGE);
+            let bytes = self.inferior.borrow_mut().read_memory(number * self.page, self.page);
             pages.insert(number, bytes.ok().map(Vec::into_boxed_slice));
         }
         let page = pages.get(&number)?.as_ref()?;

@@ -79,15 +79,23 @@ const MAX_STEPS: u32 = 1_000_000;
 pub struct Kernel<'i> {
     symbols: Rc<Symbols>,
     memory: Memory<'i>,
-    fields: RefCell<HashMap<(TypeId, &'static str), Option<Field>>>,
-    variables: RefCell<HashMap<&'static str, Option<(u64, TypeId)>>>,
-    types: RefCell<HashMap<&'static str, Option<TypeId>>>,
+    known: Rc<Known>,
+    /// Structures of a type that are in use: they were looked for.
+    instances: RefCell<HashMap<&'static str, Vec<(u64, TypeId)>>>,
     problems: RefCell<Problems>,
     steps: Cell<u32>,
     runners: OnceCell<Vec<TaskInfo>>,
     frames: RefCell<HashMap<RunnerId, Rc<[Frame]>>>,
     /// Whether the host tells the values of Wasm globals, so far as is known.
     has_globals: Cell<bool>,
+}
+
+/// What was found of a kernel's names: it is the same at all moments.
+#[derive(Default)]
+pub struct Known {
+    fields: RefCell<HashMap<(TypeId, &'static str), Option<Field>>>,
+    variables: RefCell<HashMap<&'static str, Option<(u64, TypeId)>>>,
+    types: RefCell<HashMap<&'static str, Option<TypeId>>>,
 }
 
 /// When a view was made.
@@ -134,12 +142,21 @@ fn find_type(symbols: &Symbols, name: &str) -> Option<TypeId> {
 impl<'i> Kernel<'i> {
     /// The kernel as `inferior` has it now, by the symbols of the kernel's module.
     pub fn new(inferior: &'i mut dyn Inferior, symbols: Rc<Symbols>) -> Self {
+        Kernel::with(Memory::new(inferior, memory::FAR_PAGE), symbols, Rc::default())
+    }
+
+    /// The same for somebody who looks often, at memory of this process: with what was found of the names of these symbols
+    /// before.
+    pub fn near(inferior: &'i mut dyn Inferior, symbols: Rc<Symbols>, known: Rc<Known>) -> Self {
+        Kernel::with(Memory::new(inferior, memory::NEAR_PAGE), symbols, known)
+    }
+
+    fn with(memory: Memory<'i>, symbols: Rc<Symbols>, known: Rc<Known>) -> Self {
         Kernel {
             symbols,
-            memory: Memory::new(inferior),
-            fields: RefCell::default(),
-            variables: RefCell::default(),
-            types: RefCell::default(),
+            memory,
+            known,
+            instances: RefCell::default(),
             problems: RefCell::default(),
             steps: Cell::new(0),
             runners: OnceCell::new(),
@@ -251,7 +268,7 @@ impl<'i> Kernel<'i> {
 
     /// A variable of the kernel; of several with one name, the one that other files can see. `None` if there is none.
     pub fn variable(&self, name: &'static str) -> Option<Object<'_, 'i>> {
-        let mut known = self.variables.borrow_mut();
+        let mut known = self.known.variables.borrow_mut();
         let (address, ty) = (*known.entry(name).or_insert_with(|| find_variable(&self.symbols, name)))?;
         Some(Object::new(self, address, ty))
     }
@@ -295,7 +312,7 @@ impl<'i> Kernel<'i> {
 
     /// A type by its name as C writes it. `None` if this kernel has none.
     fn type_named(&self, name: &'static str) -> Option<TypeId> {
-        *self.types.borrow_mut().entry(name).or_insert_with(|| find_type(&self.symbols, name))
+        *self.known.types.borrow_mut().entry(name).or_insert_with(|| find_type(&self.symbols, name))
     }
 
     /// A structure at an address that came from the kernel's memory. `None`, with a problem, if it cannot be there.

@@ -22,6 +22,11 @@ impl<'k, 'i> Object<'k, 'i> {
         Object { kernel, address, ty, bits: None }
     }
 
+    /// What it is.
+    pub(super) fn type_id(&self) -> TypeId {
+        self.ty
+    }
+
     /// Where it begins.
     pub fn address(&self) -> u64 {
         self.address

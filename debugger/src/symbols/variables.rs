@@ -41,6 +41,18 @@ impl Symbols {
         function.map_or_else(Vec::new, |function| dwarf::scopes(self, offset, &function))
     }
 
+    /// Where in its frame a function keeps variables in memory, with those of what is inlined into it: bytes from the
+    /// frame's base on, which is the stack pointer behind its prologue. `local` says which address a Wasm local has, counted
+    /// from there. None if the debug information has no such function, does not tell of all of them, or
+    /// `local` does not know one that is needed.
+    pub fn frame_objects(
+        &self,
+        function: u32,
+        local: &dyn Fn(u32) -> Option<i64>,
+    ) -> Option<Vec<std::ops::Range<i64>>> {
+        dwarf::frame_objects(self, &self.names.function(function)?, local)
+    }
+
     /// The variable with a name that the source means at an instruction: the innermost. `frame` counts inlined frames
     /// as [`Location::frames`](super::Location::frames): what is in the frames inside it is not seen.
     pub fn local_named(&self, name: &str, offset: CodeOffset, frame: usize) -> Option<Variable> {

@@ -56,6 +56,12 @@ impl<B: Branch> TimeTravel<B> {
             self.checkpoint(&stop);
         }
         let Some(engine) = self.engine.as_mut() else { return Err(InferiorError::Running) };
+        // A copy that stands where the present does would run past it, into what is no history yet.
+        if let (Some(past), Ok(end)) = (&engine.past, engine.present.position())
+            && past.position().is_ok_and(|here| here.same_place(&end))
+        {
+            engine.past = None;
+        }
         let newest = engine.checkpoints.newest().max(self.tried);
         let due = Tick(newest.0.saturating_add(engine.checkpoints.spacing()));
         let end = engine.past.as_ref().and_then(|_| engine.present.position().ok());

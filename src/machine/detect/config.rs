@@ -31,8 +31,10 @@ impl DetectConfig {
         self.detectors.contains(&detector)
     }
 
-    /// Whether one of them needs each store to be checked.
+    /// Whether one of them needs each store of the kernel's to be checked. [`Detector::UserStores`] asks for those of
+    /// programs alone.
     pub fn checks_stores(&self) -> bool {
-        self.detectors.iter().any(|detector| detector.cost() == Cost::Stores)
+        let all = |detector: &Detector| detector.cost() == Cost::Stores && *detector != Detector::UserStores;
+        self.detectors.iter().any(all)
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
+use wkdb_debugger::kernel::detect::AreaMarks;
 use wkdb_debugger::symbols::{Symbols, TypeId, TypeKind};
 
 use crate::code_cache::{Artifact, CodeKey, CodeStore};
@@ -17,10 +18,10 @@ const MAX_NESTING: usize = 8;
 const STACK_CHECK: &str = "__sanitizer_cov_stack_depth";
 
 /// Raised with every change of what is kept.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Where a kernel's structures have what detectors need; in bytes. What a kernel does not say is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::machine) struct KernelFacts {
     version: u32,
     /// The kernel has debug information.
@@ -37,8 +38,12 @@ pub(in crate::machine) struct KernelFacts {
     pub(in crate::machine) stack_guard: u64,
     /// `mm_struct.start_brk`.
     pub(in crate::machine) start_brk: Option<u64>,
+    /// `mm_struct.brk`.
+    pub(in crate::machine) brk: Option<u64>,
     /// `mm_struct.start_stack`.
     pub(in crate::machine) start_stack: Option<u64>,
+    /// Where a process's memory is.
+    pub(in crate::machine) areas: Option<AreaMarks>,
 }
 
 impl KernelFacts {
@@ -79,7 +84,9 @@ impl KernelFacts {
             thread_size: by_variable.or_else(by_type).filter(|size| (64..=MAX_STACK).contains(size)),
             stack_guard: stack_guard(symbols, module).unwrap_or(0),
             start_brk: of_mm("start_brk"),
+            brk: of_mm("brk"),
             start_stack: of_mm("start_stack"),
+            areas: AreaMarks::of(symbols),
         }
     }
 }

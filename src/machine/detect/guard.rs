@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use wkdb_debugger::inferior::{WatchCondition, WatchId, WatchKind, WatchSpec};
 use wkdb_debugger::kernel::Part;
-use wkdb_tracer::{Frame, GuestTime, ModuleId};
+use wkdb_tracer::{CodeOffset, Frame, GuestTime, ModuleId};
 
 use super::super::executor::Machine;
 use super::super::images::Images;
@@ -166,7 +166,7 @@ impl GuardRule {
 }
 
 /// A part of a structure that is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Guarded {
     rule: usize,
     part: Part,
@@ -177,6 +177,8 @@ struct Guarded {
 pub(in crate::machine) struct Guards {
     rules: Vec<GuardRule>,
     watched: BTreeMap<WatchId, Guarded>,
+    /// All that is watched.
+    known: BTreeSet<Guarded>,
     /// Where code was found to be allowed: rule, and the innermost frame, which is no helper's.
     allowed: BTreeSet<(usize, u32)>,
     /// What was asked for has been looked at.
@@ -225,7 +227,7 @@ impl Guards {
         for instance in words.filter(|&address| address >= super::null::UNUSED) {
             for &(rule, offset, len) in &self.callbacks {
                 let part = Part { instance, address: instance.saturating_add(offset), len };
-                if !self.watched.values().any(|known| *known == Guarded { rule, part }) {
+                if !self.known.contains(&Guarded { rule, part }) {
                     parts.push((rule, part));
                 }
             }
@@ -236,9 +238,22 @@ impl Guards {
     /// A part is watched from now on. Gives a watch that is one too many.
     pub(in crate::machine) fn guard(&mut self, watch: WatchId, (rule, part): (usize, Part)) -> Option<WatchId> {
         self.watched.insert(watch, Guarded { rule, part });
+        self.known.insert(Guarded { rule, part });
         self.learned.push_back(watch);
         let oldest = if self.learned.len() > LEARNED { self.learned.pop_front() } else { None };
-        oldest.filter(|oldest| self.watched.remove(oldest).is_some())
+        oldest.filter(|oldest| self.watched.remove(oldest).is_some_and(|gone| self.known.remove(&gone)))
+    }
+
+    /// Whether what is written into is guarded, and the instruction is known to be its owner's.
+    pub(in crate::machine) fn is_owners(&mut self, watch: WatchId, place: CodeOffset) -> bool {
+        let Some(guarded) = self.watched.get(&watch) else { return false };
+        if !self.allowed.contains(&(guarded.rule, place.0)) {
+            return false;
+        }
+        if let Some(rule) = self.rules.get(guarded.rule) {
+            self.changed.extend(rule.others());
+        }
+        true
     }
 
     /// The rule that a write breaks, and how that is told; none if it may be written.
@@ -251,10 +266,6 @@ impl Guards {
         let guarded = *self.watched.get(&watch)?;
         let rule = self.rules.get(guarded.rule)?;
         let place = stack.first().map_or(u32::MAX, |frame| frame.address.offset.0);
-        if self.allowed.contains(&(guarded.rule, place)) {
-            self.changed.extend(rule.others());
-            return None;
-        }
         if rule.allows(images, stack) {
             self.changed.extend(rule.others());
             // Of a helper, it depends on the caller.
@@ -305,7 +316,7 @@ impl Machine {
             return;
         }
         let looked_for = |rule: usize| all || rules.get(rule).is_some_and(|rule| changed.contains(rule.type_name));
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
         let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
         {
             let mut guest = Guest::new(self);
@@ -338,12 +349,9 @@ impl Machine {
                 left.insert(id, guarded);
                 continue;
             }
-            match wanted.iter().position(|wanted| *wanted == guarded) {
-                Some(number) => {
-                    wanted.swap_remove(number);
-                    left.insert(id, guarded);
-                }
-                None => _ = core.watches.remove(id),
+            match wanted.remove(&guarded) {
+                true => _ = left.insert(id, guarded),
+                false => _ = core.watches.remove(id),
             }
         }
         for guarded in wanted {
@@ -355,6 +363,7 @@ impl Machine {
                 left.insert(id, guarded);
             }
         }
+        core.detection.guards.known = left.values().copied().collect();
         core.detection.guards.watched = left;
         if all {
             core.detection.guards.callbacks = callbacks;

@@ -1,6 +1,5 @@
 //! What a monitor sees of the machine: its memory, its runners, and the kernel's symbols. It cannot change anything.
 
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +8,8 @@ use wkdb_debugger::inferior::{
     BreakpointId, BreakpointSpec, FrameState, Inferior, InferiorError, Notice, Result, Resume, Status, Stop,
     StopReason, TaskInfo, WatchId, WatchSpec,
 };
+use wkdb_debugger::kernel::Kernel;
 use wkdb_debugger::kernel::detect::{LostBaton, Seat};
-use wkdb_debugger::kernel::{Kernel, MapRow};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_tracer::{Context, Frame, GuestTime, ModuleId, RunnerId, Tick, WasmValue};
 
@@ -110,20 +109,8 @@ impl<'m> Guest<'m> {
     /// The kernel's structures, by its debug information. Each call reads memory anew.
     pub(in crate::machine) fn kernel(&mut self) -> Option<Kernel<'_>> {
         let symbols = self.symbols()?;
-        Some(Kernel::new(self, symbols))
-    }
-
-    /// The memory that a task's process may write, as the kernel has it; none where it does not say.
-    pub(in crate::machine) fn areas(&mut self, task: u64) -> Option<Vec<Range<u64>>> {
-        let kernel = self.kernel()?;
-        let maps = kernel.maps(&kernel.object("struct task_struct", task)?);
-        maps.mm?;
-        let may_write = |row: &&MapRow| {
-            // A program's file is where others run it from.
-            let image = row.what.contains(&"image") && row.access.is_none();
-            !image && row.access.as_ref().is_none_or(|access| access.contains('w'))
-        };
-        Some(maps.maps.iter().filter(may_write).map(|row| row.start..row.end).collect())
+        let known = Rc::clone(&self.machine.shared.images.borrow().get(ModuleId::KERNEL)?.known);
+        Some(Kernel::near(self, symbols, known))
     }
 
     fn ask(&mut self, request: Request) -> Answered {

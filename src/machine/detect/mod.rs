@@ -12,11 +12,13 @@
 //! variants of the code.
 
 mod config;
+pub(super) mod contents;
 pub(super) mod facts;
 mod guard;
 mod guest;
 mod kernel;
 pub(super) mod landmarks;
+mod layout;
 mod monitor;
 pub(super) mod null;
 pub(super) mod owned;
@@ -29,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
-use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Outcome};
+use wkdb_tracer::{CodeAddress, Detector, Event, Finding, Outcome, RunnerId};
 
 use super::core::Core;
 use super::watch::Touched;
@@ -55,8 +57,9 @@ pub(super) struct Detection {
     pub(super) errand: Option<Errand>,
     /// What came of it.
     pub(super) confirmed: bool,
-    /// What came of it: none where the kernel does not say.
-    pub(super) areas: Option<Vec<Range<u64>>>,
+    pub(super) trespass: Option<contents::Trespass>,
+    /// The kernel stacks of those who do not run.
+    pub(super) stacks: contents::Stacks,
     /// The watch of what is near null.
     null: Option<WatchId>,
     pub(super) guards: Guards,
@@ -73,8 +76,8 @@ pub(super) enum Errand {
     Trap,
     /// Find out whether what was written is in use.
     IsInUse(Violation),
-    /// Find out what memory the process of this task has.
-    Areas(u64),
+    /// Find out whether a write into the stack of a runner was a mistake.
+    Trespass(RunnerId, Range<u64>),
 }
 
 impl Core {

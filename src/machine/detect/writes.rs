@@ -1,7 +1,7 @@
 //! Writes into memory that is watched for detectors.
 
 use wkdb_debugger::inferior::{WatchCondition, WatchKind, WatchSpec};
-use wkdb_tracer::{Change, Context, Detector, Finding, Frame, Writer};
+use wkdb_tracer::{Change, CodeOffset, Context, Detector, Finding, Frame, Writer};
 
 use super::super::core::Core;
 use super::super::executor::MachineError;
@@ -52,6 +52,18 @@ impl Core {
     /// Whether the guest's last instruction wrote something that is watched for a detector.
     pub(in crate::machine) fn has_touched(&self) -> bool {
         !self.detection.touched.is_empty()
+    }
+
+    /// Takes what owners have written out of what is to be judged, as far as this instruction of the kernel's is known to be
+    /// an owner's.
+    pub(in crate::machine) fn let_owners_write(&mut self, place: Option<CodeOffset>) {
+        let Some(place) = place else { return };
+        for touched in std::mem::take(&mut self.detection.touched) {
+            match self.detection.guards.is_owners(touched.watch, place) {
+                true => self.learn(&touched),
+                false => self.detection.touched.push(touched),
+            }
+        }
     }
 
     /// What is to become of what the guest's last instruction wrote, whose call stack is `stack`. Each place in the code is

@@ -5,7 +5,7 @@ use wkdb_debugger::inferior::StopReason;
 use wkdb_tracer::Finding;
 
 use super::super::detect::Verdict;
-use super::{RunnerData, breaks, frames, is_in_use, owned, park, pause};
+use super::{RunnerData, breaks, frames, is_in_use, owned, park, pause, site};
 
 /// The guest's instruction wrote something that is watched: tells of what detectors make of that.
 pub(super) async fn wrote(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
@@ -13,8 +13,18 @@ pub(super) async fn wrote(store: &mut (impl AsContextMut<Data = RunnerData> + Se
     if !shared.core.borrow().has_touched() {
         return Ok(());
     }
+    let place = site(store);
+    shared.core.borrow_mut().let_owners_write(place);
+    if !shared.core.borrow().has_touched() {
+        owned::mark_fresh(store);
+        return Ok(());
+    }
     // The access was charged.
     let stack = frames(store);
+    debug_assert!(
+        place.is_none() || stack.first().is_none_or(|frame| Some(frame.address.offset) == place),
+        "{place:?}"
+    );
     let me = store.as_context().data().me;
     let verdicts = {
         let mut core = shared.core.borrow_mut();

@@ -144,6 +144,8 @@ async fn instantiate_kernel(store: &mut Store<RunnerData>) -> wasmtime::Result<(
         stack: global("wkdb:stack").ok_or_else(|| wasmtime::Error::msg("the kernel does not count its stack"))?,
         stack_pointer: global("__stack_pointer").or_else(|| global("wkdb:stack_pointer")),
         callee: global("wkdb:callee"),
+        site: global("wkdb:site"),
+        fault: global("wkdb:fault"),
         stack_bounds: match (global("wkdb:stack_low"), global("wkdb:stack_room")) {
             (Some(low), Some(room)) => Some(StackBounds { low, room }),
             _ => None,

@@ -11,8 +11,9 @@ use std::task::Poll;
 
 use wasmtime::{AsContextMut, Val};
 use wkdb_debugger::inferior::StopReason;
-use wkdb_tracer::{ModuleId, Outcome};
+use wkdb_tracer::{ModuleId, Outcome, RunnerId};
 
+use super::super::detect::contents::Trespass;
 use super::super::detect::{Errand, Violation};
 use super::super::runners::Wake;
 use super::{RunnerData, breaks, charge, inspect, owned};
@@ -25,6 +26,7 @@ async fn yield_now() {
 
 /// Suspends the fiber until the runner is to go on. A question is not a wake-up.
 async fn sleep(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
+    super::contents::note_stack_pointer(store);
     loop {
         yield_now().await;
         let mail = store.as_context().data().shared.core.borrow_mut().debug.mail.take();
@@ -88,21 +90,22 @@ pub(super) async fn have_looked_at(store: &mut (impl AsContextMut<Data = RunnerD
     doze(store).await;
 }
 
-/// What memory the process of a task has; none where the kernel does not say.
-pub(super) async fn areas(
-    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
-    task: u64,
-) -> Option<Vec<std::ops::Range<u64>>> {
-    store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::Areas(task));
-    doze(store).await;
-    store.as_context().data().shared.core.borrow_mut().detection.areas.take()
-}
-
 /// Whether what was written is in use.
 pub(super) async fn is_in_use(store: &mut (impl AsContextMut<Data = RunnerData> + Send), violation: Violation) -> bool {
     store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::IsInUse(violation));
     doze(store).await;
     std::mem::take(&mut store.as_context().data().shared.core.borrow_mut().detection.confirmed)
+}
+
+/// Whether a write into the stack of another runner is a mistake, and which.
+pub(super) async fn trespass(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    owner: RunnerId,
+    written: std::ops::Range<u64>,
+) -> Option<Trespass> {
+    store.as_context().data().shared.core.borrow_mut().detection.errand = Some(Errand::Trespass(owner, written));
+    doze(store).await;
+    store.as_context().data().shared.core.borrow_mut().detection.trespass.take()
 }
 
 async fn doze(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) {

@@ -15,7 +15,7 @@ use wasmtime::{
     AsContext, AsContextMut, Caller, Engine, ExternType, FuncType, Global, Instance, InstancePre, Linker, Memory,
     StoreLimits, StoreLimitsBuilder, Val, ValType, WasmBacktrace,
 };
-use wkdb_tracer::{CodeAddress, Frame, RunnerId};
+use wkdb_tracer::{CodeAddress, CodeOffset, Frame, RunnerId};
 
 use super::core::Core;
 use super::detect::facts::KernelFacts;
@@ -24,8 +24,10 @@ use super::images::Images;
 use super::memory::GuestMemory;
 use super::one_thread::OneThread;
 use crate::contract::ImportKind;
+use crate::instrument::USER_SITE;
 
 mod breaks;
+mod contents;
 mod detect;
 mod device;
 mod inspect;
@@ -42,7 +44,8 @@ mod waits;
 
 pub(super) use inspect::not_compiled;
 use mailbox::{
-    areas, have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, wake,
+    have_looked_at, is_in_use, meet, park, pause, pause_at_hits, pause_at_load, pause_behind_hits, suspend, trespass,
+    wake,
 };
 
 /// The start function of a rewritten module: an export, so that its runner's state is there before it runs.
@@ -130,6 +133,10 @@ struct RuntimeGlobals {
     stack_bounds: Option<stack::StackBounds>,
     /// The index of its last call through a table, if it is noted.
     callee: Option<Global>,
+    /// The access that is looked at closer, if it is noted.
+    site: Option<Global>,
+    /// The address operand of its last access, if it is noted.
+    fault: Option<Global>,
 }
 
 impl RunnerData {
@@ -176,6 +183,14 @@ fn set_word(store: &mut impl AsContextMut<Data = RunnerData>, global: Global, va
 fn frames(store: &impl AsContext<Data = RunnerData>) -> Vec<Frame> {
     let backtrace = WasmBacktrace::force_capture(store.as_context());
     store.as_context().data().shared.images.borrow().frames(&backtrace)
+}
+
+/// The instruction of the kernel's that the host was called behind, for its access to memory, if that is noted; none of a
+/// program's.
+fn site(store: &mut impl AsContextMut<Data = RunnerData>) -> Option<CodeOffset> {
+    let site = store.as_context().data().globals?.site?;
+    let site = site.get(&mut *store).i32()? as u32;
+    (site & USER_SITE == 0).then_some(CodeOffset(site))
 }
 
 /// An integer argument, zero-extended: an address or a count of either width.

@@ -10,9 +10,10 @@ use wkdb_tracer::{Change, Detector, Finding, Frame, ModuleId};
 
 use super::super::detect::owned::{Called, OwnMemory};
 use super::super::detect::stack;
+use super::super::memory::GuestMemory;
 use super::super::one_thread::OneThread;
 use super::detect::found;
-use super::{RunnerData, areas, charge, frames};
+use super::{RunnerData, charge, frames};
 use crate::instrument::{WATCH_MAP_PAGES, WATCH_SLOT};
 
 /// The export of the module that has a map's memory.
@@ -29,20 +30,37 @@ pub(super) type Shared = OneThread<Rc<RefCell<OwnMemory>>>;
 pub(super) async fn begin(
     store: &mut (impl AsContextMut<Data = RunnerData> + Send),
 ) -> wasmtime::Result<Option<(Memory, Shared)>> {
-    let Some(own) = own_memory(store)? else { return Ok(None) };
     let shared = store.as_context().data().shared.clone();
+    let Some(own) = own_memory(store)? else {
+        // It looks at the common map: that of the kernel's code, if the kernel's looks at one.
+        if store.as_context().data().watch_map.is_none() && shared.core.borrow().detects(Detector::UserStores) {
+            let map = shared.core.borrow().watches.map().memory().clone();
+            let memory = memory_over(store, &map).await?;
+            store.as_context_mut().data_mut().watch_map = Some(memory);
+        }
+        return Ok(None);
+    };
     let map = own.borrow().map().memory().clone();
+    let memory = memory_over(store, &map).await?;
+    store.as_context_mut().data_mut().calls.clear();
+    Ok(Some((memory, own)))
+}
+
+/// A memory of the store's over a map.
+async fn memory_over(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    map: &GuestMemory,
+) -> wasmtime::Result<Memory> {
+    let shared = store.as_context().data().shared.clone();
     let module = match shared.map_module.get() {
         Some(module) => module.clone(),
         None => shared.map_module.get_or_init(|| map_module(&shared.engine)).clone(),
     };
     let module = module.ok_or_else(|| wasmtime::Error::msg("the module of a program's map cannot be compiled"))?;
     // The engine asks the host for the memories of instances alone.
-    let instance = shared.memory.lending(&map, Instance::new_async(&mut *store, &module, &[])).await?;
+    let instance = shared.memory.lending(map, Instance::new_async(&mut *store, &module, &[])).await?;
     let memory = instance.get_memory(&mut *store, MAP);
-    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the module of a program's map has no memory"))?;
-    store.as_context_mut().data_mut().calls.clear();
-    Ok(Some((memory, own)))
+    memory.ok_or_else(|| wasmtime::Error::msg("the module of a program's map has no memory"))
 }
 
 /// A module that has a memory of a map's size, and nothing else.
@@ -134,12 +152,9 @@ pub(super) async fn wrote(
         if shared.core.borrow().was_told(Detector::UserStores, place) {
             return Ok(());
         }
-        let task = shared.core.borrow().context(me).task.0;
-        match areas(store, task).await {
-            Some(areas) => own.borrow_mut().set_areas(areas),
-            // Nobody knows: then all of it may be its own.
-            None => own.borrow_mut().set_areas(std::iter::once(0..u64::MAX).collect()),
-        }
+        // Where nobody knows, all of it may be its own.
+        let areas = areas(&shared, me).unwrap_or_else(|| std::iter::once(0..u64::MAX).collect());
+        own.borrow_mut().set_areas(areas);
         area = own.borrow().area(&written);
     }
     if let Some(area) = area {
@@ -158,6 +173,19 @@ pub(super) async fn wrote(
     let finding = tell(&shared, me, &written, stack);
     let new = shared.core.borrow_mut().tell_once(&finding);
     if new { found(store, finding).await } else { Ok(()) }
+}
+
+/// What memory the runner's process may write; none where the kernel does not say.
+fn areas(shared: &super::Shared, me: wkdb_tracer::RunnerId) -> Option<Vec<Range<u64>>> {
+    let marks = shared.facts.areas.as_ref()?;
+    let task = shared.core.borrow().runners.get(me)?.task.0;
+    let process = stack::process(&shared.memory, &shared.facts, shared.boot_data.pointer_bytes == 8, task)?;
+    let read = |address: u64, size: u64| {
+        let mut bytes = [0; 8];
+        shared.memory.read(address, bytes.get_mut(..size as usize)?).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    };
+    Some(marks.writable(process, &read))
 }
 
 /// The finding that a program has written what is not its own.

@@ -4,7 +4,7 @@ use wasmtime::{AsContextMut, Caller, Linker, Val};
 use wkdb_tracer::trace::{Category, TraceWhat};
 use wkdb_tracer::{CodeAddress, CodeOffset, ModuleId};
 
-use super::{RunnerData, charge, here, int, owned};
+use super::{RunnerData, charge, contents, here, int, owned};
 use crate::instrument::{IMPORT_MODULE, PROBE_ARGUMENTS, PROBE_USER};
 
 /// Defines what probes call.
@@ -63,6 +63,7 @@ fn enter(caller: &mut Caller<'_, RunnerData>, function: u32, args: &[u64]) {
 
 fn exit(caller: &mut Caller<'_, RunnerData>, function: u32, result: Option<u64>) {
     owned::returned(caller, result.unwrap_or(0));
+    contents::returned(caller);
     charge(caller);
     let (shared, me) = here(caller);
     let (module, function) = probed(caller, function);

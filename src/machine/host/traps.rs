@@ -1,17 +1,23 @@
-//! What the words of a trap leave out: which function was called through which pointer.
+//! What the words of a trap leave out: which function was called through which pointer, and which memory was accessed.
 //!
-//! A call through the table traps before it is made; the rewritten code has noted its index by then (the global `callee`).
+//! A call through the table traps before it is made, and so does an access; the rewritten code has noted the call's index
+//! (the global `callee`), and the access' address (`fault`), by then.
 //!
-//! What it cannot see: calls through tables of more than 4 GiB.
+//! What it cannot see: calls through tables of more than 4 GiB; the addresses of `memory.copy` and its like, and of waits.
+//! Where a bad pointer came from the finding does not say: `wkdb explain` follows it back.
 
 use wasmparser::{BinaryReader, OperatorsReader, Parser, Payload, TypeRef};
 use wasmtime::AsContextMut;
 use wkdb_tracer::{Detector, Finding, Frame, ModuleId};
 
 use super::RunnerData;
+use crate::instrument::access_of;
 
 /// Traps of a call through the table.
 const CALLS: [&str; 3] = ["indirect call type mismatch", "undefined element", "uninitialized element"];
+
+/// Traps of an access to memory.
+const ACCESSES: [&str; 2] = ["out of bounds memory access", "unaligned atomic"];
 
 /// The types of a module's functions, and where its code is.
 #[derive(Default)]
@@ -91,8 +97,61 @@ pub(super) fn findings(
     if detects(Detector::Callbacks) && CALLS.iter().any(|call| reason.contains(call)) {
         found.extend(bad_call(store, stack));
     }
+    if detects(Detector::Trap) && ACCESSES.iter().any(|access| reason.contains(access)) {
+        found.extend(bad_access(store, stack));
+    }
     let context = shared.core.borrow().context(store.as_context().data().me);
     found.into_iter().map(|finding| finding.about(context.clone()).at(stack.to_vec())).collect()
+}
+
+/// An access to what is no memory, or is not aligned.
+fn bad_access(store: &mut impl AsContextMut<Data = RunnerData>, stack: &[Frame]) -> Option<Finding> {
+    let place = stack.first()?.address;
+    let fault = store.as_context().data().globals?.fault?;
+    let pointer = super::word(Some(&fault.get(&mut *store)));
+    let context = store.as_context();
+    let data = context.data();
+    let images = data.shared.images.borrow();
+    let image = images.get(place.module)?;
+    let types = Types::read(&image.original)?;
+    let at = types.code.checked_add(place.offset.0 as usize)?;
+    let mut operators = OperatorsReader::new(BinaryReader::new(image.original.get(at..)?, at));
+    let access = access_of(&operators.read().ok()?)?;
+    let (size, wide) = (data.shared.memory.size(), data.shared.boot_data.pointer_bytes == 8);
+    let address = pointer.saturating_add(access.offset);
+    let end = address.saturating_add(access.bytes);
+    let unit = if access.bytes == 1 { "byte" } else { "bytes" };
+    let did = match (access.reads, access.writes) {
+        (true, true) => "reads and writes",
+        (false, true) => "writes",
+        _ => "reads",
+    };
+    let why = match end > size {
+        true => format!("beyond the memory, which ends at {size:#x}"),
+        false => format!("which is no multiple of {}", access.bytes),
+    };
+    let headline = format!("{did} {} {unit} at {address:#x}, {why}", access.bytes);
+    let bytes = &pointer.to_le_bytes()[..if wide { 8 } else { 4 }];
+    let looks = if bytes.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        format!(", the text {:?}", String::from_utf8_lossy(bytes))
+    } else if bytes.iter().all(|byte| *byte == 0xff) {
+        ", −1".to_owned()
+    } else {
+        String::new()
+    };
+    let from = match access.offset {
+        0 => format!("the pointer is {pointer:#x}{looks}"),
+        offset => format!("the pointer is {pointer:#x}{looks}, and the access {offset} bytes behind it"),
+    };
+    let kernel = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
+    let named = || {
+        let (symbol, at) = kernel.as_ref()?.symbol_at(address)?;
+        Some(if at == 0 { symbol.name.clone() } else { format!("{}+{at:#x}", symbol.name) })
+    };
+    let task = || data.shared.core.borrow().task_at(&data.shared.facts, wide, address);
+    let there = (end <= size).then(|| task().or_else(named)).flatten();
+    let finding = Finding::new(Detector::Trap, headline).on(address, access.bytes).detail(from);
+    Some(there.into_iter().fold(finding, |finding, there| finding.detail(format!("there lies {there}"))))
 }
 
 /// A call through a pointer that is none.

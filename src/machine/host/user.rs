@@ -323,6 +323,8 @@ fn extern_for(
         },
         ("wkdb", "ticks", _) => globals.map(|g| g.ticks.into()),
         ("wkdb", "callee", _) => globals.and_then(|g| g.callee).map(Extern::from),
+        ("wkdb", "site", _) => globals.and_then(|g| g.site).map(Extern::from),
+        ("wkdb", "fault", _) => globals.and_then(|g| g.fault).map(Extern::from),
         ("wkdb", "stack", _) => globals.map(|g| g.stack.into()),
         ("wkdb", "watch_map", _) => watch_map.map(Extern::from),
         ("wkdb", name, ExternType::Func(_)) => shared.linker.get(&mut *store, "wkdb", name).ok(),

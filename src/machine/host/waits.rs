@@ -5,10 +5,10 @@ use wkdb_tracer::Writer;
 
 use super::super::memory::OutOfBounds;
 use super::super::runners::Wake;
-use super::super::watch::Access;
+use super::super::watch::{Access, Touches};
 use super::{
-    CallStackExhausted, RunnerData, charge, detect, frames, here, owned, pause_at_hits, pause_behind_hits, stack,
-    suspend, trace, trap,
+    CallStackExhausted, RunnerData, charge, contents, detect, frames, here, owned, pause_at_hits, pause_behind_hits,
+    stack, suspend, trace, trap,
 };
 
 /// Import module of everything here.
@@ -37,8 +37,20 @@ impl Address for u64 {
     }
 }
 
-/// Defines the functions that `kernel` imports; user images have the same.
+/// Defines the functions that `kernel` imports; user images have the same, and may have their stores checked where the
+/// kernel has not.
 pub(super) fn define(linker: &mut Linker<RunnerData>, kernel: &Module) -> wasmtime::Result<()> {
+    let imported = |name: &str| kernel.imports().find(|import| import.module() == MODULE && import.name() == name);
+    if imported("stored").is_none() {
+        let grow = imported("memory_grow").map(|import| import.ty());
+        let wide = grow.is_some_and(|ty| ty.func().is_some_and(|ty| ty.params().next().is_some_and(|ty| ty.is_i64())));
+        for name in ["stored", "bulk_stored"] {
+            match wide {
+                true => define_at::<u64>(linker, name)?,
+                false => define_at::<u32>(linker, name)?,
+            }
+        }
+    }
     for import in kernel.imports().filter(|i| i.module() == MODULE) {
         let ExternType::Func(ty) = import.ty() else { continue };
         match (import.name(), ty.params().next()) {
@@ -186,6 +198,7 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> w
         detect::wrote(&mut caller).await?;
     }
     if let Some(written) = access.written() {
+        contents::wrote(&mut caller, &written).await?;
         owned::wrote(&mut caller, written).await?;
     }
     Ok(())
@@ -194,17 +207,19 @@ async fn guest_accessed(mut caller: Caller<'_, RunnerData>, access: Access) -> w
 /// Tells of the watches that an access touched; whether it touched any.
 fn accessed(caller: &mut Caller<'_, RunnerData>, access: Access) -> bool {
     let (shared, me) = here(caller);
-    let counts = {
+    let without_stack = {
         let mut core = shared.core.borrow_mut();
         core.watches.wrote(access);
-        if !core.watches.overlaps(access) {
-            return false;
+        match core.watches.overlaps(access) {
+            Touches::Nothing => return false,
+            // Whose code it is, the detectors ask if they have to.
+            Touches::Own => true,
+            Touches::Others => core.debug.survey.is_some() && !core.watches.ask_for_places(),
         }
-        core.debug.survey.is_some() && !core.watches.ask_for_places()
     };
     // Charging now or at the next host call comes to the same: the clock does not move otherwise.
     charge(caller);
-    let stack = if counts { Vec::new() } else { frames(caller) };
+    let stack = if without_stack { Vec::new() } else { frames(caller) };
     shared.core.borrow_mut().accessed(Some(me), access, Writer::Guest { stack });
     true
 }

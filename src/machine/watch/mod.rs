@@ -93,6 +93,17 @@ impl Access {
     }
 }
 
+/// Whose watches an access touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touches {
+    /// Nobody's.
+    Nothing,
+    /// The machine's own alone.
+    Own,
+    /// Somebody else's.
+    Others,
+}
+
 /// Who accessed memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Who {
@@ -136,6 +147,8 @@ pub(super) struct WatchSet {
     variant: Variant,
     /// What footprints are made from, if they are kept.
     kept: Option<Kept>,
+    /// Ranges that are marked for the machine itself, without a watch: their ends by their starts.
+    foreign: BTreeMap<u64, u64>,
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> Option<Range<u64>> {
@@ -164,6 +177,7 @@ impl WatchSet {
             memory,
             variant,
             kept: None,
+            foreign: BTreeMap::new(),
         })
     }
 
@@ -237,6 +251,30 @@ impl WatchSet {
         let gone = range(&spec);
         self.intervals.remove(id);
         self.map.set(&gone, false, true);
+        self.mark_again(&gone);
+        let intervals = &mut self.intervals;
+        self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
+        true
+    }
+
+    /// Marks a range on the map without a watch, so that the host is called for what is written there; or no longer. Such
+    /// ranges do not overlap each other.
+    pub(super) fn set_foreign(&mut self, range: &Range<u64>, marked: bool) {
+        match marked {
+            true => {
+                self.foreign.insert(range.start, range.end);
+                self.map.set(range, true, false);
+            }
+            false => {
+                self.foreign.remove(&range.start);
+                self.map.set(range, false, false);
+                self.mark_again(range);
+            }
+        }
+    }
+
+    /// Marks what is watched, or marked without a watch, near a range whose marks were taken away.
+    fn mark_again(&mut self, gone: &Range<u64>) {
         // Slots may be shared with what lies beside it.
         let slots = gone.start.saturating_sub(WIDEST) & !7..gone.end.saturating_add(WIDEST + 7) & !7;
         for id in self.intervals.overlapping(&slots) {
@@ -247,9 +285,11 @@ impl WatchSet {
                 self.map.set(&both, true, reads);
             }
         }
-        let intervals = &mut self.intervals;
-        self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
-        true
+        for (&start, &end) in self.foreign.range(..slots.end).rev().take_while(|(_, end)| **end > slots.start) {
+            if let Some(both) = overlap(&(start..end), &slots) {
+                self.map.set(&both, true, false);
+            }
+        }
     }
 
     /// What was watched since the last call: other maps have to be told.
@@ -273,10 +313,16 @@ impl WatchSet {
         }
     }
 
-    /// Whether an access touches a watch, whatever the watch's condition.
-    pub(super) fn overlaps(&mut self, access: Access) -> bool {
+    /// What an access touches, whatever the watches' conditions.
+    pub(super) fn overlaps(&mut self, access: Access) -> Touches {
         let (written, was_read) = access.ranges();
-        [written, was_read].into_iter().flatten().any(|range| !self.intervals.overlapping(&range).is_empty())
+        let mut touches = Touches::Nothing;
+        for range in [written, was_read].into_iter().flatten() {
+            for id in self.intervals.overlapping(&range) {
+                touches = touches.max(if id.0 >= OWN { Touches::Own } else { Touches::Others });
+            }
+        }
+        touches
     }
 
     /// The watches that an access touched, if their conditions hold, in the order in which they were inserted. Each is

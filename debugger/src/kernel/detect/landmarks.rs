@@ -162,8 +162,8 @@ pub struct Landmarks {
 }
 
 /// Looks things up.
-struct Survey<'s> {
-    symbols: &'s Symbols,
+pub(super) struct Survey<'s> {
+    pub(super) symbols: &'s Symbols,
 }
 
 impl Survey<'_> {
@@ -171,7 +171,7 @@ impl Survey<'_> {
         find_variable(self.symbols, name).map(|(address, _)| address).filter(|&address| address >= LOWEST)
     }
 
-    fn ty(&self, name: &str) -> Option<TypeId> {
+    pub(super) fn ty(&self, name: &str) -> Option<TypeId> {
         find_type(self.symbols, name)
     }
 
@@ -179,16 +179,16 @@ impl Survey<'_> {
         self.symbols.size_of(ty).filter(|&size| size > 0)
     }
 
-    fn field(&self, ty: TypeId, path: &str) -> Option<Field> {
+    pub(super) fn field(&self, ty: TypeId, path: &str) -> Option<Field> {
         field::find(self.symbols, ty, path)
     }
 
-    fn offset(&self, ty: TypeId, path: &str) -> Option<u64> {
+    pub(super) fn offset(&self, ty: TypeId, path: &str) -> Option<u64> {
         self.field(ty, path).map(|field| field.offset)
     }
 
     /// A number: of a structure, its first one.
-    fn at(&self, ty: TypeId, path: &str) -> Option<At> {
+    pub(super) fn at(&self, ty: TypeId, path: &str) -> Option<At> {
         let found = self.field(ty, path).filter(|field| field.bits.is_none())?;
         Some(At { offset: found.offset, size: self.scalar(found.ty)? })
     }
@@ -213,7 +213,7 @@ impl Survey<'_> {
     }
 
     /// An array: its element's type and size, and how many there are; of what is no array, itself.
-    fn array(&self, ty: TypeId) -> Option<(TypeId, u64, u64)> {
+    pub(super) fn array(&self, ty: TypeId) -> Option<(TypeId, u64, u64)> {
         let (id, kind) = self.symbols.resolve(ty);
         match kind.kind {
             TypeKind::Array { element, count } => Some((element, self.size(element)?, count?)),

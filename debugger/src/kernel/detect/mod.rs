@@ -14,6 +14,7 @@
 //! looked at where its lock is free, and what is early or late has to stay so. Nothing here changes the guest, and all that
 //! is looked at is the guest's: the same run has the same reports, whatever its code is compiled to.
 
+mod areas;
 mod callbacks;
 mod landmarks;
 mod lockup;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wkdb_tracer::{Frame, GuestTime, RunnerId, RunnerState};
 
+pub use areas::AreaMarks;
 pub use landmarks::{Landmarks, VERSION as LANDMARKS_VERSION};
 pub use tell::{Report, tell};
 

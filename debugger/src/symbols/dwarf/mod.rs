@@ -28,7 +28,7 @@ pub(super) use info::{DebugInfo, Die};
 pub(super) use line_table::{LineTables, Row, SourceFile};
 pub(super) use lines::Lines;
 pub(super) use location::place;
-pub(super) use scopes::{frames, function_at, has_memory_frame, instance_at, scopes, variable};
+pub(super) use scopes::{frame_objects, frames, function_at, has_memory_frame, instance_at, scopes, variable};
 pub(super) use types::read_type;
 
 /// Opens the DWARF sections of a module; `None` if it has no `.debug_info`.

@@ -1,18 +1,22 @@
 //! What is in scope at an instruction: the function, the blocks in it, what is inlined there, and their variables.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use gimli::AttributeValue;
 use wkdb_tracer::CodeOffset;
 
 use super::super::module::ModuleNames;
-use super::super::{FunctionSymbol, Scope, SourceFrame, SourcePosition, Symbols, Variable};
-use super::info::{DebugInfo, Die, Entry};
+use super::super::{FunctionSymbol, Scope, SourceFrame, SourcePosition, Symbols, TypeKind, Variable};
+use super::info::{DebugInfo, Die, Entry, Shared};
 use super::line_table::LineTables;
 use super::types::children;
 
 /// How deep blocks are followed.
 const MAX_BLOCKS: usize = 256;
+
+/// Blocks of a function that are looked into for its variables.
+const MAX_OBJECTS: usize = 10_000;
 
 /// The entry of the function around an instruction.
 pub(in super::super) fn function_at(info: &DebugInfo, offset: CodeOffset, function: &FunctionSymbol) -> Option<Die> {
@@ -171,4 +175,139 @@ pub(in super::super) fn has_memory_frame(info: &DebugInfo, function: Die) -> boo
         }
         _ => false,
     })
+}
+
+/// The places in a function's frame at which an expression says that a variable begins, whole or in pieces. None if it is in
+/// memory at a place that `local` does not know.
+fn begins_at(
+    expression: gimli::Expression<Shared>,
+    encoding: gimli::Encoding,
+    local: &dyn Fn(u32) -> Option<i64>,
+) -> Option<Vec<i64>> {
+    let mut operations = expression.operations(encoding);
+    // Where the present piece is, if it is in memory; and how many bytes are before it.
+    let (mut places, mut at, mut before) = (Vec::new(), None, 0_i64);
+    while let Ok(Some(operation)) = operations.next() {
+        match operation {
+            gimli::Operation::FrameOffset { offset } => at = Some(Some(offset)),
+            gimli::Operation::WasmLocal { index } => at = Some(local(index)),
+            gimli::Operation::PlusConstant { value } => {
+                at = at.map(|at| at.map(|at| at.wrapping_add(i64::try_from(value).unwrap_or(0))));
+            }
+            gimli::Operation::Piece { size_in_bits, .. } => {
+                if let Some(at) = at.take() {
+                    places.push(at?.wrapping_sub(before));
+                }
+                before = before.wrapping_add(i64::try_from(size_in_bits / 8).unwrap_or(0));
+            }
+            // It is a value, or somewhere else.
+            _ => at = None,
+        }
+    }
+    if let Some(at) = at {
+        places.push(at?.wrapping_sub(before));
+    }
+    Some(places)
+}
+
+fn is_variable(entry: &Entry) -> bool {
+    matches!(entry.tag(), gimli::DW_TAG_variable | gimli::DW_TAG_formal_parameter)
+}
+
+/// The variables of a function, as it is written, that are structures or arrays, but for those that are static.
+fn structures(symbols: &Symbols, info: &DebugInfo, function: Die) -> Vec<Die> {
+    let mut found = Vec::new();
+    let mut blocks = vec![function];
+    while let Some(block) = blocks.pop().filter(|_| found.len() < MAX_OBJECTS) {
+        for child in children(info, block) {
+            let die = Die { unit: block.unit, offset: child.offset() };
+            if child.tag() == gimli::DW_TAG_lexical_block {
+                blocks.push(die);
+                continue;
+            }
+            let is_large = || {
+                let ty = info.type_of(die).map(|ty| symbols.resolve(symbols.types.of_die(ty)).1);
+                ty.is_none_or(|ty| matches!(ty.kind, TypeKind::Composite(_) | TypeKind::Array { .. }))
+            };
+            let is_static = || match (info.unit(block.unit), child.attr_value(gimli::DW_AT_location)) {
+                (Some(unit), Some(AttributeValue::Exprloc(expression))) => {
+                    let first = expression.operations(unit.encoding()).next();
+                    matches!(first, Ok(Some(gimli::Operation::Address { .. } | gimli::Operation::AddressIndex { .. })))
+                }
+                _ => child.attr_value(gimli::DW_AT_declaration).is_some(),
+            };
+            if is_variable(&child) && is_large() && !is_static() {
+                found.push(die);
+            }
+        }
+    }
+    found
+}
+
+/// The variables that a function, and what is inlined into it, keeps in memory: bytes from the frame's base on, wherever in
+/// the function they are. None if the function is not known, or one of them is at a place that is not told, or that `local`
+/// does not know: the address in a local, counted from the frame's base.
+pub(in super::super) fn frame_objects(
+    symbols: &Symbols,
+    function: &FunctionSymbol,
+    local: &dyn Fn(u32) -> Option<i64>,
+) -> Option<Vec<Range<i64>>> {
+    let info = symbols.info()?;
+    let mut blocks = vec![function_at(info, function.start, function)?];
+    let mut objects = Vec::new();
+    // Structures, by their entries in the functions as they are written: how often they are there, less how often it is told
+    // where. An optimising compiler forgets some at times.
+    let mut untold: BTreeMap<Die, i64> = BTreeMap::new();
+    let mut seen = 0;
+    while let Some(block) = blocks.pop() {
+        let unit = info.unit(block.unit)?;
+        seen += 1;
+        if info.entry(block).is_some_and(|entry| entry.tag() != gimli::DW_TAG_lexical_block) {
+            for structure in structures(symbols, info, info.origin(block)) {
+                *untold.entry(structure).or_default() += 1;
+            }
+        }
+        for child in children(info, block) {
+            let die = Die { unit: block.unit, offset: child.offset() };
+            if is_block(&child) {
+                // More are no function's.
+                if seen < MAX_OBJECTS {
+                    blocks.push(die);
+                }
+                continue;
+            }
+            if !is_variable(&child) {
+                continue;
+            }
+            let mut expressions = Vec::new();
+            match child.attr_value(gimli::DW_AT_location) {
+                None => {}
+                Some(AttributeValue::Exprloc(expression)) => expressions.push(expression),
+                Some(list) => {
+                    let Ok(Some(mut locations)) = unit.attr_locations(list) else { continue };
+                    while let Ok(Some(entry)) = locations.next() {
+                        expressions.push(entry.data);
+                    }
+                }
+            }
+            // It says of parts of a variable, at times, that they are in memory, and in between that others have this value:
+            // the variable is there as a whole.
+            let size = info.type_of(die).and_then(|ty| symbols.size_of(symbols.types.of_die(ty)));
+            let size = i64::try_from(size.unwrap_or(symbols.address_size())).unwrap_or(i64::MAX);
+            let mut is_told = false;
+            for expression in expressions {
+                for begin in begins_at(expression, unit.encoding(), local)? {
+                    is_told = true;
+                    objects.push(begin..begin.saturating_add(size));
+                }
+            }
+            if is_told && let Some(count) = untold.get_mut(&info.origin(die)) {
+                *count -= 1;
+            }
+        }
+    }
+    if untold.values().any(|&count| count > 0) {
+        return None;
+    }
+    Some(objects)
 }
