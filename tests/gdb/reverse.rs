@@ -87,28 +87,37 @@ fn goes_back(name: &str) {
     }
 }
 
+/// What lldb does to go back.
+pub(crate) const LLDB_BACK: &str = "process continue --reverse";
+
 /// The same with lldb, from a frame by its number.
-pub(crate) fn lldb_goes_back(arguments: &str, frame: u32, corrupted: &str, culprit: &str) {
-    let Some(program) = lldb() else { return };
+fn lldb_goes_back(arguments: &str, frame: u32, corrupted: &str, culprit: &str) {
+    let select = format!("frame select {frame}");
+    let watch = format!("watchpoint set expression -w write -s 4 -- &{corrupted}");
+    let Some(said) = lldb_says(arguments, &[&select, &watch, LLDB_BACK, "thread backtrace"]) else { return };
+    let there = after(&said, &format!("(lldb) {LLDB_BACK}\n"));
+    assert!(there.contains("stop reason = watchpoint 1"), "no store was found by lldb, {arguments}:\n{said}");
+    let stack = after(there, "(lldb) thread backtrace\n");
+    assert!(stack.contains(culprit), "no {culprit} in lldb, {arguments}:\n{said}");
+}
+
+/// What lldb says at the end of a run, to these commands; nothing where there is no lldb.
+pub(crate) fn lldb_says(arguments: &str, commands: &[&str]) -> Option<String> {
+    let program = lldb()?;
     let symbols = tempfile::tempdir().unwrap();
     let symbols = symbols.path().join("vmlinux.elf");
     let guest = Guest::start(&format!("{arguments} --gdb-symbols {}", symbols.display()));
     let mut command = Command::new(program);
     command.args(["--batch", "--no-lldbinit"]);
     let (target, connect) = (format!("target create {}", symbols.display()), format!("gdb-remote {}", guest.port));
-    let (select, watch) =
-        (format!("frame select {frame}"), format!("watchpoint set expression -w write -s 4 -- &{corrupted}"));
-    let back = "process continue --reverse";
-    let lines = [&target, &connect, "process continue", &select, &watch, back, "thread backtrace", "process kill"];
     // In a batch, what is done after a crash is another list.
-    for (number, line) in lines.iter().enumerate() {
-        command.args([if number < 3 { "-o" } else { "-k" }, line]);
+    for line in [&target, &connect, "process continue"] {
+        command.args(["-o", line]);
     }
-    let said = output(command);
-    let there = after(&said, &format!("(lldb) {back}\n"));
-    assert!(there.contains("stop reason = watchpoint 1"), "no store was found by lldb, {arguments}:\n{said}");
-    let stack = after(there, "(lldb) thread backtrace\n");
-    assert!(stack.contains(culprit), "no {culprit} in lldb, {arguments}:\n{said}");
+    for line in commands.iter().chain(&["process kill"]) {
+        command.args(["-k", line]);
+    }
+    Some(output(command))
 }
 
 macro_rules! bugs {
