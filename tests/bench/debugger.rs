@@ -21,6 +21,8 @@ use wkdb::machine::engine::{self, EngineOptions};
 use wkdb::machine::{Command, Machine, MachineConfig, Output, Port, Request};
 use wkdb::process::MachineProcess;
 use wkdb::session::Live;
+use wkdb_debugger::companion::layout::Layout;
+use wkdb_debugger::companion::{CompanionModule, build_kernel, code_len, word_size};
 use wkdb_debugger::inferior::{BreakpointSpec, Inferior, Notice, Resume, StepKind, Stop, StopReason};
 use wkdb_debugger::symbols::Symbols;
 use wkdb_debugger::timeline::Branch;
@@ -255,6 +257,30 @@ fn compile_times(what: &str, kernel: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long it takes to make the symbols that gdb is given, and gdb to load them, if there is one.
+fn companion(rounds: usize, what: &str, kernel: &Path) -> Result<(), Failure> {
+    let wasm = std::fs::read(kernel)?;
+    let mut layout = Layout::new(word_size(&wasm)?);
+    let id = layout.add_module(code_len(&wasm)?)?;
+    let file = tempfile::NamedTempFile::new()?;
+    let (mut made, mut loaded) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let companion = build_kernel(&CompanionModule { id, wasm: &wasm }, &layout)?;
+        made.push(start.elapsed());
+        std::fs::write(file.path(), companion.elf)?;
+        let start = Instant::now();
+        let gdb = std::process::Command::new("gdb").args(["-batch", "-nx"]).arg(file.path()).output();
+        if gdb.is_ok_and(|output| output.status.success()) {
+            loaded.push(start.elapsed());
+        }
+    }
+    let loaded = if loaded.is_empty() { "no gdb".to_owned() } else { format!("{:.0?}", median(loaded)) };
+    let what = format!("{what}, {} MB: symbols for gdb, made; gdb loads them (time that passes)", wasm.len() >> 20);
+    line(&what, "≤ 1.5 s; ≤ 2 s", &format!("{:.0?}; {loaded}", median(made)));
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let rounds = std::env::var("WKDB_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(11);
     let folder = tempfile::tempdir()?;
@@ -276,6 +302,7 @@ fn main() -> Result<(), Failure> {
     linux.script = Some("expect \"\\n# \"\n".to_owned());
     linux.until.push(Condition::Script);
     compile_times("Linux", &files.kernel())?;
+    companion(rounds.min(5), "Linux", &files.kernel())?;
     variants(rounds, "Linux: boot to its prompt", &linux)?;
     steps_here("Linux: instruction steps a second", &linux, "vsnprintf")?;
     live("Linux in the debug variant", &linux, "vsnprintf")?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wkdb::contract::KernelModule;
 use wkdb::demo::KERNEL_7_0;
 
-use crate::debuggers::{gdb, gdbs, lldb, lldb_session};
+use crate::debuggers::{gdb, gdbs, lldb, lldb_attaches, lldb_session};
 use crate::guest::{Guest, in_time};
 
 /// A client that speaks the protocol by hand.
@@ -309,11 +309,7 @@ fn a_run_is_the_same_with_a_debugger_that_stops_and_steps_it() {
 fn a_run_is_the_same_with_an_lldb_that_stops_and_steps_it() {
     let Some(program) = lldb() else { return };
     let undisturbed = undisturbed();
-    let ways: [(&str, fn(u16) -> String); 2] = [
-        ("--gdb", |port| format!("gdb-remote {port}")),
-        ("--lldb", |port| format!("process connect --plugin wasm connect://127.0.0.1:{port}")),
-    ];
-    for (option, attach) in ways {
+    for option in ["--gdb", "--lldb"] {
         let guest = Guest::start_for(option, &format!("{SHORT} --gdb-wait"));
         let commands = [
             "breakpoint set --name __schedule",
@@ -333,7 +329,7 @@ fn a_run_is_the_same_with_an_lldb_that_stops_and_steps_it() {
             "watchpoint delete --force",
             "detach",
         ];
-        let session = lldb_session(&program, &attach(guest.port), &commands.map(str::to_owned));
+        let session = lldb_session(&program, &lldb_attaches(option, guest.port), &commands.map(str::to_owned));
         assert!(session.contains("stop reason = watchpoint 1"), "{session}");
         assert!(!session.contains("error: "), "{session}");
         is_the_same(guest, &undisturbed, &session);

@@ -75,6 +75,14 @@ pub(crate) fn gdb(program: &PathBuf, port: u16, commands: &[&str]) -> String {
     output(gdb)
 }
 
+/// What attaches lldb to a guest's port of this option.
+pub(crate) fn lldb_attaches(option: &str, port: u16) -> String {
+    match option {
+        "--lldb" => format!("process connect --plugin wasm connect://127.0.0.1:{port}"),
+        _ => format!("gdb-remote {port}"),
+    }
+}
+
 /// An lldb that attaches with one command and then is typed others, whatever comes of those before: what it prints, behind
 /// each command.
 pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String]) -> String {

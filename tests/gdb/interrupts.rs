@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::debuggers::{gdbs, lldb};
+use crate::debuggers::{gdbs, lldb, lldb_attaches};
 use crate::guest::{Guest, collect, in_time};
 
 /// A debugger at whose prompt somebody types.
@@ -79,14 +79,11 @@ fn ctrl_c_at_gdbs_prompt_stops_the_guest() {
 #[test]
 fn ctrl_c_at_lldbs_prompt_stops_the_guest() {
     let Some(program) = lldb() else { return };
-    let ways: [(&str, fn(u16) -> String); 2] = [
-        ("--gdb", |port| format!("gdb-remote {port}")),
-        ("--lldb", |port| format!("process connect --plugin wasm connect://127.0.0.1:{port}")),
-    ];
-    for (option, attach) in ways {
+    for option in ["--gdb", "--lldb"] {
         let mut command = Command::new(&program);
         command.args(["--no-lldbinit", "-o", "settings set plugin.process.gdb-remote.packet-timeout 200"]);
         command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+        let attach = |port| lldb_attaches(option, port);
         interrupts(command, option, attach, "stop reason = signal SIGTRAP", "stop reason = signal SIGINT");
     }
 }

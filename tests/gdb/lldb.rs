@@ -3,14 +3,13 @@
 use std::process::Command;
 
 use crate::clients::Raw;
-use crate::debuggers::{assert_lines, lldb, lldb_session, output};
+use crate::debuggers::{assert_lines, lldb, lldb_attaches, lldb_session, output};
 use crate::guest::Guest;
 
 /// What lldb says to these commands, as lldb's own Wasm attached to a guest; none if there is no lldb.
 fn wasm_session(guest: &Guest, commands: &[&str]) -> Option<String> {
-    let connect = format!("process connect --plugin wasm connect://127.0.0.1:{}", guest.port);
     let commands: Vec<String> = commands.iter().map(|&command| command.to_owned()).collect();
-    Some(lldb_session(&lldb()?, &connect, &commands))
+    Some(lldb_session(&lldb()?, &lldb_attaches("--lldb", guest.port), &commands))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The transcripts in `lldb`: at the port that gdb comes to, without a file or a setting; and, where a line says `# at
 //! --lldb`, as lldb's own Wasm.
 
-use crate::debuggers::{lldb, lldb_session};
+use crate::debuggers::{lldb, lldb_attaches, lldb_session};
 use crate::transcript::{Transcript, assert_all_played};
 
 const PROMPT: &str = "(lldb) ";
@@ -9,15 +9,10 @@ const PROMPT: &str = "(lldb) ";
 fn play(name: &str) {
     let Some(program) = lldb() else { return };
     let transcript = Transcript::read("lldb", name);
-    let native = transcript.header("at --lldb").is_some();
-    let guest = transcript.start(if native { "--lldb" } else { "--gdb" });
+    let option = if transcript.header("at --lldb").is_some() { "--lldb" } else { "--gdb" };
+    let guest = transcript.start(option);
     let port = guest.port;
-    let attach = if native {
-        format!("process connect --plugin wasm connect://127.0.0.1:{port}")
-    } else {
-        format!("gdb-remote {port}")
-    };
-    let said = lldb_session(&program, &attach, &transcript.commands(PROMPT, port));
+    let said = lldb_session(&program, &lldb_attaches(option, port), &transcript.commands(PROMPT, port));
     transcript.check(PROMPT, port, &said, &program.display().to_string());
 }
 

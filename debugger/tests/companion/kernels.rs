@@ -1,7 +1,7 @@
 //! Whole kernels: the demo guest and the bundled Linux.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wkdb_debugger::companion;
 
@@ -22,17 +22,11 @@ fn built(name: &str) -> Built {
         _ => std::fs::read(format!("../src/demo/{name}.wasm")).expect("it is there"),
     };
     Built::of(name, &wasm, |module, layout| {
-        // Other tests run beside this one: the best of some is what it takes.
-        let mut best = Duration::MAX;
-        let mut companion = None;
-        for _ in 0..3 {
-            let start = Instant::now();
-            companion = Some(companion::build_kernel(module, layout).expect("it is a module"));
-            best = best.min(start.elapsed());
-        }
-        println!("{name}: {best:?} for {} bytes of module", module.wasm.len());
-        assert!(best < Duration::from_millis(1500), "{name} takes {best:?}");
-        companion.expect("built")
+        // Other tests run beside this one: `cargo bench --bench debugger` says how quick it is.
+        let start = Instant::now();
+        let companion = companion::build_kernel(module, layout).expect("it is a module");
+        println!("{name}: {:?} for {} bytes of module", start.elapsed(), module.wasm.len());
+        companion
     })
 }
 
@@ -59,17 +53,12 @@ fn gdb_reads_whole_kernels() {
 }
 
 #[test]
-fn gdb_loads_linux_at_once_and_knows_it() {
+fn gdb_loads_linux_and_knows_it() {
     let Some(gdb) = gdb::gdb() else { return };
     let built = linux();
-    let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        gdb::run_with_complaints(gdb, &built.file, &["info line start_kernel"]);
-        best = best.min(start.elapsed());
-    }
-    println!("gdb loads Linux in {best:?}");
-    assert!(best < Duration::from_secs(2), "{best:?}");
+    let start = Instant::now();
+    gdb::run_with_complaints(gdb, &built.file, &["info line start_kernel"]);
+    println!("gdb loads Linux in {:?}", start.elapsed());
     let output = gdb::run_with_complaints(
         gdb,
         &built.file,
