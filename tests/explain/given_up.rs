@@ -121,7 +121,9 @@ impl Client {
         };
         while byte() != '$' {}
         let body: String = std::iter::from_fn(|| Some(byte()).filter(|&byte| byte != '#')).collect();
-        (byte(), byte());
+        // Its checksum.
+        byte();
+        byte();
         body
     }
 

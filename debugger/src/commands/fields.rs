@@ -123,7 +123,7 @@ impl Debugger {
         let mut at = within.start - within.start % layout.word.max(1);
         while at < within.end {
             if let Some(known) = covered.iter().find(|known| known.contains(&at)) {
-                at = known.end.next_multiple_of(layout.word);
+                at = known.end.checked_next_multiple_of(layout.word).unwrap_or(u64::MAX);
                 continue;
             }
             // Small ones may begin in the midst of a word.
@@ -131,14 +131,19 @@ impl Debugger {
                 Some((name, ty, address, size)) => {
                     let named = |path: &str| part_of(&name, path);
                     let asked = (ModuleId::KERNEL, ty, address);
-                    layout.objects.extend(self.object(inferior, &name, asked, &within, named));
+                    let mut object = self.object(inferior, &name, asked, &within, named);
+                    // What was asked for may be a part of it, and is there already.
+                    if let Some(object) = &mut object {
+                        object.fields.retain(|(field, ..)| covered.iter().all(|known| !known.contains(&field.address)));
+                    }
+                    layout.objects.extend(object);
                     covered.push(address.min(at)..address.saturating_add(size));
                 }
                 None => {
                     if (layout.words.len() as u64) < MAX_WORDS {
                         layout.words.push(at);
                     }
-                    at += layout.word;
+                    at = at.saturating_add(layout.word);
                 }
             }
         }

@@ -203,10 +203,16 @@ impl MemoryView {
         }
     }
 
-    /// The next way to show it, of those that there are.
+    /// The next way to show it, of those that there are; as long as that is not known, of all.
     pub fn next_shape(&mut self, memory: &Memory) {
         let order = [MemoryShape::Bytes, MemoryShape::Fields, MemoryShape::Value];
-        let at = order.iter().position(|shape| *shape == self.shape_for(memory)).unwrap_or(0);
+        let known = memory.expression == self.expression;
+        let shown = if known { self.shape_for(memory) } else { self.shape };
+        let at = order.iter().position(|shape| *shape == shown).unwrap_or(0);
+        if !known {
+            self.shape = order[(at + 1) % order.len()];
+            return;
+        }
         let next = (1..=order.len()).map(|n| order[(at + n) % order.len()]);
         let mut there = next.filter(|&shape| MemoryView { shape, ..MemoryView::default() }.shape_for(memory) == shape);
         self.shape = there.next().unwrap_or_default();

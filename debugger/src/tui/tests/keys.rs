@@ -171,6 +171,12 @@ fn memory_is_shown_as_bytes_by_its_fields_and_as_a_value() {
     assert!(value.contains("{pool = 0x2000, nr = 7}") && value.contains(" v bytes"), "{value}");
     press(&mut state, "v");
     assert_eq!(text(&state), bytes);
+    // It may be pressed before anything has come.
+    let mut early = stopped(true);
+    press(&mut early, ":memory *w<Enter>zv");
+    let sample = Sample { memory: memory(), ..early.data.sample.clone() };
+    update(&mut early, Event::Session(FromSession::Sample(Box::new(sample))));
+    assert!(text(&early).contains("00001004  00 20 00 00   pool  0x2000"), "{}", text(&early));
     // Where nothing is known there are bytes alone.
     let unknown = Memory { fields: Vec::new(), value: String::new(), ..memory() };
     let sample = Sample { memory: unknown, ..state.data.sample.clone() };

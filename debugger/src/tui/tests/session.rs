@@ -152,6 +152,18 @@ fn a_stop_is_told_with_all_that_the_panes_show() {
     let at = (count.address - sample.memory.address) as usize;
     let bytes = sample.memory.bytes[at..at + 4].try_into().unwrap();
     assert_eq!(count.value, u32::from_le_bytes(bytes).to_string());
+    // Or of what somebody says that is there.
+    let second = sample.memory.origin + 16;
+    let memory = format!("(struct worker_pool *) {second:#x}");
+    rig.ask(Effect::Watch(Wants { panes: vec![Pane::Memory], memory: memory.clone(), offset: 0, len: 32 }));
+    let typed = rig.sample(|sample| sample.memory.expression == memory).memory;
+    assert_eq!((typed.origin, typed.size), (second, 16));
+    let fields: Vec<_> = typed.fields.iter().map(|field| (field.address, field.name.as_str())).collect();
+    assert_eq!(fields[..3], [(second, "id"), (second + 4, "nr_workers"), (second + 8, "watchdog_ts")]);
+    assert_eq!(typed.fields[0].expression, format!("(*({memory})).id"));
+    assert_eq!(typed.fields[0].value, "2");
+    // What comes behind it is a variable of the kernel's, with its name.
+    assert_eq!(fields[3], (second + 16, "worker_pools[2].id"));
     assert!(sample.history.is_none());
     assert!(rig.end().outcome.is_none());
 }
