@@ -1,7 +1,7 @@
 //! Guests in which nothing is wrong: not one finding.
 
 use wkdb::machine::{DetectConfig, Policy};
-use wkdb_tracer::Outcome;
+use wkdb_tracer::{Detector, Outcome};
 
 use crate::run::{Run, linux, minik, typed};
 
@@ -32,6 +32,19 @@ fn fifty_runs_of_linux_under_stress_have_no_finding() {
         let run = linux("nr_cpus=4", &script, |config| {
             (config.seed, config.policy) = (seed, policy(seed));
             config.detect = DetectConfig::defaults();
+        });
+        assert_clean(&run, &format!("seed {seed}"));
+    }
+}
+
+/// With all detectors: those that look at every store, too.
+#[test]
+fn twenty_runs_of_linux_under_stress_have_no_finding_of_any_detector() {
+    let script = typed("\\n# ", &["stress all 60", "stress all 60 & stress all 60; wait"]);
+    for seed in 0..20 {
+        let run = linux("nr_cpus=4", &script, |config| {
+            (config.seed, config.policy) = (seed, policy(seed));
+            config.detect = DetectConfig::of(Detector::ALL);
         });
         assert_clean(&run, &format!("seed {seed}"));
     }

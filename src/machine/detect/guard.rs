@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Instances are looked for at every interval, and after the owner of some has written them, or a task was made, or is
-//! gone: soon, but not at once.
+//! gone: soon, but not at once, and the later the more there are.
 //!
 //! A callback of RCU's is known as soon as it is put on a list, by what is written there: it may be overwritten in the
 //! next moment.
@@ -80,8 +80,10 @@ const LISTED: &[&str] = &["struct work_struct"];
 /// Guest time, in nanoseconds, from one look for all instances to the next.
 const INTERVAL_NS: u64 = 250_000_000;
 
-/// Guest time, in nanoseconds, that passes at least from one look for instances to the next.
+/// Guest time, in nanoseconds, that passes at least from one look for instances to the next, for each so many that there
+/// are: a look takes longer the more there is to see.
 const REST_NS: u64 = 1_000_000;
+const REST_FOR: u64 = 32;
 
 /// A rule: `struct worker.pool only kernel/workqueue.c, kernel/other.c`. What ends in a slash is a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -369,7 +371,8 @@ impl Machine {
             core.detection.guards.callbacks = callbacks;
             core.detection.guards.learned.clear();
         }
-        core.detection.guards.rests = core.now.after_ns(REST_NS);
+        let watched = core.detection.guards.watched.len() as u64;
+        core.detection.guards.rests = core.now.after_ns(REST_NS * (1 + watched / REST_FOR));
     }
 
     /// Whether what was written is still in use: what was freed may be anybody's.
