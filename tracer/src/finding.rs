@@ -288,7 +288,7 @@ mod tests {
         let two = Detector::parse_set("null, stack").unwrap();
         assert_eq!(two, [Detector::Stack, Detector::Null].into());
         let error = Detector::parse_set("stack,heap").unwrap_err().to_string();
-        assert!(error.starts_with("there is no detector \"heap\"; there are stack, null, "), "{error}");
+        assert!(error.starts_with("there is no detector \"heap\"; there are stack, stack-contents, null, "), "{error}");
         assert!(Detector::parse_set("").is_err());
     }
 }
