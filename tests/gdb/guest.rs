@@ -17,6 +17,8 @@ pub(crate) struct Guest {
     /// What was printed, console and messages.
     console: Arc<Mutex<String>>,
     messages: Arc<Mutex<String>>,
+    /// For files that it does not take away where it is killed.
+    _temporary: tempfile::TempDir,
 }
 
 /// The program. It finds compiled code where all tests do; a guest that is killed or panics leaves no recording.
@@ -69,13 +71,15 @@ impl Guest {
     pub(crate) fn start_for(option: &str, arguments: &str) -> Guest {
         let mut command = wkdb();
         command.args(arguments.split_whitespace()).args([option, "0", "--pace", "warp"]);
+        let temporary = tempfile::tempdir().unwrap();
+        command.env("TMPDIR", temporary.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let console = collect(child.stdout.take().unwrap());
         let messages = collect(child.stderr.take().unwrap());
         let debugger = option.trim_start_matches('-');
         let port = in_time("it waits for a debugger", || port(&messages.lock().unwrap(), debugger));
-        Guest { child, port, console, messages }
+        Guest { child, port, console, messages, _temporary: temporary }
     }
 
     /// The port for gdb.
