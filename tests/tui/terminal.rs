@@ -108,7 +108,12 @@ fn the_guest_is_typed_to_and_the_screen_follows_the_terminals_size() {
     assert!(screen.contains("minik# echo hello from the screen"), "{screen}");
     tmux.keys(&["C-]"]);
     tmux.wait(&["space stop"]);
-    tmux.resize(200, 60);
+    // A key comes at the same moment: neither is lost.
+    tmux.resize_and_press(200, 60, &["?"]);
+    tmux.wait_for("help on the whole screen", |screen| {
+        screen.contains(" Keys ") && screen.lines().nth(1).is_some_and(|line| line.chars().count() == 200)
+    });
+    tmux.keys(&["q"]);
     tmux.wait(&["Variables", "Tasks", "Break & Watch", "Timeline"]);
     tmux.resize(60, 15);
     tmux.wait(&["minik# "]);

@@ -4,6 +4,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Longer than anything takes; the first time, Linux is compiled in two variants.
@@ -150,6 +152,25 @@ impl Tmux {
     /// Makes the terminal so large.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.run(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+    }
+
+    /// Makes it so large, waits until it is, and meanwhile presses keys that the program, which stands still, has not taken.
+    pub(crate) fn resize_and_press(&self, columns: u16, rows: u16, keys: &[&str]) {
+        let program = Pid::from_raw(self.process());
+        kill(program, Signal::SIGSTOP).unwrap();
+        self.keys(keys);
+        self.resize(columns, rows);
+        let terminal = self.state("#{pane_tty}");
+        let start = Instant::now();
+        loop {
+            let size = Command::new("stty").args(["-F", &terminal, "size"]).output().unwrap().stdout;
+            if String::from_utf8_lossy(&size).trim() == format!("{rows} {columns}") {
+                break;
+            }
+            assert!(start.elapsed() < PATIENCE, "the terminal keeps its size");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        kill(program, Signal::SIGCONT).unwrap();
     }
 
     /// What tmux knows of the terminal's state, by a format of its own.

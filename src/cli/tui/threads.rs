@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use wkdb_debugger::tui::Event;
 use wkdb_debugger::tui::app::Timed;
 
-/// How often the input thread looks whether it is still wanted.
+/// How often the input thread looks whether it is still wanted, and how large the terminal is.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Has the screen left if its thread panics: nobody would hear a key any more, or what becomes of it.
@@ -45,6 +45,12 @@ pub(super) fn spawn<T: Send + 'static>(
     std::thread::Builder::new().name(name.into()).spawn(work).context("a thread cannot be started")
 }
 
+/// Columns and rows of the terminal; none if it does not say.
+fn terminal_size() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
+
 /// The thread that hears the terminal.
 pub(super) struct Input {
     over: Arc<AtomicBool>,
@@ -57,7 +63,18 @@ impl Input {
         let seen = over.clone();
         let events = tell.clone();
         let hear = move || {
+            let mut size = terminal_size();
             while !seen.load(Ordering::Acquire) {
+                // Told by a signal, which crossterm forgets where a key comes at the same moment.
+                let now = terminal_size();
+                if now != size
+                    && let Some((columns, rows)) = now
+                {
+                    size = now;
+                    if events.send((Instant::now(), Event::Resize(columns, rows))).is_err() {
+                        break;
+                    }
+                }
                 let event = match crossterm::event::poll(LOOK) {
                     Ok(false) => continue,
                     Ok(true) => crossterm::event::read(),
@@ -67,8 +84,8 @@ impl Input {
                     Ok(TerminalEvent::Key(key)) => Event::Key(key),
                     Ok(TerminalEvent::Mouse(mouse)) => Event::Mouse(mouse),
                     Ok(TerminalEvent::Paste(text)) => Event::Paste(text),
-                    Ok(TerminalEvent::Resize(columns, rows)) => Event::Resize(columns, rows),
-                    Ok(TerminalEvent::FocusGained | TerminalEvent::FocusLost) => continue,
+                    // What it is now is looked at anyway.
+                    Ok(TerminalEvent::Resize(..) | TerminalEvent::FocusGained | TerminalEvent::FocusLost) => continue,
                     // The terminal is gone.
                     Err(_) => Event::Leave,
                 };
