@@ -118,7 +118,11 @@ fn a_damaged_recording_is_replayed_up_to_its_damage_and_never_called_whole() {
     let path = folder.path().join("damaged.wkr");
     let mut random = Random(7);
     let (mut replayed, mut refused) = (0, 0);
-    for _ in 0..60 {
+    // How much can be replayed depends on where the blocks end, and that on how busy the machine was.
+    for number in 0..600 {
+        if number >= 60 && replayed > 3 && refused > 20 {
+            break;
+        }
         let damaged = random.damage(&whole);
         if damaged == whole {
             continue;
