@@ -37,7 +37,8 @@ pub(in crate::machine) struct Stacks {
     /// By their lower ends: the upper one, and whose it is.
     all: BTreeMap<u64, (u64, RunnerId)>,
     /// Where each runner's stack is, and its pointer when it was suspended last.
-    of_runners: BTreeMap<RunnerId, (Range<u64>, Option<u64>)>,
+    of_runners: BTreeMap<RunnerId, Range<u64>>,
+    pointers: BTreeMap<RunnerId, u64>,
     functions: HashMap<u32, Known>,
 }
 
@@ -63,7 +64,7 @@ impl Stacks {
 impl Core {
     /// A runner is about to run: its stack is its own.
     pub(in crate::machine) fn take_up_stack(&mut self, runner: RunnerId) {
-        if let Some((range, _)) = self.detection.stacks.of_runners.get(&runner).cloned() {
+        if let Some(range) = self.detection.stacks.of_runners.get(&runner).cloned() {
             self.detection.stacks.all.remove(&range.start);
             self.watches.set_foreign(&range, false);
         }
@@ -72,28 +73,27 @@ impl Core {
     /// A runner has run, and others do now: its stack is not theirs.
     pub(in crate::machine) fn lay_down_stack(&mut self, shared: &Shared, runner: RunnerId) {
         let Some(task) = self.runners.get(runner).map(|runner| runner.task.0) else { return self.forget_stack(runner) };
-        let known = self.detection.stacks.of_runners.get(&runner).map(|(range, _)| range.clone());
+        let known = self.detection.stacks.of_runners.get(&runner).cloned();
         let range = known.or_else(|| {
             let bounds = kernel_stack(&self.memory, &shared.facts, self.wide, task)?;
             Some(*bounds.start()..*bounds.end())
         });
         let Some(range) = range.filter(|range| !range.is_empty()) else { return };
         let stacks = &mut self.detection.stacks;
-        stacks.of_runners.entry(runner).or_insert_with(|| (range.clone(), None));
+        stacks.of_runners.entry(runner).or_insert_with(|| range.clone());
         stacks.all.insert(range.start, (range.end, runner));
         self.watches.set_foreign(&range, true);
     }
 
     /// A runner is suspended with its stack pointer here.
     pub(in crate::machine) fn note_stack_pointer(&mut self, runner: RunnerId, pointer: u64) {
-        if let Some((_, known)) = self.detection.stacks.of_runners.get_mut(&runner) {
-            *known = Some(pointer);
-        }
+        self.detection.stacks.pointers.insert(runner, pointer);
     }
 
     /// A runner is gone: its stack is memory like any other.
     pub(in crate::machine) fn forget_stack(&mut self, runner: RunnerId) {
-        if let Some((range, _)) = self.detection.stacks.of_runners.remove(&runner) {
+        self.detection.stacks.pointers.remove(&runner);
+        if let Some(range) = self.detection.stacks.of_runners.remove(&runner) {
             let stacks = &mut self.detection.stacks;
             if stacks.all.get(&range.start).is_some_and(|(_, owner)| *owner == runner) {
                 stacks.all.remove(&range.start);
@@ -136,7 +136,7 @@ impl Core {
 impl Machine {
     /// Whether a write into the stack of a runner that is suspended is a mistake.
     pub(in crate::machine) fn trespasses(&mut self, owner: RunnerId, written: &Range<u64>) -> Option<Trespass> {
-        let pointer = self.shared.core.borrow().detection.stacks.of_runners.get(&owner)?.1?;
+        let pointer = *self.shared.core.borrow().detection.stacks.pointers.get(&owner)?;
         let frames = self.stack(owner);
         let mut base = pointer;
         for (number, frame) in frames.iter().filter(|frame| frame.address.module == ModuleId::KERNEL).enumerate() {
