@@ -13,7 +13,12 @@ fn between(screen: &str, from: &str, to: &str) -> String {
 
 /// Whether this text is in a pane that has the screen's whole width: it was there before, in a smaller one.
 fn zoomed(screen: &str, text: &str) -> bool {
-    screen.lines().any(|line| line.contains(text) && line.starts_with('┃') && !line.contains('│'))
+    // A frame may come to the terminal in pieces: all of the pane has to be there.
+    let pane = screen.lines().skip_while(|line| !line.starts_with('┏')).skip(1);
+    let mut pane = pane.take_while(|line| !line.starts_with('┗'));
+    screen.lines().any(|line| line.starts_with('┗'))
+        && pane.clone().all(|line| line.starts_with('┃') && !line.contains('│'))
+        && pane.any(|line| line.contains(text))
 }
 
 #[test]

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! What it cannot see: a store into the frame of a function of which the debug information does not tell where all its
-//! structures are, as an optimising compiler's does at times; one into a variable that is another one than was meant; one into what lies above the first
-//! function's frame, or above one of unknown size; one into the stack of the task itself.
+//! structures are, as an optimising compiler's does at times; one into a variable that is another one than was meant; one
+//! into what lies above the first function's frame, or above one of unknown size; one into the stack of the task itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
