@@ -35,7 +35,8 @@ impl WatchSet {
     pub(in crate::machine) fn footprint(&self, functions: [u32; 2]) -> Option<Footprint> {
         let Kept { end, under_way } = self.kept.as_ref()?;
         let entered = self.map.functions(functions[0], functions[1], false);
-        let footprint = Footprint::new(self.map.written(*end), *end, entered);
+        let is_watched = !self.watches.is_empty() || !self.foreign.is_empty();
+        let footprint = Footprint::new(self.map.written(*end, is_watched), *end, entered);
         Some(footprint.with_under_way(under_way.as_ref()))
     }
 

@@ -119,21 +119,22 @@ impl WatchMap {
         }
     }
 
-    /// The lines before `end` that are not marked, and those that are watched as a whole, of which nobody knows.
-    pub(super) fn written(&self, end: u64) -> Vec<u32> {
+    /// The lines before `end` that are not marked, and, where something is watched, those that are watched as a whole, of
+    /// which nobody knows.
+    pub(super) fn written(&self, end: u64, is_watched: bool) -> Vec<u32> {
         let mut written = Vec::new();
         for (at, len) in pieces(0..end) {
-            let (Ok(map), Ok(watched)) = (self.memory.read_vec(at, len), self.memory.read_vec(WATCHED_MAP + at, len))
-            else {
-                break;
-            };
-            let lines = map
-                .iter()
-                .zip(&watched)
-                .zip(at..)
-                .filter(|((byte, watched), _)| **byte != MARKED || **watched == MARKED);
+            let Ok(map) = self.memory.read_vec(at, len) else { break };
+            let watched = if is_watched { self.memory.read_vec(WATCHED_MAP + at, len) } else { Ok(Vec::new()) };
+            let watched = watched.unwrap_or_default();
+            // Most of memory is not written.
+            if !watched.contains(&MARKED) && map == [MARKED; PIECE as usize][..len as usize] {
+                continue;
+            }
+            let is_whole = |place: usize| watched.get(place) == Some(&MARKED);
+            let lines = map.iter().enumerate().filter(|(place, byte)| **byte != MARKED || is_whole(*place));
             // Below 4 GiB there are fewer than 2²⁶.
-            written.extend(lines.map(|(_, line)| line as u32));
+            written.extend(lines.map(|(place, _)| at as u32 + place as u32));
         }
         written
     }
