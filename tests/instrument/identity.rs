@@ -175,7 +175,9 @@ proptest! {
             // The only reasons to refuse what wasm-smith makes.
             Err(InstrumentError::OwnMemory) if options.host_memory != HostMemory::Keep => return Ok(()),
             Err(InstrumentError::ManyMemories { .. }) if options.host_memory == HostMemory::Define => return Ok(()),
-            Err(InstrumentError::OtherMemory { .. }) if options.stores || options.loads || options.host_waits => {
+            Err(InstrumentError::OtherMemory { .. })
+                if options.stores || options.loads || options.host_waits || options.faults =>
+            {
                 return Ok(());
             }
             Err(InstrumentError::OwnMemory) if options.runtime_globals == RuntimeGlobals::Import => return Ok(()),
