@@ -1,5 +1,7 @@
 //! Rewritten modules do what the original ones do, and count what a naive count counts.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{
@@ -121,14 +123,37 @@ fn visible(outcome: &Outcome) -> (&[CallResult], &[String], Option<&[u8]>) {
     (&outcome.results, &outcome.globals, outcome.memory.as_deref())
 }
 
+/// Where the operators are that load, from the start of the code section's contents.
+fn loads_of(module: &[u8]) -> BTreeSet<u32> {
+    let start = code_start(module) as usize;
+    let mut loads = BTreeSet::new();
+    for payload in wasmparser::Parser::new(0).parse_all(module) {
+        let Ok(wasmparser::Payload::CodeSectionEntry(body)) = payload else { continue };
+        let mut operators = body.get_operators_reader().expect("the module is valid");
+        while !operators.eof() {
+            let (operator, at) = operators.read_with_offset().expect("the module is valid");
+            if format!("{operator:?}").split(' ').next().is_some_and(|name| name.contains("Load")) {
+                loads.insert((at - start) as u32);
+            }
+        }
+    }
+    loads
+}
+
 /// Places of traps as the original module tells them. The compiler may merge a load into the instruction that uses what is
-/// loaded, and tells of a trap there; it cannot where the load is checked.
-fn place_loads(checked: &[Vec<Option<u32>>], plain: &[Vec<Option<u32>>]) -> Vec<Vec<Option<u32>>> {
+/// loaded, and tells of a trap there; it cannot where the load is checked: then it is told at one of `loads`.
+fn place_loads(
+    checked: &[Vec<Option<u32>>],
+    plain: &[Vec<Option<u32>>],
+    loads: &BTreeSet<u32>,
+) -> Vec<Vec<Option<u32>>> {
     /// The longest a load and what it is merged into are.
     const NEAR: u32 = 16;
     let mut placed = checked.to_vec();
     for (ours, theirs) in placed.iter_mut().zip(plain) {
         if let (Some(Some(ours)), Some(Some(theirs))) = (ours.first_mut(), theirs.first())
+            && loads.contains(ours)
+            && !loads.contains(theirs)
             && (*ours..=*ours + NEAR).contains(theirs)
         {
             *ours = *theirs;
@@ -165,7 +190,8 @@ fn check_variants(module: &[u8]) -> Option<u32> {
         let (outcome, host) = run(&engine, &rewritten.wasm, &view, watch_all)?;
         assert_eq!(visible(&plain), visible(&outcome), "{options:?}");
         assert_eq!(oracle.ticks, outcome.ticks, "{options:?}");
-        let frames = if loads { place_loads(&outcome.frames, &plain.frames) } else { outcome.frames };
+        let frames =
+            if loads { place_loads(&outcome.frames, &plain.frames, &loads_of(module)) } else { outcome.frames };
         assert_eq!(plain.frames, frames, "{options:?}");
         if (stores || loads) && !outcome.ticks.is_empty() {
             assert!(outcome.memory.as_ref().is_none_or(|memory| *memory == host.shadow), "a write was not reported");
