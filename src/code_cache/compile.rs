@@ -186,8 +186,9 @@ fn compile(
 }
 
 /// What the calls of a runner may take of its stack, in bytes by the rewriter's estimate: about what browsers give a
-/// worker. The engine's stacks have room for what the compiler makes of that at its worst.
-pub const CALL_STACK: u32 = 1 << 20;
+/// worker, and as much again, as functions that count do so for others, too. The engine's stacks have room for what the
+/// compiler makes of that at its worst.
+pub const CALL_STACK: u32 = 2 << 20;
 
 /// What the machine needs of a module's rewriting.
 pub fn options(role: Role, variant: Variant) -> instrument::Options {

@@ -49,9 +49,10 @@
 //!
 //! After how many calls a guest that recurses without end overflows the engine's stack depends on what the compiler made
 //! of its functions. So the code counts for itself: the global `stack` holds what is left of a fixed size, and functions
-//! that can come to call themselves take an estimate of their frames from it and give it back where they return. Below 0
-//! the host function `overflow` is called, which traps. The host puts the global back where it unwinds the guest. A
-//! function that catches exceptions keeps what is left in a local, and puts the global back before each call.
+//! take an estimate of their frames from it and give it back where they return; not all of them, but some on each cycle
+//! of calls, and those for the others, too. Below 0 the host function `overflow` is called, which traps. The host puts
+//! the global back where it unwinds the guest. A function that catches exceptions keeps what is left in a local, and
+//! puts the global back before each call.
 //!
 //! ```wat
 //! (func $f (result i32)                   (func $f (result i32)
@@ -231,6 +232,7 @@ mod code;
 mod emit;
 mod error;
 mod exports;
+mod feedback;
 mod hints;
 mod host;
 mod lookup;
@@ -263,7 +265,7 @@ pub use store::{MemoryAccess, access_of};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 7;
+pub const REWRITER_VERSION: u32 = 8;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@
 /// The version of the machine's behaviour: of equal versions, equal configurations and input make equal runs. Raise it
 /// with every change after which they would not (order of draws, cost of ticks, what a host call does): recordings of
 /// another version are refused.
-pub const SEMANTICS: u32 = 2;
+pub const SEMANTICS: u32 = 3;
 
 mod attended;
 mod config;
