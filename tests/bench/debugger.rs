@@ -294,7 +294,7 @@ fn main() -> Result<(), Failure> {
     steps_here("minik: instruction steps a second", &minik, "schedule")?;
 
     waiting(rounds, &cache)?;
-    remote::measure("minik", &["demo"], "minik# ", rounds.min(5), &cache)?;
+    remote::measure("minik", &["demo"], "minik# ", "stress 400", rounds.min(5), &cache)?;
 
     let files = LinuxFiles::write(None)?;
     let mut linux = config(&files.kernel(), "console=hvc nr_cpus=4", &cache);
@@ -306,5 +306,5 @@ fn main() -> Result<(), Failure> {
     variants(rounds, "Linux: boot to its prompt", &linux)?;
     steps_here("Linux: instruction steps a second", &linux, "vsnprintf")?;
     live("Linux in the debug variant", &linux, "vsnprintf")?;
-    remote::measure("Linux", &["run", "linux"], "\n# ", rounds.min(5), &cache)
+    remote::measure("Linux", &["run", "linux"], "\n# ", "stress all 100000", rounds.min(5), &cache)
 }

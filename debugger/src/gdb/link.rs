@@ -87,6 +87,10 @@ pub(super) struct Link {
     refused: Option<String>,
     /// Messages that were not sent, for the client does not read them as fast as they come.
     unsaid: u64,
+    /// The client wants the machine to stop, and was told of no stop since that it does not go on from by itself.
+    interrupt_due: bool,
+    /// The client goes on by itself from the stop that it was told of last.
+    passing: bool,
 }
 
 impl Link {
@@ -111,6 +115,8 @@ impl Link {
             undoing: None,
             refused: None,
             unsaid: 0,
+            interrupt_due: false,
+            passing: false,
         })
     }
 
@@ -126,12 +132,13 @@ impl Link {
             shared.attention.behind(inbound.as_slice());
             match next {
                 Inbound::Interrupt if self.session.waiting => {
+                    self.interrupt_due = true;
                     if let Err(error) = inferior.interrupt() {
                         log::warn!("gdb's interrupt: {error}");
                     }
                 }
-                // It comes too late: the machine has stopped, and the client hears of it.
-                Inbound::Interrupt => {}
+                // It comes too late: the machine has stopped, and the client hears of it. Unless it then goes on by itself.
+                Inbound::Interrupt => self.interrupt_due = self.passing,
                 Inbound::Nack if !self.session.no_ack => self.out.extend_from_slice(&self.last),
                 Inbound::Nack => {}
                 Inbound::Damaged if !self.session.no_ack => self.out.push(b'-'),
@@ -196,6 +203,13 @@ impl Link {
             self.stopped(&stop, shared, inferior);
             return Ok(());
         }
+        if self.interrupt_due
+            && let Status::Stopped(stop) = inferior.status().clone()
+        {
+            self.session.waiting = true;
+            self.stopped(&Stop { reason: StopReason::Interrupt, ..*stop }, shared, inferior);
+            return Ok(());
+        }
         let mut resume = resume.clone();
         if self.steps_off_breakpoint(&resume, shared, inferior) {
             resume.who = Who::All;
@@ -209,8 +223,13 @@ impl Link {
         Ok(())
     }
 
-    /// How the machine goes on where it has stopped for nobody; none where the stop is the client's all the same.
-    pub(super) fn further(&self, stop: &Stop) -> Option<&Resume> {
+    /// How the machine goes on where it has stopped for nobody; none where the stop is the client's all the same, or has
+    /// become the one that it wants.
+    pub(super) fn further(&self, stop: &mut Stop) -> Option<&Resume> {
+        if self.interrupt_due {
+            stop.reason = StopReason::Interrupt;
+            return None;
+        }
         let stopped = stop.context.as_ref().map(|context| context.runner);
         // The instruction that touched what is watched was the step.
         let stepped = self
@@ -284,6 +303,7 @@ impl Link {
             if self.session.client == Client::Gdb && self.session.has_new_modules(&shared.view) {
                 // It reads the list, sets breakpoints in there that it could not set before, and goes on.
                 self.withheld = !loaded;
+                self.passing = true;
                 let thread = stop::thread(stop, &mut shared.view, inferior);
                 return self.send(format!("T05thread:{thread:x};library:;").as_bytes());
             }
@@ -292,11 +312,19 @@ impl Link {
                 && self.session.client != Client::Gdb
                 && self.resume.direction == Direction::Forward
                 && self.session.lacks_modules(&shared.view);
-            if loaded && !passing && !self.attaching && inferior.resume(&self.resume).is_ok() {
-                // It was only for what the client has been told of before, or does not ask for.
-                self.session.waiting = true;
-                return;
+            let mut stop = stop.clone();
+            if loaded && !passing && !self.attaching {
+                // It is only for what the client has been told of before, or does not ask for.
+                if self.interrupt_due {
+                    stop.reason = StopReason::Interrupt;
+                } else if inferior.resume(&self.resume).is_ok() {
+                    self.session.waiting = true;
+                    return;
+                }
             }
+            let stop = &stop;
+            self.passing = passing;
+            self.interrupt_due &= passing;
             if self.session.client == Client::Gdb {
                 for problem in shared.files.take_problems() {
                     self.say(&format!("no symbols: {problem}"));

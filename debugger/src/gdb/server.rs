@@ -204,16 +204,17 @@ impl Server {
         match notice {
             Notice::Stopped(stop) => {
                 self.shared.view.forget();
+                let mut stop = (**stop).clone();
                 if remark.goes_on
                     && let Some(client) = &self.connection
-                    && let Some(resume) = client.link.further(stop)
+                    && let Some(resume) = client.link.further(&mut stop)
                     && inferior.resume(resume).is_ok()
                 {
                     self.flush(inferior, &mut events);
                     return events;
                 }
                 if let Some(client) = &mut self.connection {
-                    client.link.stopped(stop, &mut self.shared, inferior);
+                    client.link.stopped(&stop, &mut self.shared, inferior);
                     self.attach(inferior, &mut events);
                 }
                 self.let_go(inferior);

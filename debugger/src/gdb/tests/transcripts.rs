@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wkdb_tracer::{Outcome, WatchHit, Writer};
+use wkdb_tracer::{ModuleId, Outcome, WatchHit, Writer};
 
 use super::super::attention::Attention;
 use super::super::front::Client;
@@ -441,4 +441,54 @@ fn before_the_first_task_there_is_a_thread_without_frames() {
     assert!(talk.ask("?").starts_with("T05thread:1;"));
     assert!(talk.ask("qXfer:threads:read::0,1000").contains("the guest has not started"));
     assert_eq!(talk.ask("p8"), "08f0ffef");
+}
+
+/// `vCont;c`, and Ctrl-C at once.
+fn go_on_and_interrupt(talk: &mut Talk) -> String {
+    talk.send(&[&packet(b"vCont;c")[..], b"\x03"].concat())
+}
+
+#[test]
+fn an_interrupt_is_not_lost_where_the_machine_has_just_stopped_for_nobody() {
+    let mut talk = Talk::new(Fake::new());
+    talk.ask("?");
+    // Of this module the client was told when it came.
+    talk.fake.script.push_back(StopReason::ModuleLoaded(ModuleId(0)));
+    assert!(go_on_and_interrupt(&mut talk).starts_with("T02thread:1;"));
+    // It was served: the next time nobody stops it.
+    talk.fake.script.extend([StopReason::ModuleLoaded(ModuleId(0)), StopReason::Step]);
+    talk.ask("vCont;c");
+    assert!(talk.hear().starts_with("T05thread:1;"));
+}
+
+#[test]
+fn an_interrupt_is_not_lost_where_the_client_goes_on_by_itself() {
+    for late in [false, true] {
+        let mut talk = Talk::new(Fake::new());
+        talk.ask("qXfer:libraries:read::0,1000");
+        talk.fake.load_module();
+        talk.fake.script.push_back(StopReason::ModuleLoaded(ModuleId(1)));
+        let told = if late { talk.ask("vCont;c") } else { go_on_and_interrupt(&mut talk) };
+        assert_eq!(told, "T05thread:1;library:;");
+        if late {
+            talk.send(b"\x03");
+        }
+        talk.ask("qXfer:libraries:read::0,1000");
+        let resumed = talk.fake.resumed.len();
+        assert!(talk.ask("vCont;c").starts_with("T02thread:1;"));
+        assert_eq!(talk.fake.resumed.len(), resumed, "it went on");
+        talk.fake.script.push_back(StopReason::Step);
+        assert!(talk.ask("vCont;c").starts_with("T05thread:1;"), "it was served");
+    }
+}
+
+#[test]
+fn an_interrupt_behind_a_stop_is_forgotten() {
+    let mut talk = Talk::new(Fake::new());
+    talk.ask("?");
+    talk.fake.script.push_back(StopReason::Step);
+    assert!(go_on_and_interrupt(&mut talk).starts_with("T05thread:1;"));
+    talk.send(b"\x03");
+    talk.fake.script.push_back(StopReason::Step);
+    assert!(talk.ask("vCont;c").starts_with("T05thread:1;"));
 }
