@@ -1,6 +1,7 @@
 //! A guest that waits for debuggers.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -67,9 +68,19 @@ impl Guest {
         Guest::start_for("--gdb", arguments)
     }
 
+    /// The same, with what is kept in a directory of its own.
+    pub(crate) fn start_keeping(directory: &Path, arguments: &str) -> Guest {
+        let mut command = wkdb();
+        command.env("WKDB_CACHE_DIR", directory);
+        Guest::of(command, "--gdb", arguments)
+    }
+
     /// The same, at the port of an option.
     pub(crate) fn start_for(option: &str, arguments: &str) -> Guest {
-        let mut command = wkdb();
+        Guest::of(wkdb(), option, arguments)
+    }
+
+    fn of(mut command: Command, option: &str, arguments: &str) -> Guest {
         command.args(arguments.split_whitespace()).args([option, "0", "--pace", "warp"]);
         let temporary = tempfile::tempdir().unwrap();
         command.env("TMPDIR", temporary.path());

@@ -1,5 +1,6 @@
 //! Symbols from files, and what a user of an installed wkdb has.
 
+use std::path::Path;
 use std::process::Command;
 
 use wasm_encoder::RawSection;
@@ -40,6 +41,40 @@ fn symbols_that_a_guest_lacks_come_from_files_with_the_same_code() {
         assert!(with.contains("start_kernel () at minik/init/main.c:92"), "{with}");
         assert_eq!(with.matches("= \"swapper/0").count(), 2, "{with}");
     }
+}
+
+/// Puts a name in place of another one of the same length, in all files with this ending.
+fn rename_in(directory: &Path, ending: &str, from: &str, to: &str) {
+    let mut renamed = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == ending) {
+            let mut bytes = std::fs::read(&path).unwrap();
+            for at in 0..bytes.len() - from.len() {
+                if &bytes[at..at + from.len()] == from.as_bytes() {
+                    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+                    renamed += 1;
+                }
+            }
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    assert!(renamed > 0, "{from} is in no kept symbols");
+}
+
+#[test]
+fn a_kernels_symbols_are_made_once_and_kept() {
+    let Some(program) = gdbs().into_iter().next() else { return };
+    let kept = tempfile::tempdir().unwrap();
+    let commands = ["tbreak start_kernel", "tbreak smart_kernel", "kill"];
+    let guest = Guest::start_keeping(kept.path(), "demo --gdb-wait");
+    let made = gdb(&program, guest.port, &commands);
+    assert!(made.contains("Function \"smart_kernel\" not defined") && made.contains("init/main.c"), "{made}");
+    // Whoever reads them again sees what was changed in them.
+    rename_in(kept.path(), "elf", "start_kernel", "smart_kernel");
+    let guest = Guest::start_keeping(kept.path(), "demo --gdb-wait");
+    let found = gdb(&program, guest.port, &commands);
+    assert!(found.contains("Function \"start_kernel\" not defined") && found.contains("init/main.c"), "{found}");
 }
 
 #[test]
