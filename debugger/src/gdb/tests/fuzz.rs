@@ -1,6 +1,9 @@
 //! Whatever a client sends, the server goes on and the guest is not hurt.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::super::front::Client;
 use super::super::wire::packet;
@@ -92,31 +95,46 @@ fn almost_packet() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A conversation: what is sent, whether there is a history to go back in, and whether the client is lldb's own Wasm.
+fn conversation() -> impl Strategy<Value = (Vec<Vec<u8>>, bool, bool)> {
+    let bytes = prop_oneof![4 => almost_packet(), 1 => proptest::collection::vec(any::<u8>(), 0..60)];
+    (proptest::collection::vec(bytes, 1..40), any::<bool>(), any::<bool>())
+}
+
+fn held((input, history, wasm): (Vec<Vec<u8>>, bool, bool)) -> Result<(), TestCaseError> {
+    let mut fake = Fake::new();
+    fake.history = history;
+    fake.script.extend(std::iter::repeat_n(StopReason::Step, 100));
+    let before = fake.states.clone();
+    let mut talk = Talk::of(if wasm { Client::Wasm } else { Client::Gdb }, fake);
+    for bytes in &input {
+        talk.send(bytes);
+    }
+    prop_assert_eq!(&talk.fake.states, &before);
+    // It still answers, whatever was left open.
+    talk.farewell = None;
+    talk.send(b"#00");
+    talk.send(b"\x03");
+    prop_assert!(talk.ask("qC").starts_with("QC"));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn garbage_neither_panics_nor_stops_the_conversation(
-        input in proptest::collection::vec(
-            prop_oneof![4 => almost_packet(), 1 => proptest::collection::vec(any::<u8>(), 0..60)],
-            1..40,
-        ),
-        history in any::<bool>(),
-        wasm in any::<bool>(),
-    ) {
-        let mut fake = Fake::new();
-        fake.history = history;
-        fake.script.extend(std::iter::repeat_n(StopReason::Step, 100));
-        let before = fake.states.clone();
-        let mut talk = Talk::of(if wasm { Client::Wasm } else { Client::Gdb }, fake);
-        for bytes in &input {
-            talk.send(bytes);
-        }
-        prop_assert_eq!(&talk.fake.states, &before);
-        // It still answers, whatever was left open.
-        talk.farewell = None;
-        talk.send(b"#00");
-        talk.send(b"\x03");
-        prop_assert!(talk.ask("qC").starts_with("QC"));
+    fn garbage_neither_panics_nor_stops_the_conversation(input in conversation()) {
+        held(input)?;
+    }
+}
+
+/// Never the same garbage: for a quarter of `WKDB_FUZZ_SECONDS`, if that is set, for what fuzzes modules takes all of it.
+#[test]
+fn garbage_for_as_long_as_one_likes() {
+    let seconds: u64 = std::env::var("WKDB_FUZZ_SECONDS").map_or(0, |seconds| seconds.parse().expect("a number"));
+    let until = Instant::now() + Duration::from_secs(seconds) / 4;
+    while Instant::now() < until {
+        let config = ProptestConfig { cases: 50, rng_seed: RngSeed::Random, ..ProptestConfig::default() };
+        TestRunner::new(config).run(&conversation(), held).unwrap_or_else(|error| panic!("{error}"));
     }
 }
