@@ -21,6 +21,8 @@ fn the_committed_guest_was_built_from_these_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = vec![root.join("scripts/build-demo.sh")];
     files(&root.join("src/demo/minik"), &mut paths);
+    files(&root.join("tests/fixtures/stacks"), &mut paths);
+    paths.retain(|path| path.extension().is_none_or(|extension| extension != "zst"));
     let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     let there: BTreeMap<_, _> = paths.iter().map(|path| (name(path), hash(path))).collect();
     let list = std::fs::read_to_string(root.join("src/demo/SOURCES.sha256")).unwrap();

@@ -9,8 +9,15 @@ use crate::VARIANTS;
 use crate::guest::{Kernel, Run, boot_wasm, kernel, user_image};
 
 /// A kernel whose task at 0x33f00 waits in `wait`, which has a frame of 64 bytes at 0x33ec0, below which there is nothing.
-/// The boot's task does something meanwhile, and the other one does something to itself before.
+/// The boot's task does something meanwhile, and the other one does something to itself before. The address of the frame's
+/// byte 16 is anybody's.
 fn waiting(meanwhile: &str, before: &str) -> Kernel {
+    let shares = "(i32.store (i32.const 0x10600) (i32.add (local.get $frame) (i32.const 16)))";
+    waiting_and(shares, meanwhile, before)
+}
+
+/// The same with something else that `wait` does with its frame.
+fn waiting_and(does: &str, meanwhile: &str, before: &str) -> Kernel {
     kernel(&format!(
         r#"(func $_start (export "_start")
              (drop (call $spawn (i32.const 0x10000) (i32.const 0x33f00)))
@@ -25,6 +32,7 @@ fn waiting(meanwhile: &str, before: &str) -> Kernel {
            (func $wait (param $me i32) (param $next i32) (local $frame i32)
              (global.set $__stack_pointer
                (local.tee $frame (i32.sub (global.get $__stack_pointer) (i32.const 64))))
+             {does}
              (drop (call $switch (local.get $me) (local.get $next)))
              (global.set $__stack_pointer (i32.add (local.get $frame) (i32.const 64))))"#
     ))
@@ -127,7 +135,7 @@ fn what_is_written_below_the_stack_pointer_of_one_that_waits_is_found() {
 
 #[test]
 fn other_memory_and_ones_own_stack_are_none_of_its_business() {
-    // Without debug information nobody knows what is in a frame.
+    // Without debug information nobody knows what else belongs to what is shared.
     let fine = "(i32.store (i32.const 0x33ed0) (i32.const 7)) (i32.store (i32.const 0x33f00) (i32.const 7))
         (i32.store (i32.const 0x31ffc) (i32.const 7)) (i32.store (i32.const 0x1eff0) (i32.const 7))
         (drop (i32.load (i32.const 0x33000)))";
@@ -156,6 +164,29 @@ fn in_a_frame_only_variables_may_be_written_and_only_whole() {
             assert_eq!(run.functions(&finding.stack), ["meanwhile", "_start"]);
         }
     }
+}
+
+#[test]
+fn what_a_function_tells_nobody_of_nobody_may_write() {
+    let write = "(i32.store (i32.const 0x33ed0) (i32.const 7))";
+    // It uses its frame, and gives none of it away.
+    let own = "(i64.store offset=16 (local.get $frame) (i64.const 1)) (drop (i64.load offset=16 (local.get $frame)))";
+    let plain = waiting_and(own, write, "").wasm();
+    for (wasm, what) in [
+        (with_debug_information(plain.clone(), "wait", (16, 8)), "the address of wanted"),
+        (with_debug_information(plain.clone(), "wait", (32, 8)), "which has no variable there"),
+        // Debug information is not needed to know that.
+        (plain, "the address of what is there"),
+    ] {
+        let (run, found) = found_everywhere(&wasm);
+        let [finding] = &found[..] else { panic!("{what}: {found:#?}") };
+        assert!(finding.details.join("\n").contains(what), "{finding}");
+        assert_eq!(run.functions(&finding.stack), ["meanwhile", "_start"]);
+    }
+    // Of what something was added to that is not known anything may be somebody's.
+    let any = "(i32.store (i32.const 0x10600) (i32.add (local.get $frame) (local.get $me)))";
+    let wasm = with_debug_information(waiting_and(any, write, "").wasm(), "wait", (16, 8));
+    assert_eq!(found_everywhere(&wasm).1, []);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod contents;
 mod null;
 mod planted;
 mod stack;
+mod stacks;
 mod traps;
 
 use guest::Run;

@@ -14,6 +14,7 @@
 mod blame;
 mod body;
 mod code;
+mod escape;
 mod explorer;
 mod finding;
 mod lock;
@@ -36,6 +37,7 @@ use wkdb_tracer::{GuestTime, Tick};
 use crate::inferior::{Inferior, Result};
 use explorer::Explorer;
 
+pub use escape::{Escaped, Escapes};
 pub(crate) use explorer::SymbolSource;
 pub use place::{Actor, Place, Stack};
 pub use symptom::{Symptom, SymptomKind};

@@ -38,7 +38,7 @@ pub use place::{FrameReader, ImplicitPointer, Piece, Place, PlaceError, Slot, Un
 pub use places::{CodePlace, PlaceNotFound};
 pub use text::backtrace;
 pub use types::{BitRange, Composite, Encoding, Member, Type, TypeId, TypeKind, Variants};
-pub use variables::{Scope, Variable};
+pub use variables::{FrameObjects, Scope, Variable};
 
 pub(crate) use places::{nearest, suggest};
 
@@ -248,6 +248,11 @@ impl Symbols {
     /// The module itself.
     pub fn module_bytes(&self) -> &[u8] {
         &self.module
+    }
+
+    /// The module itself, to be kept.
+    pub fn module(&self) -> Arc<[u8]> {
+        Arc::clone(&self.module)
     }
 
     /// The imported globals that a position-independent module's data addresses and table places count from:

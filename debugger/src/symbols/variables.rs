@@ -33,6 +33,15 @@ pub struct Scope {
     pub variables: Vec<Variable>,
 }
 
+/// The variables in a function's frame in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FrameObjects {
+    /// Where each is, with its name: bytes from the frame's base on, which is the stack pointer behind its prologue.
+    pub told: Vec<(std::ops::Range<i64>, String)>,
+    /// The size in bytes of the largest structure or array of which it is not told where it is, or whether it is anywhere.
+    pub untold: Option<u64>,
+}
+
 impl Symbols {
     /// The scopes around an instruction, innermost first; empty if nothing is known. Instructions of callers should be
     /// those of the calls, as for [`Symbols::locate`].
@@ -41,15 +50,10 @@ impl Symbols {
         function.map_or_else(Vec::new, |function| dwarf::scopes(self, offset, &function))
     }
 
-    /// Where in its frame a function keeps variables in memory, with those of what is inlined into it: bytes from the
-    /// frame's base on, which is the stack pointer behind its prologue. `local` says which address a Wasm local has, counted
-    /// from there. None if the debug information has no such function, does not tell of all of them, or
+    /// Where in its frame a function keeps variables in memory, with those of what is inlined into it. `local` says which
+    /// address a Wasm local has, counted from the frame's base. None if the debug information has no such function, or
     /// `local` does not know one that is needed.
-    pub fn frame_objects(
-        &self,
-        function: u32,
-        local: &dyn Fn(u32) -> Option<i64>,
-    ) -> Option<Vec<std::ops::Range<i64>>> {
+    pub fn frame_objects(&self, function: u32, local: &dyn Fn(u32) -> Option<i64>) -> Option<FrameObjects> {
         dwarf::frame_objects(self, &self.names.function(function)?, local)
     }
 

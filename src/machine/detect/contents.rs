@@ -1,37 +1,38 @@
-//! Stores into the kernel stack of another task than the one that runs.
+//! Stores into the stack of another task than the one that runs.
 //!
-//! Tasks write into each other's stacks, and may: into what one of them has put there for others, as the entry of a queue of
-//! those who wait. Such a thing is a variable whose address was taken; so it is in memory, and the debug information of its
-//! function, or of one inlined there, says where in its frame. Whatever else is on a stack is nobody else's: what the
-//! compiler has put there for itself, and all that lies below the stack pointer.
+//! Tasks write into each other's kernel stacks, and may: into what one of them has put there for others, as the entry of a
+//! queue of those who wait. Of that its function has given the address away: see `frames`. Whatever else is on a stack is
+//! nobody else's, and so is all that lies below the stack pointer.
 //!
 //! ```text
 //! the stacks of all tasks are marked on the map of what is watched, but that of the one that runs
 //! store ─▶ map ─▶ whose stack? ─▶ below its pointer ──────────────────────────────▶ finding
 //!                       │         a program's store ──────────────────────────────▶ finding
-//!                       └──▶ its frames, by what their functions take ─▶ no variable there ─▶ finding
+//!                       └──▶ its frames, by what their functions take ─▶ FrameMap ─▶ finding
 //! ```
 //!
-//! What it cannot see: a store into the frame of a function of which the debug information does not tell where all its
-//! structures are, as an optimising compiler's does at times; one into a variable that is another one than was meant; one
-//! into what lies above the first function's frame, or above one of unknown size; one into the stack of the task itself.
+//! A program's heap and its first thread's stack are one area on such a kernel, in which the one grows up and the other
+//! down. Where a heap has come to lie on a stack in use, stores of its program are told of, too: see `overlay`.
+//!
+//! What it cannot see: a store into a variable that is another one than was meant; one into what lies above the first
+//! function's frame, or above one of unknown size; one into the stack of the task itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
+use wkdb_debugger::explain::Escapes;
 use wkdb_tracer::{Detector, Finding, Frame, ModuleId, RunnerId};
 
 use super::super::core::Core;
 use super::super::executor::Machine;
 use super::super::host::Shared;
+use super::frames::{FrameMap, Untouchable};
 use super::layout::Layout;
+use super::overlay::Overlays;
 use super::stack::kernel_stack;
 
-/// What a function has on the stack: its frame, and the variables in it, if they are known.
-type Known = (Layout, Option<Rc<Vec<Range<i64>>>>);
-
-/// The kernel stacks of a machine's tasks.
+/// The stacks of a machine's tasks.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct Stacks {
     /// By their lower ends: the upper one, and whose it is.
@@ -39,7 +40,12 @@ pub(in crate::machine) struct Stacks {
     /// Where each runner's stack is, and its pointer when it was suspended last.
     of_runners: BTreeMap<RunnerId, Range<u64>>,
     pointers: BTreeMap<RunnerId, u64>,
-    functions: HashMap<u32, Known>,
+    /// The frames of functions that were asked for.
+    functions: HashMap<u32, Rc<FrameMap>>,
+    /// The kernel's code, once it was asked for.
+    code: Option<Rc<Escapes>>,
+    /// Programs' stacks that a heap lies on.
+    pub(super) overlays: Overlays,
 }
 
 /// Why a store into a stack is a mistake.
@@ -47,10 +53,12 @@ pub(in crate::machine) struct Stacks {
 pub(in crate::machine) enum Trespass {
     /// It lies below the stack pointer, which is here.
     Below(u64),
-    /// None of the variables of this frame's function is there.
-    Frame(Frame),
+    /// It lies in this frame, where others may not write.
+    Frame(Frame, Untouchable),
     /// A program did it.
     Program,
+    /// It is a program's own, on which that one's heap lies.
+    Heap,
 }
 
 impl Stacks {
@@ -64,6 +72,7 @@ impl Stacks {
 impl Core {
     /// A runner is about to run: its stack is its own.
     pub(in crate::machine) fn take_up_stack(&mut self, runner: RunnerId) {
+        self.uncover_stack(runner);
         if let Some(range) = self.detection.stacks.of_runners.get(&runner).cloned() {
             self.detection.stacks.all.remove(&range.start);
             self.watches.set_foreign(&range, false);
@@ -73,6 +82,7 @@ impl Core {
     /// A runner has run, and others do now: its stack is not theirs.
     pub(in crate::machine) fn lay_down_stack(&mut self, shared: &Shared, runner: RunnerId) {
         let Some(task) = self.runners.get(runner).map(|runner| runner.task.0) else { return self.forget_stack(runner) };
+        self.cover_stack(shared, runner);
         let known = self.detection.stacks.of_runners.get(&runner).cloned();
         let range = known.or_else(|| {
             let bounds = kernel_stack(&self.memory, &shared.facts, self.wide, task)?;
@@ -85,13 +95,16 @@ impl Core {
         self.watches.set_foreign(&range, true);
     }
 
-    /// A runner is suspended with its stack pointer here.
-    pub(in crate::machine) fn note_stack_pointer(&mut self, runner: RunnerId, pointer: u64) {
-        self.detection.stacks.pointers.insert(runner, pointer);
+    /// A runner is suspended with its stack pointer, and its program's if it has one, here.
+    pub(in crate::machine) fn note_stack_pointers(&mut self, runner: RunnerId, kernel: u64, user: Option<u64>) {
+        self.detection.stacks.pointers.insert(runner, kernel);
+        self.detection.stacks.overlays.set_pointer(runner, user);
     }
 
     /// A runner is gone: its stack is memory like any other.
     pub(in crate::machine) fn forget_stack(&mut self, runner: RunnerId) {
+        self.uncover_stack(runner);
+        self.detection.stacks.overlays.set_pointer(runner, None);
         self.detection.stacks.pointers.remove(&runner);
         if let Some(range) = self.detection.stacks.of_runners.remove(&runner) {
             let stacks = &mut self.detection.stacks;
@@ -115,17 +128,21 @@ impl Core {
         let unit = if len == 1 { "byte" } else { "bytes" };
         let what = match why {
             Trespass::Below(_) => "below its stack pointer, where nothing is in use",
-            Trespass::Frame(_) => "where none of its variables is",
+            Trespass::Frame(_, Untouchable::NoVariable) => "where none of its variables is",
+            Trespass::Frame(_, Untouchable::Unshared(_)) => "where nothing is anybody else's",
             Trespass::Program => "which no program may",
+            Trespass::Heap => "where its heap lies, too",
         };
+        let whose = if *why == Trespass::Heap { "user" } else { "kernel" };
         let headline = format!(
-            "{} writes {len} {unit} at {:#x} into the kernel stack of {}, {what}",
+            "{} writes {len} {unit} at {:#x} into the {whose} stack of {}, {what}",
             context.comm, written.start, other.comm
         );
         let detail = match why {
             Trespass::Below(pointer) => {
                 Some(format!("the stack pointer of {} ({}) is {pointer:#x}", other.comm, other.task))
             }
+            Trespass::Heap => Some(format!("that is the stack of {} ({})", other.comm, other.task)),
             _ => None,
         };
         let finding = Finding::new(Detector::StackContents, headline).about(context).on(written.start, len);
@@ -140,8 +157,8 @@ impl Machine {
         let frames = self.stack(owner);
         let mut base = pointer;
         for (number, frame) in frames.iter().filter(|frame| frame.address.module == ModuleId::KERNEL).enumerate() {
-            let (layout, objects) = self.on_stack(frame.function);
-            let size = match layout {
+            let map = self.frame_map(frame.function);
+            let size = match map.layout {
                 Layout::Unknown => {
                     return (written.start < pointer && number > 0).then_some(Trespass::Below(pointer));
                 }
@@ -162,9 +179,8 @@ impl Machine {
             }
             let own = base..base.saturating_add(size);
             if own.contains(&written.start) {
-                let objects = objects?;
-                let from = (written.start - base) as i64..(written.end - base) as i64;
-                return (!is_covered(&objects, from)).then_some(Trespass::Frame(*frame));
+                let bytes = (written.start - base) as i64..(written.end - base) as i64;
+                return map.forbids(&bytes).map(|why| Trespass::Frame(*frame, why));
             }
             base = own.end;
         }
@@ -185,49 +201,31 @@ impl Machine {
         start == Some(frame.address.offset.0.into())
     }
 
-    /// What a function of the kernel's has on the stack.
-    fn on_stack(&mut self, function: u32) -> Known {
+    /// The frame of a function of the kernel's.
+    fn frame_map(&mut self, function: u32) -> Rc<FrameMap> {
         if let Some(known) = self.shared.core.borrow().detection.stacks.functions.get(&function) {
-            return known.clone();
+            return Rc::clone(known);
         }
-        let known = self.read_layout(function).unwrap_or((Layout::Unknown, None));
-        self.shared.core.borrow_mut().detection.stacks.functions.insert(function, known.clone());
+        let known = Rc::new(self.read_frame_map(function).unwrap_or_else(FrameMap::unknown));
+        self.shared.core.borrow_mut().detection.stacks.functions.insert(function, Rc::clone(&known));
         known
     }
 
-    fn read_layout(&self, function: u32) -> Option<Known> {
+    fn read_frame_map(&self, function: u32) -> Option<FrameMap> {
         let symbols = self.shared.images.borrow().get(ModuleId::KERNEL)?.symbols()?;
         let pointer = symbols.global_named("__stack_pointer")?;
-        let body = symbols.file_range(&symbols.function(function)?)?;
-        let (layout, locals) = Layout::of(symbols.module_bytes().get(body)?, pointer);
-        let local = |local: u32| locals.get(&local).copied();
-        let objects = if symbols.has_dwarf() { symbols.frame_objects(function, &local) } else { None };
-        Some((layout, objects.map(Rc::new)))
+        let code = {
+            let mut core = self.shared.core.borrow_mut();
+            let code = &mut core.detection.stacks.code;
+            Rc::clone(code.get_or_insert_with(|| Rc::new(Escapes::new(symbols.module(), pointer))))
+        };
+        FrameMap::read(&symbols, &code, function)
     }
-}
-
-/// Whether all of some bytes belong to one of these.
-fn is_covered(objects: &[Range<i64>], bytes: Range<i64>) -> bool {
-    let mut at = bytes.start;
-    while at < bytes.end {
-        match objects.iter().filter(|object| object.contains(&at)).map(|object| object.end).max() {
-            Some(end) => at = end,
-            None => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_may_lie_in_several_variables_but_in_no_gap() {
-        let objects = [0..8, 4..12, 16..20];
-        assert!(is_covered(&objects, 0..12) && is_covered(&objects, 16..20) && is_covered(&objects, 7..8));
-        assert!(!is_covered(&objects, 8..16) && !is_covered(&objects, 12..13) && !is_covered(&objects, 18..22));
-    }
 
     #[test]
     fn a_stack_is_found_by_any_of_its_bytes() {

@@ -14,6 +14,7 @@
 mod config;
 pub(super) mod contents;
 pub(super) mod facts;
+pub(super) mod frames;
 mod guard;
 mod guest;
 mod kernel;
@@ -21,6 +22,7 @@ pub(super) mod landmarks;
 mod layout;
 mod monitor;
 pub(super) mod null;
+pub(super) mod overlay;
 pub(super) mod owned;
 pub(super) mod stack;
 mod writes;

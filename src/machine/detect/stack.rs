@@ -80,12 +80,17 @@ pub(in crate::machine) fn user_stack(
     (low != 0 && (1..=16 * MAX_STACK).contains(&len)).then_some(low..=high)
 }
 
-/// Where the heap of a process ends, if it has one below its first thread's stack.
-pub(in crate::machine) fn heap_end(memory: &GuestMemory, facts: &KernelFacts, wide: bool, task: u64) -> Option<u64> {
+/// Where the heap of a process is, if it has one.
+pub(in crate::machine) fn heap(
+    memory: &GuestMemory,
+    facts: &KernelFacts,
+    wide: bool,
+    task: u64,
+) -> Option<std::ops::Range<u64>> {
     let mm = process(memory, facts, wide, task)?;
     let (start, end) = (mm.checked_add(facts.start_brk?)?, mm.checked_add(facts.brk?)?);
     let (start, end) = (word(memory, wide, start)?, word(memory, wide, end)?);
-    (start != 0 && start < end).then_some(end)
+    (start != 0 && start < end).then_some(start..end)
 }
 
 /// What a stack pointer that has left its stack is told as.

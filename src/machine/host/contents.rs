@@ -1,67 +1,60 @@
-//! Stores into the kernel stacks of others, as the host hears of them: see `detect/contents.rs`; and heaps that grow into
-//! their programs' stacks.
+//! Stores into the stacks of others, as the host hears of them: see `detect/contents.rs`; and heaps that grow into stacks in
+//! use: see `detect/overlay.rs`.
 
 use std::ops::Range;
 
 use wasmtime::AsContextMut;
-use wkdb_tracer::{Change, CodeAddress, Detector, Finding, ModuleId};
+use wkdb_tracer::{Change, CodeAddress, Detector, ModuleId, RunnerId};
 
 use super::super::detect::contents::Trespass;
-use super::super::detect::stack;
+use super::super::detect::frames::Untouchable;
 use super::detect::found;
 use super::{RunnerData, charge, frames, trespass};
 
 /// Most bytes of a store that a finding shows.
 const SHOWN: u64 = 64;
 
-/// The runner is about to be suspended: notes its stack pointer, if stacks are watched.
-pub(super) fn note_stack_pointer(store: &mut impl AsContextMut<Data = RunnerData>) {
+/// The runner is about to be suspended: notes its stack pointers, if stacks are watched.
+pub(super) fn note_stack_pointers(store: &mut impl AsContextMut<Data = RunnerData>) {
     if !store.as_context().data().shared.core.borrow().detects(Detector::StackContents) {
         return;
     }
-    let pointer = super::user::kernel_stack_pointer(store).map(|value| super::word(Some(&value)));
-    if let Some(pointer) = pointer {
+    let kernel = super::user::kernel_stack_pointer(store).map(|value| super::word(Some(&value)));
+    let user = user_stack_pointer(store);
+    if let Some(kernel) = kernel {
         let context = store.as_context();
         let data = context.data();
-        data.shared.core.borrow_mut().note_stack_pointer(data.me, pointer);
+        data.shared.core.borrow_mut().note_stack_pointers(data.me, kernel, user);
     }
 }
 
-/// A program's system call is done: looks whether its heap reaches into the stack that it uses. They are one area, in which
-/// the one grows up and the other down, and nothing is between them.
+/// The stack pointer of the program that a runner has.
+fn user_stack_pointer(store: &mut impl AsContextMut<Data = RunnerData>) -> Option<u64> {
+    let pointer = store.as_context().data().user.as_ref()?.stack_pointer;
+    Some(super::word(Some(&pointer.get(&mut *store))))
+}
+
+/// A program's system call is done: looks whether its heap reaches into a stack in use.
 pub(super) fn returned(store: &mut impl AsContextMut<Data = RunnerData>) {
     let context = store.as_context();
-    let data = context.data();
-    let (shared, me) = (data.shared.clone(), data.me);
-    let Some(stack_pointer) = data.user.as_ref().map(|user| user.stack_pointer) else { return };
-    let task = {
-        let core = shared.core.borrow();
-        core.runners.get(me).map(|runner| runner.task.0).filter(|_| core.detects(Detector::StackContents))
-    };
-    let Some(task) = task else { return };
-    let wide = shared.boot_data.pointer_bytes == 8;
-    let heap = stack::heap_end(&shared.memory, &shared.facts, wide, task);
-    let bounds = stack::user_stack(&shared.memory, &shared.facts, wide, task);
-    let (Some(end), Some(bounds)) = (heap, bounds) else { return };
-    let pointer = super::word(Some(&stack_pointer.get(&mut *store)));
-    // Other threads have their stacks elsewhere.
-    if !bounds.contains(&pointer) || end <= pointer {
+    let (shared, me) = (context.data().shared.clone(), context.data().me);
+    if !shared.core.borrow().detects(Detector::StackContents) {
         return;
     }
-    let stack = frames(store);
-    let place = stack.iter().map(|frame| frame.address).find(|place| place.module != ModuleId::KERNEL);
+    let Some(pointer) = user_stack_pointer(store) else { return };
     let mut core = shared.core.borrow_mut();
-    if place.is_none_or(|place| core.was_told(Detector::StackContents, place)) {
+    let mut overlays = core.overlays(&shared, me, pointer);
+    overlays.retain(|overlay| core.tell_overlay_once(overlay));
+    drop(core);
+    if overlays.is_empty() {
         return;
     }
-    let context = core.context(me);
-    let headline = format!("the heap of {} reaches {} bytes into the stack that it uses", context.comm, end - pointer);
-    let finding = Finding::new(Detector::StackContents, headline)
-        .about(context)
-        .at(stack.into_iter().skip_while(|frame| frame.address.module == ModuleId::KERNEL).collect())
-        .on(pointer, end - pointer)
-        .detail(format!("the heap ends at {end:#x}, and the stack pointer is {pointer:#x}"));
-    if core.tell_once(&finding) {
+    charge(store);
+    let mut stack = frames(store);
+    stack.retain(|frame| frame.address.module != ModuleId::KERNEL);
+    let mut core = shared.core.borrow_mut();
+    for overlay in overlays {
+        let finding = core.overlies(me, &overlay).at(stack.clone());
         core.found(&finding);
     }
 }
@@ -73,6 +66,12 @@ pub(super) async fn wrote(
 ) -> wasmtime::Result<()> {
     let shared = store.as_context().data().shared.clone();
     let me = store.as_context().data().me;
+    let overlaid = shared.core.borrow().overlaid(&shared, me, written);
+    if let Some(owner) = overlaid
+        && super::site(store).is_none()
+    {
+        return trespassed(store, owner, written, &Trespass::Heap).await;
+    }
     let owner = shared.core.borrow().detection.stacks.owner(written).filter(|owner| *owner != me);
     let Some(owner) = owner else { return Ok(()) };
     // It has not run yet: who makes it makes its stack, too.
@@ -88,13 +87,27 @@ pub(super) async fn wrote(
         None => Some(Trespass::Program),
         Some(_) => trespass(store, owner, written.clone()).await,
     };
-    let Some(why) = why else { return Ok(()) };
+    match why {
+        Some(why) => trespassed(store, owner, written, &why).await,
+        None => Ok(()),
+    }
+}
+
+/// Tells that the instruction that is under way has written into the stack of another runner, once.
+async fn trespassed(
+    store: &mut (impl AsContextMut<Data = RunnerData> + Send),
+    owner: RunnerId,
+    written: &Range<u64>,
+    why: &Trespass,
+) -> wasmtime::Result<()> {
+    let shared = store.as_context().data().shared.clone();
+    let me = store.as_context().data().me;
     charge(store);
     let stack = frames(store);
-    let mut finding = shared.core.borrow().trespassed(me, owner, written, &why).at(stack);
+    let mut finding = shared.core.borrow().trespassed(me, owner, written, why).at(stack);
     let new = shared.memory.read_vec(written.start, (written.end - written.start).min(SHOWN)).unwrap_or_default();
     finding.change = Some(Change { old: None, new });
-    if let Trespass::Frame(frame) = &why {
+    if let Trespass::Frame(frame, why) = why {
         let symbols = shared.images.borrow().get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
         if let Some(symbols) = symbols {
             let place = symbols.locate(frame.address.offset).frames.into_iter().next();
@@ -102,7 +115,12 @@ pub(super) async fn wrote(
             let source = place.and_then(|place| place.source);
             let line =
                 source.map(|source| format!(" ({}:{})", source.file, source.line.unwrap_or(0))).unwrap_or_default();
-            finding = finding.detail(format!("that is in the frame of {name}{line}, which has no variable there"));
+            let what = match why {
+                Untouchable::NoVariable => "which has no variable there".to_owned(),
+                Untouchable::Unshared(Some(name)) => format!("which gives nobody the address of {name}"),
+                Untouchable::Unshared(None) => "which gives nobody the address of what is there".to_owned(),
+            };
+            finding = finding.detail(format!("that is in the frame of {name}{line}, {what}"));
         }
     }
     let new = shared.core.borrow_mut().tell_once(&finding);

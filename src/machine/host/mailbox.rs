@@ -26,7 +26,7 @@ async fn yield_now() {
 
 /// Suspends the fiber until the runner is to go on. A question is not a wake-up.
 async fn sleep(store: &mut (impl AsContextMut<Data = RunnerData> + Send)) -> wasmtime::Result<()> {
-    super::contents::note_stack_pointer(store);
+    super::contents::note_stack_pointers(store);
     loop {
         yield_now().await;
         let mail = store.as_context().data().shared.core.borrow_mut().debug.mail.take();

@@ -1,91 +1,58 @@
 //! Ranges that may overlap, found by what they overlap in O(log n).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    start: u64,
-    end: u64,
-    id: WatchId,
-}
-
 /// A set of ranges, each with a name.
 ///
-/// The entries are sorted; read as a balanced tree (the middle of a part is its root), each root knows the largest end of
-/// its part. Changes are cheap and gathered: the next question after them sorts anew.
+/// They are kept by how long they are, in powers of two, and each kind by where they begin: one that reaches into a range
+/// begins at most its kind's length before it. Most sets have few kinds, and a change costs as little as a question.
 #[derive(Debug, Default)]
 pub(super) struct Intervals {
-    entries: Vec<Entry>,
-    /// The largest end among the entries of the part whose root is at the same place.
-    max_end: Vec<u64>,
-    fresh: Vec<Entry>,
-    gone: HashSet<WatchId>,
+    /// By the number of bits of their lengths: where they begin, and their names.
+    kinds: BTreeMap<u32, BTreeSet<(u64, WatchId)>>,
+    all: BTreeMap<WatchId, Range<u64>>,
+}
+
+/// The kind of a range: one more than the power of two that its length reaches.
+fn kind(range: &Range<u64>) -> u32 {
+    u64::BITS - (range.end - range.start).leading_zeros()
 }
 
 impl Intervals {
+    /// Adds a range that has a byte, under a name that no other has.
     pub(super) fn insert(&mut self, range: &Range<u64>, id: WatchId) {
-        self.fresh.push(Entry { start: range.start, end: range.end, id });
+        self.kinds.entry(kind(range)).or_default().insert((range.start, id));
+        self.all.insert(id, range.clone());
     }
 
     pub(super) fn remove(&mut self, id: WatchId) {
-        self.gone.insert(id);
+        let Some(range) = self.all.remove(&id) else { return };
+        let kind = kind(&range);
+        if let Some(ranges) = self.kinds.get_mut(&kind) {
+            ranges.remove(&(range.start, id));
+            if ranges.is_empty() {
+                self.kinds.remove(&kind);
+            }
+        }
     }
 
     /// The ranges that share a byte with `range`, by name, ascending.
-    pub(super) fn overlapping(&mut self, range: &Range<u64>) -> Vec<WatchId> {
+    pub(super) fn overlapping(&self, range: &Range<u64>) -> Vec<WatchId> {
         let mut found = Vec::new();
         if range.is_empty() {
             return found;
         }
-        self.settle();
-        self.search(0, self.entries.len(), range, &mut found);
-        found.retain(|id| !self.gone.contains(id));
+        for (kind, ranges) in &self.kinds {
+            let longest = 1_u64.checked_shl(*kind).map_or(u64::MAX, |end| end - 1);
+            let first = (range.start.saturating_sub(longest), WatchId(0));
+            let near = ranges.range(first..(range.end, WatchId(0))).map(|(_, id)| *id);
+            found.extend(near.filter(|id| self.all.get(id).is_some_and(|known| known.end > range.start)));
+        }
         found.sort_unstable();
         found
-    }
-
-    fn settle(&mut self) {
-        // What is gone can stay in the tree for a while: one that is larger finds more, and that is sorted out.
-        if self.fresh.is_empty() && self.gone.len() <= self.entries.len() / 2 {
-            return;
-        }
-        self.entries.append(&mut self.fresh);
-        let gone = std::mem::take(&mut self.gone);
-        self.entries.retain(|entry| !gone.contains(&entry.id));
-        self.entries.sort_unstable();
-        self.max_end = vec![0; self.entries.len()];
-        self.measure(0, self.entries.len());
-    }
-
-    fn measure(&mut self, from: usize, to: usize) -> u64 {
-        if from >= to {
-            return 0;
-        }
-        let root = from + (to - from) / 2;
-        let below = self.measure(from, root).max(self.measure(root + 1, to));
-        self.max_end[root] = below.max(self.entries[root].end);
-        self.max_end[root]
-    }
-
-    fn search(&self, from: usize, to: usize, range: &Range<u64>, found: &mut Vec<WatchId>) {
-        if from >= to {
-            return;
-        }
-        let root = from + (to - from) / 2;
-        if self.max_end[root] <= range.start {
-            return;
-        }
-        self.search(from, root, range, found);
-        let entry = self.entries[root];
-        if entry.start < range.end {
-            if entry.end > range.start {
-                found.push(entry.id);
-            }
-            self.search(root + 1, to, range, found);
-        }
     }
 }
 

@@ -252,7 +252,7 @@ impl WatchSet {
         self.intervals.remove(id);
         self.map.set(&gone, false, true);
         self.mark_again(&gone);
-        let intervals = &mut self.intervals;
+        let intervals = &self.intervals;
         self.shadow.forget(&gone, |page| !intervals.overlapping(&page).is_empty());
         true
     }
@@ -300,7 +300,9 @@ impl WatchSet {
     /// The parts of a range that are watched.
     pub(super) fn watched_in(&mut self, range: &Range<u64>) -> Vec<Range<u64>> {
         let ids = self.intervals.overlapping(range);
-        ids.iter().filter_map(|id| overlap(&self::range(self.watches.get(id)?), range)).collect()
+        let watched = ids.iter().filter_map(|id| Some(self::range(self.watches.get(id)?)));
+        let foreign = self.foreign.range(..range.end).rev().take_while(|(_, end)| **end > range.start);
+        watched.chain(foreign.map(|(&start, &end)| start..end)).filter_map(|watched| overlap(&watched, range)).collect()
     }
 
     /// Memory was changed behind the guest's back: what it holds now is what it held before the next access.

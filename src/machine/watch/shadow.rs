@@ -57,8 +57,17 @@ impl Shadow {
     }
 
     /// Drops the pages of `range` of which nothing is watched any more.
-    pub(super) fn forget(&mut self, range: &Range<u64>, mut watched: impl FnMut(Range<u64>) -> bool) {
+    pub(super) fn forget(&mut self, range: &Range<u64>, watched: impl Fn(Range<u64>) -> bool) {
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
-        self.pages.retain(|&page, _| !pages.contains(&page) || watched(page * PAGE..(page + 1) * PAGE));
+        let is_gone = |page: u64| !watched(page * PAGE..(page + 1) * PAGE);
+        // A range may be larger than all that is kept.
+        if pages.end - pages.start > self.pages.len() as u64 {
+            return self.pages.retain(|&page, _| !pages.contains(&page) || !is_gone(page));
+        }
+        for page in pages {
+            if self.pages.contains_key(&page) && is_gone(page) {
+                self.pages.remove(&page);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use gimli::AttributeValue;
 use wkdb_tracer::CodeOffset;
 
 use super::super::module::ModuleNames;
-use super::super::{FunctionSymbol, Scope, SourceFrame, SourcePosition, Symbols, TypeKind, Variable};
+use super::super::{FrameObjects, FunctionSymbol, Scope, SourceFrame, SourcePosition, Symbols, TypeKind, Variable};
 use super::info::{DebugInfo, Die, Entry, Shared};
 use super::line_table::LineTables;
 use super::types::children;
@@ -244,20 +244,21 @@ fn structures(symbols: &Symbols, info: &DebugInfo, function: Die) -> Vec<Die> {
     found
 }
 
-/// The variables that a function, and what is inlined into it, keeps in memory: bytes from the frame's base on, wherever in
-/// the function they are. None if the function is not known, or one of them is at a place that is not told, or that `local`
-/// does not know: the address in a local, counted from the frame's base.
+/// The variables that a function, and what is inlined into it, keeps in memory, wherever in the function they are. None if
+/// the function is not known, or one of them is at a place that `local` does not know: the address in a local, counted from
+/// the frame's base.
 pub(in super::super) fn frame_objects(
     symbols: &Symbols,
     function: &FunctionSymbol,
     local: &dyn Fn(u32) -> Option<i64>,
-) -> Option<Vec<Range<i64>>> {
+) -> Option<FrameObjects> {
     let info = symbols.info()?;
     let mut blocks = vec![function_at(info, function.start, function)?];
-    let mut objects = Vec::new();
+    let mut objects = FrameObjects::default();
     // Structures, by their entries in the functions as they are written: how often they are there, less how often it is told
     // where. An optimising compiler forgets some at times.
     let mut untold: BTreeMap<Die, i64> = BTreeMap::new();
+    let size_of = |die| info.type_of(die).and_then(|ty| symbols.size_of(symbols.types.of_die(ty)));
     let mut seen = 0;
     while let Some(block) = blocks.pop() {
         let unit = info.unit(block.unit)?;
@@ -292,13 +293,13 @@ pub(in super::super) fn frame_objects(
             }
             // It says of parts of a variable, at times, that they are in memory, and in between that others have this value:
             // the variable is there as a whole.
-            let size = info.type_of(die).and_then(|ty| symbols.size_of(symbols.types.of_die(ty)));
-            let size = i64::try_from(size.unwrap_or(symbols.address_size())).unwrap_or(i64::MAX);
+            let size = i64::try_from(size_of(die).unwrap_or(symbols.address_size())).unwrap_or(i64::MAX);
             let mut is_told = false;
             for expression in expressions {
                 for begin in begins_at(expression, unit.encoding(), local)? {
                     is_told = true;
-                    objects.push(begin..begin.saturating_add(size));
+                    let name = variable(symbols, info, die, false).map(|variable| variable.name);
+                    objects.told.push((begin..begin.saturating_add(size), name.unwrap_or_default()));
                 }
             }
             if is_told && let Some(count) = untold.get_mut(&info.origin(die)) {
@@ -306,8 +307,7 @@ pub(in super::super) fn frame_objects(
             }
         }
     }
-    if untold.values().any(|&count| count > 0) {
-        return None;
-    }
+    let untold = untold.into_iter().filter(|(_, count)| *count > 0);
+    objects.untold = untold.map(|(die, _)| size_of(die).unwrap_or(u64::MAX)).max();
     Some(objects)
 }
