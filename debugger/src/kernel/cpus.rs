@@ -57,7 +57,7 @@ impl Kernel<'_> {
             return Some(flag);
         }
         let bit = self.need_resched_bit()?;
-        let flags = self.object("struct task_struct", current?)?.u("thread_info.flags")?;
+        let flags = self.thread_info(&self.object("struct task_struct", current?)?)?.u("flags")?;
         Some(flags >> bit & 1 == 1)
     }
 

@@ -245,7 +245,8 @@ impl<'i> Kernel<'i> {
             nr_workers,
             nr_idle,
             nr_running: pool.i("nr_running"),
-            quiet_for: pool.u("watchdog_ts").zip(now).map(|(at, now)| self.jiffies_between(now, at)),
+            quiet_for: (pool.member_of(&["watchdog_ts", "last_progress_ts"]).and_then(|at| at.unsigned()).zip(now))
+                .map(|(at, now)| self.jiffies_between(now, at)),
             worklist,
             workers,
         }
