@@ -62,6 +62,16 @@ fn number(memory: &[u8], at: u64, size: u64) -> u64 {
     (0..size).rev().fold(0, |number, byte| number << 8 | u64::from(memory[(at + byte) as usize]))
 }
 
+/// One of twelve addresses that are worth a question: in an object or a page, the last two in a stack and in a task.
+pub(in crate::kernel) fn probe(symbols: &Symbols, memory: &[u8], index: u64) -> u64 {
+    let probes = symbols.data_symbol("probes").unwrap();
+    let (word, places) = (symbols.address_size(), ["sh_stack", "sleeper_task"]);
+    match index.checked_sub(probes.size.unwrap() / word) {
+        None => number(memory, probes.address + index * word, word),
+        Some(more) => symbols.data_symbol(places[more as usize]).unwrap().address + 20,
+    }
+}
+
 /// Every address by the name of what lies there, and nothing of how far into that it is: the next version has it elsewhere.
 fn without_addresses(text: &str, symbols: &Symbols) -> String {
     let mut out = String::new();
@@ -106,14 +116,8 @@ fn views(version: &str) -> String {
     for (kind, ..) in ViewKind::ALL.iter().filter(|(kind, ..)| *kind != ViewKind::Address) {
         look(*kind, None);
     }
-    let word = symbols.address_size();
-    let probes = symbols.data_symbol("probes").unwrap();
-    for index in 0..probes.size.unwrap() / word {
-        look(ViewKind::Address, Some(number(&memory, probes.address + index * word, word)));
-    }
-    // In a stack, in a task, and in what is mapped.
-    for name in ["sh_stack", "sleeper_task"] {
-        look(ViewKind::Address, Some(symbols.data_symbol(name).unwrap().address + 20));
+    for index in 0..12 {
+        look(ViewKind::Address, Some(probe(&symbols, &memory, index)));
     }
     text
 }
