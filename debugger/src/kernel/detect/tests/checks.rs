@@ -3,9 +3,12 @@
 use wkdb_tracer::{GuestTime, RunnerId, RunnerState};
 
 use super::super::landmarks::Waiters;
-use super::super::{Callee, Chain, Kinds, Landmarks, LostBaton, MS, Occasion, Patrol, SECOND, Suspect};
+use super::super::{
+    AreaMarks, Callee, Chain, Host, Kinds, Landmarks, LostBaton, MS, Occasion, Patrol, SECOND, Suspect,
+};
 use super::fake::{FIRST, Guest};
 use super::marks::{linux, minik, shapes};
+use crate::kernel::tests::shapes::{VERSIONS, kernel};
 
 /// Both kernels with their names.
 fn kernels() -> [(&'static str, &'static Landmarks); 2] {
@@ -292,6 +295,52 @@ fn tasks_that_wait_for_each_others_locks_are_a_cycle() {
         guest.now = 0;
         guest.seats.last_mut().unwrap().state = RunnerState::Runnable;
         assert_eq!(guest.found_in(3000), [], "{name}");
+    }
+}
+
+#[test]
+fn detectors_find_what_they_look_at_in_the_shapes_of_all_versions() {
+    for version in VERSIONS {
+        let (symbols, memory) = kernel(version);
+        let marks = shapes(version);
+        let place = |name: &str| symbols.data_symbol(name).unwrap().address;
+        let found_in = |change: &dyn Fn(&mut Guest)| {
+            let mut guest = Guest::new(&marks);
+            guest.load(&memory);
+            guest.now = 4 * SECOND;
+            guest.seats[0].state = RunnerState::Runnable;
+            change(&mut guest);
+            let mut patrol = Patrol::new(marks.clone(), Kinds::ALL);
+            guest.watched_for(&mut patrol, 1000, false)
+        };
+        assert_eq!(found_in(&|_| {}), [], "{version}: nothing is wrong");
+        let (pools, wheels, rcu) =
+            (marks.pools.as_ref().unwrap(), marks.wheels.as_ref().unwrap(), marks.rcu.as_ref().unwrap());
+        let (worker, pool) = (place("busy_worker"), place("cpu_worker_pools"));
+        let task = place("busy_task");
+        let found = found_in(&|guest| guest.put(worker, pools.pool, 0x1000));
+        assert_eq!(found, [Suspect::WrongPool { worker, found: 0x1000, pool: Some(pool), task }], "{version}");
+        let work = place("waiting_work");
+        let found = found_in(&|guest| guest.put(work, pools.data, 0));
+        assert_eq!(found, [Suspect::NotPending { pool, work }], "{version}");
+        let callbacks = [
+            (work, pools.function, Callee::Work),
+            (place("sleeper_timer"), wheels.function, Callee::Timer),
+            (place("callbacks"), rcu.function, Callee::Rcu),
+        ];
+        for (object, at, what) in callbacks {
+            let found = found_in(&|guest| guest.put(object, at, 0x7fff));
+            assert_eq!(found, [Suspect::BadCallback { what, object, pointer: 0x7fff, cpu: 0 }], "{version}");
+        }
+        let base = place("timer_bases");
+        let found = found_in(&|guest| guest.put(base, wheels.clk, 4_294_937_696 + 5000));
+        assert_eq!(found, [Suspect::WheelAhead { cpu: 0, base: 0, address: base }], "{version}");
+
+        let areas = AreaMarks::of(&symbols).unwrap();
+        let mut guest = Guest::new(&marks);
+        guest.load(&memory);
+        let writable = areas.writable(place("sh_mm"), &|address, size| guest.number(address, size));
+        assert_eq!(writable, [0x41_0000..0x42_0000, 0x7f_0000..0x80_0000, 0x90_0000..0x91_0000], "{version}");
     }
 }
 
