@@ -91,14 +91,18 @@ fn views_of_minik_agree_with_its_proc_in_both_eras() {
 
         let cpus = only!(seen.view(ViewKind::Cpus), Cpus);
         let said = seen.printed("cat /proc/interrupts").lines().map(numbers);
+        let mut timer_irqs = 0;
         for (cpu, said) in cpus.cpus.iter().zip(said) {
-            let [number, _, _, switches] = said[..] else { panic!("{said:?}") };
+            let [number, ipis, timers, switches] = said[..] else { panic!("{said:?}") };
             assert_eq!(i64::from(cpu.cpu), number);
             let since = cpu.nr_switches.unwrap() as i64 - switches;
             assert!((0..60).contains(&since), "{cpu:?} {said:?}");
+            let served = cpu.nr_irqs.unwrap() as i64 - ipis - timers;
+            assert!((0..200).contains(&served), "{cpu:?} {said:?}");
+            timer_irqs += timers;
             assert_eq!((cpu.online, cpu.raised_ipis, cpu.need_resched), (Some(true), Some(0), Some(false)));
         }
-        assert!(cpus.problems.is_empty(), "{:?}", cpus.problems);
+        assert!(timer_irqs > 0 && cpus.problems.is_empty(), "{timer_irqs} {:?}", cpus.problems);
 
         // The log is what came over the console.
         let log = only!(seen.view(ViewKind::Dmesg), Dmesg);

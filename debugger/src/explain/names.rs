@@ -34,6 +34,7 @@ const MEMORY: &[&str] = &[
 const FREE: &[&str] = &[
     "kfree",
     "kfree_sensitive",
+    "kfree_nolock",
     "kzfree",
     "__kfree",
     "kvfree",
@@ -80,7 +81,16 @@ const SHUFFLE: &[&str] = &[
     "setup_object",
     "__unfreeze_partials",
     "flush_slab",
+    "build_slab_freelist",
+    "alloc_from_new_slab",
+    "refill_objects",
+    "__refill_objects_node",
+    "refill_sheaf",
 ];
+
+/// Parts of allocators that give back what others have freed before, and what had only been kept ready: the sheaves of 6.18
+/// and later.
+const FLUSH: &[&str] = &["sheaf_flush*", "sheaf_try_flush*", "__sheaf_flush*", "rcu_free_sheaf*", "barn_shrink"];
 
 /// Functions that take a lock, or wait for one.
 const LOCK: &[&str] = &[
@@ -165,6 +175,11 @@ fn is_one_of(function: &str, patterns: &[&str]) -> bool {
 /// Whether a function gives memory back.
 pub(super) fn frees(function: &str) -> bool {
     is_one_of(function, FREE)
+}
+
+/// Whether a part of an allocator gives back what had been freed before.
+pub(super) fn flushes(function: &str) -> bool {
+    is_one_of(function, FLUSH)
 }
 
 /// Whether a function hands memory out.

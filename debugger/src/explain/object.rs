@@ -123,7 +123,9 @@ impl Explorer<'_> {
 
 /// What an access by an allocator means for the object that it is in.
 fn change(actor: Actor, stack: Stack) -> Option<Change> {
-    let what = if stack.has(names::frees) {
+    let what = if stack.has(names::flushes) {
+        return None;
+    } else if stack.has(names::frees) {
         What::Freed
     } else if stack.has(names::allocates) && !stack.has(names::shuffles) {
         What::Allocated

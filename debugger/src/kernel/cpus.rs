@@ -7,6 +7,9 @@ use super::{Kernel, Now, TaskRef};
 use crate::commands::output::Table;
 use crate::commands::{Output, Style};
 
+/// Kinds of interrupts that are counted: no kernel has more.
+const MAX_KINDS: u64 = 64;
+
 /// A CPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CpuRow {
@@ -28,6 +31,10 @@ pub struct CpuRow {
     pub raised_irqs: Option<u64>,
     /// What other CPUs want of it, a bit each.
     pub raised_ipis: Option<u64>,
+    /// Interrupts that it has served since boot, where the kernel counts them.
+    pub nr_irqs: Option<u64>,
+    /// Soft interrupts that it has served since boot.
+    pub nr_softirqs: Option<u64>,
     /// When its timer is due, in nanoseconds of the guest's clock; `None`: never, or not known.
     pub next_event_ns: Option<u64>,
     /// It has been told to look for another task to run.
@@ -57,7 +64,7 @@ impl Kernel<'_> {
             return Some(flag);
         }
         let bit = self.need_resched_bit()?;
-        let flags = self.object("struct task_struct", current?)?.u("thread_info.flags")?;
+        let flags = self.thread_info(&self.object("struct task_struct", current?)?)?.u("flags")?;
         Some(flags >> bit & 1 == 1)
     }
 
@@ -79,6 +86,15 @@ impl Kernel<'_> {
             Some(RunnerState::SwitchedOut) => ("can run", None),
             Some(RunnerState::Stopped) => ("stopped", None),
         };
+        // Linux counts both kinds here, minik each kind of interrupt there.
+        let served = self.per_cpu("kstat", cpu);
+        let sum = |counts: Option<super::Object<'_, '_>>| {
+            let mut counts = counts?.elements(MAX_KINDS).map(|count| count.unsigned());
+            counts.try_fold(0_u64, |sum, count| sum.checked_add(count?))
+        };
+        let nr_irqs = served.as_ref().and_then(|served| served.u("irqs_sum"));
+        let nr_irqs = nr_irqs.or_else(|| sum(self.per_cpu("irq_count", cpu)));
+        let nr_softirqs = sum(served.and_then(|served| served.member("softirqs")));
         let word = |name| self.per_cpu(name, cpu).and_then(|word| word.unsigned());
         // Never is the largest time there is, or -1.
         let is_time = |time: &i64| (0..i64::MAX).contains(time);
@@ -94,6 +110,8 @@ impl Kernel<'_> {
             until_ns,
             raised_irqs: word("raised_irqs"),
             raised_ipis: word("raised_ipis"),
+            nr_irqs,
+            nr_softirqs,
             next_event_ns: expiry.or_else(device).map(i64::cast_unsigned),
             need_resched: self.need_resched(queue.as_ref(), current),
             nr_running: queue.as_ref().and_then(|queue| queue.u("nr_running")),
@@ -114,8 +132,20 @@ impl CpusView {
     pub fn text(&self) -> Output {
         let mut out = Output::new();
         out.line(self.now.text());
-        let mut table =
-            Table::new(["CPU", "Runs", "State", "Until", "Next event", "IRQs", "IPIs", "Resched", "Queue", "Switches"]);
+        let mut table = Table::new([
+            "CPU",
+            "Runs",
+            "State",
+            "Until",
+            "Next event",
+            "IRQs",
+            "IPIs",
+            "Served",
+            "Soft",
+            "Resched",
+            "Queue",
+            "Switches",
+        ]);
         for row in &self.cpus {
             let runs = match (&row.current, &row.holder) {
                 (Some(current), Some(holder)) if current.address != holder.address => {
@@ -136,6 +166,8 @@ impl CpusView {
                 plain(row.next_event_ns.map_or_else(|| "never".to_owned(), seconds)),
                 cell(hex(row.raised_irqs)),
                 cell(hex(row.raised_ipis)),
+                cell(row.nr_irqs),
+                cell(row.nr_softirqs),
                 cell(resched),
                 cell(row.nr_running),
                 cell(row.nr_switches),

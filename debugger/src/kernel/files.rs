@@ -28,7 +28,7 @@ pub struct FdRow {
     pub position: Option<i64>,
     /// What it was opened with (`O_…`).
     pub flags: Option<u64>,
-    /// How many have it open; of Linux from 6.13 on, one less.
+    /// How many have it open.
     pub count: Option<i64>,
 }
 
@@ -124,7 +124,8 @@ impl<'i> Kernel<'i> {
             operations: operations.map(|address| self.symbol(address).unwrap_or_else(|| format!("{address:#x}?"))),
             position: file.i("f_pos"),
             flags: file.u("f_flags"),
-            count: file.member_of(&["f_count", "f_ref"]).and_then(|count| count.signed()),
+            // From 6.13 on, one less is kept than there are.
+            count: file.i("f_count").or_else(|| file.i("f_ref")?.checked_add(1)),
         }
     }
 

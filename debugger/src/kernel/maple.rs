@@ -93,6 +93,8 @@ impl Kernel<'_> {
             let Some(entry) = load(shape.slots + slot * self.word()) else { return };
             match entry {
                 0 => {}
+                // What the tree keeps for itself: a place that is only reserved.
+                entry if leaf && entry & 3 == 2 => {}
                 entry if leaf => walk.entries.push(entry),
                 entry => self.maple_node(entry, Some(node), (min, end), depth + 1, walk),
             }

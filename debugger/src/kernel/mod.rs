@@ -18,6 +18,7 @@ mod cpus;
 pub mod detect;
 mod field;
 mod files;
+mod free;
 mod instances;
 mod maple;
 mod maps;

@@ -20,17 +20,21 @@ impl Kernel<'_> {
         let helpers = self.symbols.functions_named("__resched_curr");
         let module = self.memory.inferior().module(ModuleId::KERNEL).ok()?;
         let body = module.get(self.symbols.file_range(&function)?)?;
+        // Flags are a `long`.
         let mut constant = None;
         for operator in FunctionBody::new(BinaryReader::new(body, 0)).get_operators_reader().ok()? {
             match (operator.ok()?, constant.take()) {
-                (Operator::I32Const { value }, _) => constant = Some(value.cast_unsigned()),
-                (Operator::I32AtomicRmwOr { .. }, Some(bits)) if bits.is_power_of_two() => {
+                (Operator::I32Const { value }, _) => constant = Some(u64::from(value.cast_unsigned())),
+                (Operator::I64Const { value }, _) => constant = Some(value.cast_unsigned()),
+                (Operator::I32AtomicRmwOr { .. } | Operator::I64AtomicRmwOr { .. }, Some(bits))
+                    if bits.is_power_of_two() =>
+                {
                     return Some(bits.trailing_zeros());
                 }
                 (Operator::Call { function_index }, Some(bit))
                     if helpers.iter().any(|helper| helper.index == function_index) =>
                 {
-                    return Some(bit);
+                    return u32::try_from(bit).ok();
                 }
                 _ => {}
             }

@@ -1,16 +1,11 @@
 //! Pages and slabs: what the kernel's allocators know of an address.
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 
 use super::{Kernel, Object};
 
 /// Bytes of a page: no kernel for Wasm has others.
 const PAGE_SHIFT: u64 = 12;
-
-/// Free objects of a slab that are followed.
-const MAX_FREE: usize = 4096;
 
 /// An object of a slab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +53,15 @@ impl<'i> Kernel<'i> {
         self.object("struct page", address)
     }
 
+    /// The first page of the block that a page is in, if it is not the first itself: all others have a pointer to that one,
+    /// marked by the lowest bit; or, from 7.1 on, a mask that makes their own address that of the first.
+    fn head_of<'k>(&'k self, page: &Object<'k, 'i>) -> Option<Object<'k, 'i>> {
+        let head = page.member_of(&["compound_head", "compound_info"])?.unsigned()?;
+        let head = Some(head & !1).filter(|_| head & 1 == 1)?;
+        let head = if head > page.address() { page.address() & head } else { head };
+        self.object("struct page", head)
+    }
+
     /// The address of a page's memory.
     fn page_number(&self, page: &Object<'_, '_>, near: (u64, u64)) -> u64 {
         let (pfn, address) = near;
@@ -72,9 +76,7 @@ impl<'i> Kernel<'i> {
         if page.member("order").is_some() {
             return Some(self.minik_page(pfn, &page, address));
         }
-        // A page behind the first of a block has a pointer to that, marked by its lowest bit.
-        let head = page.u("compound_head").filter(|head| head & 1 == 1);
-        let head = head.and_then(|head| self.object("struct page", head & !1)).unwrap_or(page);
+        let head = self.head_of(&page).unwrap_or(page);
         let head_pfn = self.page_number(&head, (pfn, page.address()));
         let start = head_pfn << PAGE_SHIFT;
         let object = self.slab_object(&head, start, address);
@@ -120,43 +122,21 @@ impl<'i> Kernel<'i> {
         let cache = slab.u("slab_cache")?;
         let cache = self.caches().into_iter().find(|known| known.address() == cache)?;
         let size = cache.u("size").filter(|&size| size > 0)?;
+        // SLAB begins where it likes, SLUB at the start of the block.
+        let start = slab.u("s_mem").unwrap_or(start);
         let number = address.checked_sub(start)? / size;
+        let count = slab.u("objects").or_else(|| cache.u("num"));
+        if count.is_some_and(|count| number >= count) {
+            return None;
+        }
         let pad = cache.u("red_left_pad").unwrap_or(0);
-        let object = start + number * size + pad;
-        let free = self.free_objects(&slab, &cache).map(|free| free.contains(&object));
+        let object = start.checked_add(number.checked_mul(size)?)?.checked_add(pad)?;
         Some(SlabObject {
             cache: cache.name("name").unwrap_or_else(|| format!("{:#x}", cache.address())),
             start: object,
             size: cache.u("object_size").unwrap_or(size),
-            free,
+            free: self.is_free(&slab, &cache, object),
         })
-    }
-
-    /// The free objects of a slab: of its own list, and of the lists that CPUs have taken. `None` where the pointers in
-    /// free objects are scrambled.
-    fn free_objects(&self, slab: &Object<'_, 'i>, cache: &Object<'_, 'i>) -> Option<HashSet<u64>> {
-        if cache.member("random").is_some() {
-            return None;
-        }
-        let offset = cache.u("offset")?;
-        let mut free = HashSet::new();
-        let mut follow = |first: Option<u64>| {
-            let first = first.filter(|&first| first != 0);
-            let chain = first.map(|first| self.chain(first, offset, MAX_FREE, "a slab's free list"));
-            free.extend(chain.unwrap_or_default());
-        };
-        follow(slab.u("freelist"));
-        if let Some(template) = cache.u("cpu_slab") {
-            for cpu in self.online_cpus() {
-                let own = template.wrapping_add(self.per_cpu_offset(cpu)?) & self.address_mask();
-                let own = self.object("struct kmem_cache_cpu", own)?;
-                let its_slab = own.member_of(&["slab", "page"]).and_then(|slab| slab.unsigned());
-                if its_slab == Some(slab.address()) {
-                    follow(own.u("freelist"));
-                }
-            }
-        }
-        Some(free)
     }
 
     /// The object of minik's allocator at an address.

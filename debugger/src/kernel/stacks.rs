@@ -117,10 +117,15 @@ impl Kernel<'_> {
         if bytes.is_none() {
             self.problem(format!("{who}: there is no memory where its stack should be, at {:#x}", stack.base));
         }
-        let word = self.word() as usize;
+        // What lies at the very end: where a task has no `thread_info` in it, that.
+        let info = match task.member("thread_info") {
+            Some(_) => 0,
+            None => self.type_named("struct thread_info").and_then(|ty| self.symbols.size_of(ty)).unwrap_or(0) as usize,
+        };
+        let behind = info.saturating_add(self.word() as usize);
         let end = bytes
             .as_ref()
-            .and_then(|bytes| bytes.get(..word))
+            .and_then(|bytes| bytes.get(info..behind))
             .map(|end| end.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte)));
         // Only Linux looks at the end of stacks, by this function.
         let has_magic = !self.symbols.functions_named("set_task_stack_end_magic").is_empty();
@@ -133,7 +138,7 @@ impl Kernel<'_> {
             ));
         }
         let clean = bytes.as_ref().map(|bytes| {
-            let skipped = if has_magic { word } else { 0 };
+            let skipped = if has_magic { behind } else { info };
             skipped + bytes.iter().skip(skipped).take_while(|&&byte| byte == 0).count()
         });
         let touched = clean.map(|clean| stack.size.saturating_sub(clean as u64));

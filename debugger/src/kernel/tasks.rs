@@ -28,10 +28,15 @@ const STATES: &[(u64, char, &str)] = &[
     (0x0040, 'P', "parked"),
     (0x0080, 'X', "dead"),
     (0x0100, 'R', "wakekill"),
-    (0x0200, 'W', "waking"),
+    (0x0200, 'R', "waking"),
     (0x0400, 'I', "noload"),
-    (0x0800, 'N', "new"),
+    (0x0800, 'R', "new"),
+    (0x1000, 'D', "rtlock-wait"),
+    (0x8000, 'D', "frozen"),
 ];
+
+/// What only says how a sleeper may be frozen: `TASK_FREEZABLE` and what goes with it.
+const FREEZABLE: u64 = 0x6000;
 
 /// Functions that only put a task to sleep: what waits is who called them. A `*` stands for any ending.
 const SCHEDULER: &[&str] = &[
@@ -218,6 +223,15 @@ impl<'i> Kernel<'i> {
         TaskRef { address: task.address(), pid: task.i("pid"), comm: task.name("comm") }
     }
 
+    /// A task's `thread_info`: in the task, or at the end of its stack, as an architecture has it.
+    pub(super) fn thread_info<'k>(&'k self, task: &Object<'k, 'i>) -> Option<Object<'k, 'i>> {
+        let at_end = || {
+            self.type_named("struct thread_info")?;
+            self.object("struct thread_info", task.u("stack").filter(|&stack| stack != 0)?)
+        };
+        task.member("thread_info").or_else(at_end)
+    }
+
     /// The task that a pointer in the kernel's memory means; `None` for null.
     pub(super) fn task_at(&self, address: u64) -> Option<TaskRef> {
         let task = Some(address).filter(|&address| address != 0)?;
@@ -252,6 +266,7 @@ impl<'i> Kernel<'i> {
         let letter = match (exit, state) {
             (0, 0) => 'R',
             (0, state) if state & 0x402 == 0x402 => 'I',
+            (0, state) if state & 0x9000 != 0 => 'D',
             (0, state) => STATES.iter().find(|(bit, ..)| state & bit != 0).map_or('?', |(_, letter, _)| *letter),
             (exit, _) => {
                 if exit & 0x20 != 0 {
@@ -262,8 +277,8 @@ impl<'i> Kernel<'i> {
             }
         };
         let mut text = if words.is_empty() { "running".to_owned() } else { words.join(" ") };
-        if all & !known & !0xf000 != 0 {
-            text.push_str(&format!(" {:#x}?", all & !known));
+        if all & !known & !FREEZABLE != 0 {
+            text.push_str(&format!(" {:#x}?", all & !known & !FREEZABLE));
         }
         Some((letter, text))
     }
@@ -282,7 +297,7 @@ impl<'i> Kernel<'i> {
         names.iter().find(|name| !is_scheduler(name)).or(names.last()).cloned()
     }
 
-    fn task_row(&self, task: &Object<'_, '_>, listed: bool) -> TaskRow {
+    fn task_row<'k>(&'k self, task: &Object<'k, 'i>, listed: bool) -> TaskRow {
         let runner = self.runner(task.address());
         let state = Self::task_state(task);
         let flags = task.u("flags");
@@ -292,7 +307,7 @@ impl<'i> Kernel<'i> {
             parent: task.member("real_parent").and_then(|parent| parent.target()?.i("pid")),
             state: state.as_ref().map(|(letter, _)| *letter),
             state_text: state.map(|(_, text)| text),
-            cpu: task.member_of(&["thread_info.cpu", "cpu"]).and_then(|cpu| cpu.unsigned()),
+            cpu: task.u("cpu").or_else(|| self.thread_info(task)?.u("cpu")),
             kernel_thread: flags.map(|flags| flags & PF_KTHREAD != 0),
             listed,
             runner: runner.map(|runner| runner.context.runner.0),

@@ -36,6 +36,9 @@ const QUEUE_FLAGS: &[(&str, u64)] = &[
     ("__WQ_DRAINING", 0x1_0000),
     ("__WQ_ORDERED", 0x2_0000),
     ("__WQ_LEGACY", 0x4_0000),
+    // The same bit, in kernels before 6.9 and after 7.0.
+    ("__WQ_ORDERED_EXPLICIT", 0),
+    ("__WQ_DEPRECATED", 0),
 ];
 
 /// A piece of work.
@@ -245,7 +248,8 @@ impl<'i> Kernel<'i> {
             nr_workers,
             nr_idle,
             nr_running: pool.i("nr_running"),
-            quiet_for: pool.u("watchdog_ts").zip(now).map(|(at, now)| self.jiffies_between(now, at)),
+            quiet_for: (pool.member_of(&["watchdog_ts", "last_progress_ts"]).and_then(|at| at.unsigned()).zip(now))
+                .map(|(at, now)| self.jiffies_between(now, at)),
             worklist,
             workers,
         }

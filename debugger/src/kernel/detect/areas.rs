@@ -177,6 +177,8 @@ impl Walk<'_, '_> {
             let Some(entry) = load(shape.slots, slot).filter(|_| (min..=max).contains(&end)) else { return };
             match entry {
                 0 => {}
+                // What the tree keeps for itself: a place that is only reserved.
+                entry if leaf && entry & 3 == 2 => {}
                 entry if leaf => self.entries.push(entry),
                 entry => self.node(entry, (min, end), depth + 1),
             }

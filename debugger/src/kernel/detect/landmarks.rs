@@ -11,7 +11,7 @@ use super::table::{self, Callable};
 use crate::symbols::{Encoding, Symbols, TypeId, TypeKind};
 
 /// Raised when the same module gives other landmarks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How deep numbers are wrapped in structures.
 const MAX_WRAPPING: usize = 6;
@@ -80,6 +80,8 @@ pub(super) struct Tasks {
     /// Where a worker's task has its worker: directly, or in what this member points to.
     pub(super) private: Option<At>,
     pub(super) kthread_data: Option<At>,
+    /// The mutex, or whichever lock, that a task waits for; the lowest two bits of the latter are its kind.
+    pub(super) blocked_on: Vec<At>,
 }
 
 /// A kind of lock that tasks sleep for.
@@ -89,9 +91,17 @@ pub(super) struct SleepLock {
     pub(super) name: String,
     /// The function that tasks wait for it in has this in its name.
     pub(super) taker: String,
-    /// The head of the list of those who wait.
-    pub(super) waiters: u64,
+    pub(super) waiters: Waiters,
     pub(super) owner: At,
+}
+
+/// How a lock has those who wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Waiters {
+    /// In a list, whose head is here in the lock.
+    Head(u64),
+    /// In a ring that has no head: here is a pointer to the first one. So it is from 7.1 on.
+    First(At),
 }
 
 /// Pools of workers.
@@ -259,6 +269,7 @@ impl Survey<'_> {
             stack_size: stack.or_else(|| self.size(self.ty("union thread_union")?)),
             private: self.first_at(task, &["worker_private", "set_child_tid"]),
             kthread_data: self.ty("struct kthread").and_then(|kthread| self.at(kthread, "data")),
+            blocked_on: ["blocked_on", "blocker"].iter().filter_map(|path| self.at(task, path)).collect(),
         })
     }
 
@@ -266,7 +277,8 @@ impl Survey<'_> {
         let kinds = [("struct mutex", "mutex_lock"), ("struct rw_semaphore", "rwsem_down")];
         let found = kinds.iter().filter_map(|(name, taker)| {
             let ty = self.ty(name)?;
-            let waiters = self.offset(ty, "wait_list").or_else(|| self.offset(ty, "wait.head"))?;
+            let head = self.offset(ty, "wait_list").or_else(|| self.offset(ty, "wait.head")).map(Waiters::Head);
+            let waiters = head.or_else(|| self.at(ty, "first_waiter").map(Waiters::First))?;
             let (name, taker) = ((*name).to_owned(), (*taker).to_owned());
             Some(SleepLock { name, taker, waiters, owner: self.at(ty, "owner")? })
         });
@@ -293,7 +305,7 @@ impl Survey<'_> {
             lock: self.at(pool, "lock")?,
             worklist: self.offset(pool, "worklist")?,
             workers: self.offset(pool, "workers")?,
-            progress: self.first_at(pool, &["works_done", "watchdog_ts"]),
+            progress: self.first_at(pool, &["works_done", "watchdog_ts", "last_progress_ts"]),
             node: self.offset(worker, "node")?,
             pool: self.at(worker, "pool")?,
             task: self.at(worker, "task")?,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wkdb_tracer::{GuestTime, RunnerId, RunnerState};
 
-use super::landmarks::Tasks;
+use super::landmarks::{Tasks, Waiters};
 use super::look::Look;
 use super::{Host, Kind, Landmarks, Occasion, SECOND, Suspect};
 
@@ -87,7 +87,9 @@ pub(super) fn check(look: &mut Look<'_>, sleepers: &mut BTreeMap<RunnerId, Sleep
         }
         if !sleeper.waker_looked && (slept >= WAKER_LOOK || at_end) {
             sleeper.waker_looked = true;
-            if sleeper.found.is_none() && !is_expected(&Stack::of(look, tasks, seat.task)) {
+            let rings = look.marks.locks.iter().any(|lock| matches!(lock.waiters, Waiters::First(_)));
+            let stack = Stack::of(look, tasks, seat.task);
+            if sleeper.found.is_none() && !is_expected(&stack) && !(rings && stack.has_ring_of_one(seat.task)) {
                 sleeper.found = Some(Finding::NoWaker);
             }
         }
@@ -140,6 +142,30 @@ impl<'a> Stack<'a> {
             (before != address && self.read(before)? == address).then_some(address)
         })
     }
+
+    /// Whether a ring of entries has one on this stack.
+    fn reaches(&self, first: u64) -> bool {
+        let mut at = first;
+        for _ in 0..MOST_WAITERS {
+            if self.range.contains(&at) {
+                return true;
+            }
+            match self.read(at) {
+                Some(next) if next != first && next >= super::super::LOWEST => at = next,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether there is an entry that is linked to itself, and its task behind it: whoever is the only one to wait for a lock
+    /// whose list has no head.
+    fn has_ring_of_one(&self, task: u64) -> bool {
+        self.words().any(|(address, next)| {
+            let after = |words: u64| self.read(address.wrapping_add(words * self.word));
+            next == address && after(1) == Some(address) && after(2) == Some(task)
+        })
+    }
 }
 
 /// Where a task's kernel stack lies.
@@ -175,6 +201,31 @@ pub(super) fn waits_for(host: &dyn Host, marks: &Landmarks, task: u64, others: &
     let tasks = marks.tasks.as_ref()?;
     let stack = Stack { host, word: marks.word, range: range(host, tasks, task) };
     let stacks: Vec<std::ops::Range<u64>> = others.iter().map(|&task| range(host, tasks, task)).collect();
+    let owner = |lock: u64, kind: usize| {
+        let at = marks.locks.get(kind)?.owner;
+        let owner = host.number(lock.wrapping_add(at.offset), at.size)? & !7;
+        (owner != 0 && others.contains(&owner)).then_some(owner)
+    };
+    // Where a lock has no head for its list, the task says what it waits for, or the lock is somewhere on its stack; and the
+    // lock's first one who waits is on the stack of some task.
+    let said = tasks.blocked_on.iter().filter_map(|at| host.number(task.wrapping_add(at.offset), at.size));
+    let said = said.map(|lock| lock & !3).chain(stack.words().map(|(_, word)| word));
+    let rings = |(kind, lock): (usize, &super::landmarks::SleepLock)| match lock.waiters {
+        Waiters::First(first) => Some((kind, first)),
+        Waiters::Head(_) => None,
+    };
+    let rings: Vec<_> = marks.locks.iter().enumerate().filter_map(rings).collect();
+    for lock in said.filter(|&lock| !rings.is_empty() && lock >= super::super::LOWEST) {
+        for &(kind, first) in &rings {
+            let first = host.number(lock.wrapping_add(first.offset), first.size).unwrap_or(0);
+            if stacks.iter().any(|stack| stack.contains(&first))
+                && stack.reaches(first)
+                && let Some(owner) = owner(lock, kind)
+            {
+                return Some(WaitsFor { kind, lock, owner });
+            }
+        }
+    }
     for entry in stack.entries() {
         let mut at = host.number(entry, marks.word)?;
         for _ in 0..MOST_WAITERS {
@@ -184,9 +235,9 @@ pub(super) fn waits_for(host: &dyn Host, marks: &Landmarks, task: u64, others: &
             // Those who wait lie on stacks; the head lies in the lock.
             if !stacks.iter().any(|stack| stack.contains(&at)) {
                 for (kind, known) in marks.locks.iter().enumerate() {
-                    let lock = at.wrapping_sub(known.waiters);
-                    let owner = host.number(lock.wrapping_add(known.owner.offset), known.owner.size)? & !7;
-                    if owner != 0 && others.contains(&owner) {
+                    let Waiters::Head(head) = known.waiters else { continue };
+                    let lock = at.wrapping_sub(head);
+                    if let Some(owner) = owner(lock, kind) {
                         return Some(WaitsFor { kind, lock, owner });
                     }
                 }

@@ -38,6 +38,8 @@ pub(in crate::kernel) enum Memory {
     Written { size: u64, bytes: BTreeMap<u64, u8> },
     /// Whatever a function says of each word of four bytes.
     Words { size: u64, word: Box<dyn Fn(u64) -> u32> },
+    /// These bytes, from 0 on.
+    Bytes(Vec<u8>),
 }
 
 /// See the module.
@@ -47,13 +49,25 @@ pub(in crate::kernel) struct Fake {
     status: Status,
     /// How often memory was read.
     pub(in crate::kernel) reads: usize,
+    /// The kernel's module, where there is one.
+    pub(in crate::kernel) module: Option<Arc<[u8]>>,
+    /// What every global holds, that of the stack pointer too.
+    pub(in crate::kernel) stack_pointer: WasmValue,
 }
 
 impl Fake {
     pub(in crate::kernel) fn new(memory: Memory) -> Fake {
         let (tick, time) = (Tick(100), GuestTime(1_000));
         let stop = Stop { reason: StopReason::Interrupt, context: None, frame: None, tick, time };
-        Fake { memory, tasks: Vec::new(), status: Status::Stopped(Box::new(stop)), reads: 0 }
+        let stack_pointer = WasmValue::I32(0x8000);
+        Fake {
+            memory,
+            tasks: Vec::new(),
+            status: Status::Stopped(Box::new(stop)),
+            reads: 0,
+            module: None,
+            stack_pointer,
+        }
     }
 
     /// A megabyte of zeros.
@@ -99,7 +113,7 @@ impl Inferior for Fake {
     }
 
     fn module(&mut self, _: ModuleId) -> Result<Arc<[u8]>> {
-        refused()
+        self.module.clone().map_or_else(refused, Ok)
     }
 
     fn module_count(&mut self) -> Result<u32> {
@@ -120,17 +134,22 @@ impl Inferior for Fake {
     }
 
     fn globals(&mut self, _: RunnerId, _: ModuleId) -> Result<Vec<Option<WasmValue>>> {
-        Ok(vec![Some(WasmValue::I32(0x8000)); 8])
+        Ok(vec![Some(self.stack_pointer); 8])
     }
 
     fn stack_pointer(&mut self, _: RunnerId) -> Result<u64> {
-        Ok(0x8000)
+        Ok(match self.stack_pointer {
+            WasmValue::I64(pointer) => pointer,
+            WasmValue::I32(pointer) => u64::from(pointer),
+            _ => 0,
+        })
     }
 
     fn read_memory(&mut self, address: u64, len: u64) -> Result<Vec<u8>> {
         self.reads += 1;
         let size = match self.memory {
             Memory::Written { size, .. } | Memory::Words { size, .. } => size,
+            Memory::Bytes(ref bytes) => bytes.len() as u64,
         };
         if address >= size {
             return Err(InferiorError::NoMemory { address, len });
@@ -148,6 +167,7 @@ impl Inferior for Fake {
                 let words = (address / 4..end.div_ceil(4)).flat_map(|number| word(number * 4).to_le_bytes());
                 words.skip((address % 4) as usize).take((end - address) as usize).collect()
             }
+            Memory::Bytes(bytes) => bytes[address as usize..end as usize].to_vec(),
         })
     }
 

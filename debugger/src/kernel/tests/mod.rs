@@ -2,4 +2,5 @@
 
 pub(super) mod fake;
 pub(super) mod garbage;
+pub(super) mod shapes;
 mod walks;

@@ -2,9 +2,13 @@
 
 use wkdb_tracer::{GuestTime, RunnerId, RunnerState};
 
-use super::super::{Callee, Chain, Kinds, Landmarks, LostBaton, MS, Occasion, Patrol, SECOND, Suspect};
+use super::super::landmarks::Waiters;
+use super::super::{
+    AreaMarks, Callee, Chain, Host, Kinds, Landmarks, LostBaton, MS, Occasion, Patrol, SECOND, Suspect,
+};
 use super::fake::{FIRST, Guest};
-use super::marks::{linux, minik};
+use super::marks::{linux, minik, shapes};
+use crate::kernel::tests::shapes::{VERSIONS, kernel};
 
 /// Both kernels with their names.
 fn kernels() -> [(&'static str, &'static Landmarks); 2] {
@@ -283,13 +287,102 @@ fn tasks_that_wait_for_each_others_locks_are_a_cycle() {
         let mutex = marks.locks.iter().find(|lock| lock.name == "struct mutex").unwrap();
         for (lock, owner, waiter) in [(0x75_0000, one.0, two.1), (0x75_1000, two.0, one.1)] {
             guest.put(lock, mutex.owner, owner | 1);
-            guest.list(&[lock + mutex.waiters, waiter + 0x200]);
+            let Waiters::Head(head) = mutex.waiters else { panic!("{mutex:?}") };
+            guest.list(&[lock + head, waiter + 0x200]);
         }
         assert_eq!(guest.found_in(2000), [Suspect::LockCycle { tasks: vec![one.0, two.0] }], "{name}");
         // One that runs may yet let go.
         guest.now = 0;
         guest.seats.last_mut().unwrap().state = RunnerState::Runnable;
         assert_eq!(guest.found_in(3000), [], "{name}");
+    }
+}
+
+#[test]
+fn detectors_find_what_they_look_at_in_the_shapes_of_all_versions() {
+    for version in VERSIONS {
+        let (symbols, memory) = kernel(version);
+        let marks = shapes(version);
+        let place = |name: &str| symbols.data_symbol(name).unwrap().address;
+        let found_in = |change: &dyn Fn(&mut Guest)| {
+            let mut guest = Guest::new(&marks);
+            guest.load(&memory);
+            guest.now = 4 * SECOND;
+            guest.seats[0].state = RunnerState::Runnable;
+            change(&mut guest);
+            let mut patrol = Patrol::new(marks.clone(), Kinds::ALL);
+            guest.watched_for(&mut patrol, 1000, false)
+        };
+        assert_eq!(found_in(&|_| {}), [], "{version}: nothing is wrong");
+        let (pools, wheels, rcu) =
+            (marks.pools.as_ref().unwrap(), marks.wheels.as_ref().unwrap(), marks.rcu.as_ref().unwrap());
+        let (worker, pool) = (place("busy_worker"), place("cpu_worker_pools"));
+        let task = place("busy_task");
+        let found = found_in(&|guest| guest.put(worker, pools.pool, 0x1000));
+        assert_eq!(found, [Suspect::WrongPool { worker, found: 0x1000, pool: Some(pool), task }], "{version}");
+        let work = place("waiting_work");
+        let found = found_in(&|guest| guest.put(work, pools.data, 0));
+        assert_eq!(found, [Suspect::NotPending { pool, work }], "{version}");
+        let callbacks = [
+            (work, pools.function, Callee::Work),
+            (place("sleeper_timer"), wheels.function, Callee::Timer),
+            (place("callbacks"), rcu.function, Callee::Rcu),
+        ];
+        for (object, at, what) in callbacks {
+            let found = found_in(&|guest| guest.put(object, at, 0x7fff));
+            assert_eq!(found, [Suspect::BadCallback { what, object, pointer: 0x7fff, cpu: 0 }], "{version}");
+        }
+        let base = place("timer_bases");
+        let found = found_in(&|guest| guest.put(base, wheels.clk, 4_294_937_696 + 5000));
+        assert_eq!(found, [Suspect::WheelAhead { cpu: 0, base: 0, address: base }], "{version}");
+
+        let areas = AreaMarks::of(&symbols).unwrap();
+        let mut guest = Guest::new(&marks);
+        guest.load(&memory);
+        let writable = areas.writable(place("sh_mm"), &|address, size| guest.number(address, size));
+        assert_eq!(writable, [0x41_0000..0x42_0000, 0x7f_0000..0x80_0000, 0x90_0000..0x91_0000], "{version}");
+    }
+}
+
+/// From 7.1 on a lock has no head of a list, only a pointer to the first of those who wait.
+#[test]
+fn locks_whose_waiters_are_a_ring_are_known_too() {
+    let marks = &shapes("7.3");
+    let tasks = marks.tasks.as_ref().unwrap();
+    let (one, two) = ((0x74_0800, 0x74_0000), (0x76_0800, 0x76_0000));
+    for (name, kind) in [("struct mutex", 0), ("struct rw_semaphore", 3)] {
+        let lock = marks.locks.iter().find(|lock| lock.name == name).unwrap();
+        let Waiters::First(first) = lock.waiters else { panic!("{lock:?}") };
+        // Those who wait for it, each alone; one says for what, the other has the lock's address on its stack.
+        let mut guest = Guest::new(marks);
+        let entries = [one, two].map(|(task, stack)| {
+            add_sleeper(&mut guest, task, stack);
+            guest.list(&[stack + 0x100]);
+            guest.set(stack + 0x108, 4, task);
+            stack + 0x100
+        });
+        assert_eq!(guest.found_in(20_000), [], "{name}: who waits alone is expected");
+        guest.now = 0;
+        for (address, owner, entry) in [(0x75_0000, one.0, entries[1]), (0x75_1000, two.0, entries[0])] {
+            guest.put(address, lock.owner, owner | kind);
+            guest.put(address, first, entry);
+        }
+        guest.put(one.0, tasks.blocked_on[0], 0x75_1000);
+        guest.set(two.1 + 0x180, 4, 0x75_0000);
+        assert_eq!(guest.found_in(2000), [Suspect::LockCycle { tasks: vec![one.0, two.0] }], "{name}");
+        // A third one in the ring, before the one that was there.
+        let third = (0x78_0800, 0x78_0000);
+        guest.now = 0;
+        add_sleeper(&mut guest, third.0, third.1);
+        guest.list(&[third.1 + 0x100, entries[1]]);
+        guest.put(0x75_0000, first, third.1 + 0x100);
+        assert_eq!(guest.found_in(2000), [Suspect::LockCycle { tasks: vec![one.0, two.0] }], "{name}");
+        // Without a lock nobody knows of them.
+        let mut lost = Guest::new(marks);
+        let runner = add_sleeper(&mut lost, one.0, one.1);
+        lost.list(&[one.1 + 0x100]);
+        let since = GuestTime(0);
+        assert_eq!(lost.found_in(6000), [Suspect::NoWaker { task: one.0, runner, since }], "{name}");
     }
 }
 

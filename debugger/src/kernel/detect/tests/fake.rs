@@ -51,6 +51,12 @@ impl Guest {
         self.bytes.extend((address..address + size).zip(value.to_le_bytes()));
     }
 
+    /// Memory as it was found, jiffies too.
+    pub(super) fn load(&mut self, memory: &[u8]) {
+        let written = (0..).zip(memory).filter(|(_, byte)| **byte != 0);
+        self.bytes = written.map(|(address, &byte)| (address, byte)).collect();
+    }
+
     pub(super) fn put(&mut self, object: u64, at: At, value: u64) {
         self.set(object + at.offset, at.size, value);
     }
