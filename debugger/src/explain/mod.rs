@@ -16,6 +16,7 @@ mod body;
 mod code;
 mod explorer;
 mod finding;
+mod freed;
 mod lock;
 mod names;
 mod object;

@@ -12,6 +12,9 @@ const PAGE_SHIFT: u64 = 12;
 /// Free objects of a slab that are followed.
 const MAX_FREE: usize = 4096;
 
+/// Objects of a slab that are told.
+const MAX_IN_SLAB: u64 = 4096;
+
 /// An object of a slab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SlabObject {
@@ -132,6 +135,25 @@ impl<'i> Kernel<'i> {
         })
     }
 
+    /// The objects of the slab that an address is in: where each begins. None where there is no slab.
+    pub fn slab_objects(&self, address: u64) -> Vec<u64> {
+        let pfn = address >> PAGE_SHIFT;
+        let Some(page) = self.page(pfn) else { return Vec::new() };
+        if page.member("order").is_some() {
+            let size = page.follow("slab").and_then(|cache| cache.u("object_size")).filter(|&size| size > 0);
+            return size.map(|size| starts(pfn << PAGE_SHIFT, size, (1 << PAGE_SHIFT) / size)).unwrap_or_default();
+        }
+        let found = self.page_info(address).filter(|info| info.object.is_some()).and_then(|info| {
+            let head = info.head.unwrap_or(pfn);
+            let slab = Object::new(self, self.page(head)?.address(), self.type_named("struct slab")?);
+            let cache = self.object("struct kmem_cache", slab.u("slab_cache")?)?;
+            let size = cache.u("size").filter(|&size| size > 0)?;
+            let count = slab.u("objects").unwrap_or((1 << PAGE_SHIFT) / size);
+            Some(starts((head << PAGE_SHIFT) + cache.u("red_left_pad").unwrap_or(0), size, count))
+        });
+        found.unwrap_or_default()
+    }
+
     /// The free objects of a slab: of its own list, and of the lists that CPUs have taken. `None` where the pointers in
     /// free objects are scrambled.
     fn free_objects(&self, slab: &Object<'_, 'i>, cache: &Object<'_, 'i>) -> Option<HashSet<u64>> {
@@ -169,4 +191,9 @@ impl<'i> Kernel<'i> {
         let free = self.chain(first, 0, usize::MAX, &format!("the free list of kmalloc-{size}"));
         Some(SlabObject { cache: format!("kmalloc-{size}"), start: object, size, free: Some(free.contains(&object)) })
     }
+}
+
+/// Where objects begin that follow each other.
+fn starts(first: u64, size: u64, count: u64) -> Vec<u64> {
+    (0..count.min(MAX_IN_SLAB)).map(|number| first.wrapping_add(number * size)).collect()
 }
