@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use wkdb_tracer::{ModuleId, WatchHit, Writer};
+use wkdb_tracer::{WatchHit, Writer};
 
 use super::body::Kind;
 use super::explorer::Explorer;
@@ -43,7 +43,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Place {
         &self.stack.0[self.who]
     }
 }
@@ -66,7 +66,7 @@ impl Explorer<'_> {
             return Ok(());
         }
         if let Some(life) = &life
-            && self.freed_too_early(&written, life, explanation)
+            && self.freed_too_early(&written, life, explanation)?
         {
             return Ok(());
         }
@@ -231,90 +231,12 @@ impl Explorer<'_> {
         Ok(true)
     }
 
-    /// The memory was freed while somebody still used it, or twice: by whom. Whether that is what happened.
-    fn freed_too_early(&mut self, written: &Written, life: &Life, explanation: &mut Explanation) -> bool {
-        let now = written.actor.tick.0;
-        let object = &life.object;
-        let name = format!("an object of {} ({} bytes at {:#x})", object.cache, object.size, object.start);
-        if let Some((first, second)) = life.freed_twice(now) {
-            let text = format!("That memory, {name}, had been freed twice before, and not handed out in between");
-            explanation.steps.push(Step::new(text));
-            explanation.steps.push(Step::new(format!("first by {}", first.place())).by(&first.actor, &first.stack));
-            explanation.steps.push(Step::new(format!("then by {}", second.place())).by(&second.actor, &second.stack));
-            let did = "freed it a second time";
-            if !self.who_queued(life, second, explanation) {
-                explanation.culprits.push(Culprit::of(&second.stack, second.by, &second.actor, did));
-            }
-            return true;
-        }
-        let (allocated, freed) = (life.last(What::Allocated, now), life.last(What::Freed, now));
-        let Some(freed) = freed else { return false };
-        let is_owner = match allocated.filter(|allocated| allocated.actor.tick > freed.actor.tick) {
-            Some(allocated) => {
-                let text = format!("That memory, {name}, had been handed out to {}", allocated.place());
-                explanation.steps.push(Step::new(text).by(&allocated.actor, &allocated.stack));
-                let theirs = |place: &Place| place.same_function(allocated.place());
-                written.stack.0.iter().any(theirs) || written.place().same_file(allocated.place())
-            }
-            None => written.stack.has(super::names::frees),
-        };
-        let text = format!("Before that it had been freed by {}", freed.place());
-        explanation.steps.push(Step::new(text).by(&freed.actor, &freed.stack));
-        if !is_owner {
-            return false;
-        }
-        let text = "So the writer wrote into its own memory, and what trapped used the object that was there before: it \
-                    was freed too early";
-        explanation.steps.push(Step::new(text));
-        if !self.who_queued(life, freed, explanation) {
-            let did = "freed what was still in use";
-            explanation.culprits.push(Culprit::of(&freed.stack, freed.by, &freed.actor, did));
-        }
-        true
-    }
-
-    /// Where an object was freed by a callback: who queued that. More than once is a mistake by itself.
-    fn who_queued(&mut self, life: &Life, freed: &super::object::Change, explanation: &mut Explanation) -> bool {
-        let Some(symbols) = self.symbols(ModuleId::KERNEL) else { return false };
-        let place = symbols.functions_named(&freed.place().function);
-        let callbacks: Vec<u64> = place.iter().filter_map(|function| symbols.table_place(function.index)).collect();
-        let since = life
-            .changes
-            .iter()
-            .rev()
-            .find(|change| change.what == What::Allocated && change.actor.tick < freed.actor.tick);
-        let since = since.map_or(0, |change| change.actor.tick.0);
-        let queued: Vec<(Actor, Stack, u64)> = life
-            .queued
-            .iter()
-            .filter(|(actor, _, value)| {
-                actor.tick.0 >= since && actor.tick <= freed.actor.tick && callbacks.contains(value)
-            })
-            .cloned()
-            .collect();
-        let Some((actor, stack, _)) = queued.last() else { return false };
-        let Some(by) = stack.beyond(super::names::defers) else { return false };
-        let count = queued.len();
-        let times = if count > 1 { format!("{count} times") } else { "once".to_owned() };
-        let text = format!("{} is a callback: it was queued {times} for this object", freed.place().function);
-        let mut step = Step::new(text).by(actor, stack);
-        for (actor, stack, _) in &queued {
-            if let Some(by) = stack.beyond(super::names::defers) {
-                step = step.detail(format!("by {}, {actor}", stack.0[by]));
-            }
-        }
-        explanation.steps.push(step);
-        let did = if count > 1 { "queued it again" } else { "had it freed while it was still in use" };
-        explanation.culprits.push(Culprit::of(stack, by, actor, did));
-        true
-    }
-
     /// Who else writes there: since the memory was handed out, if it was. Whether the word is the writer's own, as far as
     /// that can be told.
     fn ownership(&mut self, written: &Written, life: Option<&Life>, explanation: &mut Explanation) -> Result<bool> {
         let (hits, _) = self.writes(written.word.address, written.word.len, MOST_WRITES)?;
-        let now = written.actor.tick.0;
-        let since = life.and_then(|life| life.last(What::Allocated, now)).map_or(0, |change| change.actor.tick.0);
+        let last = life.and_then(|life| life.last(What::Allocated, written.actor.tick));
+        let since = last.map_or(0, |change| change.actor.tick.0);
         let mut others: BTreeMap<String, (Place, u64)> = BTreeMap::new();
         for hit in hits.iter().filter(|hit| **hit != written.hit) {
             let Some((actor, stack)) = self.who_did(hit) else { continue };

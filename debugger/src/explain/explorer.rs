@@ -174,20 +174,31 @@ impl<'a> Explorer<'a> {
         Ok((found.writes, found.count))
     }
 
-    /// All reads and writes of a range before now, and stays here.
-    pub(super) fn accesses(&mut self, address: u64, len: u64, most: usize) -> Result<Vec<WatchHit>> {
+    /// The first so many reads and writes of ranges before now, and stays here.
+    pub(super) fn accesses(&mut self, ranges: &[(u64, u64)], most: usize) -> Result<Vec<WatchHit>> {
         let here = self.position()?;
         self.go_to(Goal::Start)?;
-        let condition = WatchCondition::default();
-        let spec = WatchSpec { address, len, kind: WatchKind::Access, condition, stop: false };
-        let watch = self.inferior.insert_watch(&spec)?;
-        let mut hits: Vec<WatchHit> = Vec::new();
-        let ran = self.run_to(&here, &mut |hit| {
-            if hits.len() < most {
-                hits.push(hit);
+        let mut watches = Vec::new();
+        let mut inserted = Ok(());
+        for &(address, len) in ranges {
+            let condition = WatchCondition::default();
+            let spec = WatchSpec { address, len, kind: WatchKind::Access, condition, stop: false };
+            match self.inferior.insert_watch(&spec) {
+                Ok(watch) => watches.push(watch),
+                Err(error) => inserted = Err(error),
             }
+        }
+        let mut hits: Vec<WatchHit> = Vec::new();
+        let ran = inserted.and_then(|()| {
+            self.run_to(&here, &mut |hit| {
+                if hits.len() < most {
+                    hits.push(hit);
+                }
+            })
         });
-        self.inferior.remove_watch(watch)?;
+        for watch in watches {
+            self.inferior.remove_watch(watch)?;
+        }
         ran?;
         self.go_to(Goal::Position(here))?;
         Ok(hits)

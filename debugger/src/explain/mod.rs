@@ -17,6 +17,7 @@ mod code;
 mod escape;
 mod explorer;
 mod finding;
+mod freed;
 mod lock;
 mod names;
 mod object;

@@ -2,7 +2,9 @@
 //! what allocators do to the memory itself: they link free objects by a word in each, write that when an object is freed,
 //! and read it when it is handed out.
 
-use wkdb_tracer::{RunnerId, WatchHit, Writer};
+use std::collections::BTreeMap;
+
+use wkdb_tracer::{RunnerId, Tick, WatchHit, Writer};
 
 use super::explorer::Explorer;
 use super::names;
@@ -12,6 +14,9 @@ use crate::kernel::SlabObject;
 
 /// Accesses of an object that are looked at, the last ones.
 const MOST_ACCESSES: usize = 20_000;
+
+/// Accesses of the links of a slab's objects that are looked at, the first ones.
+const MOST_OF_SLAB: usize = 60_000;
 
 /// A part of one call of an allocator: nothing else happens to an object within so few ticks.
 const SAME_CALL: u64 = 12;
@@ -45,22 +50,59 @@ pub(super) struct Life {
     /// The earliest first.
     pub(super) changes: Vec<Change>,
     /// Writes that put a callback's function into it: who queued it.
-    pub(super) queued: Vec<(Actor, Stack, u64)>,
+    pub(super) queued: Vec<Queued>,
+    /// The word of it that links it to the next free object: its address and its bytes.
+    link: Option<(u64, u64)>,
+}
+
+/// Somebody put a callback into an object, to be called later.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) actor: Actor,
+    pub(super) stack: Stack,
+    /// The function, as it is called by.
+    pub(super) value: u64,
 }
 
 impl Life {
     /// The last change of a kind before a tick.
-    pub(super) fn last(&self, what: What, before: u64) -> Option<&Change> {
-        self.changes.iter().rev().find(|change| change.what == what && change.actor.tick.0 <= before)
+    pub(super) fn last(&self, what: What, before: Tick) -> Option<&Change> {
+        self.changes.iter().rev().find(|change| change.what == what && change.actor.tick <= before)
     }
 
     /// The first two changes before a tick by which the object was freed twice without having been handed out in between:
     /// once that has happened, it is handed out to two at a time, and freed by both.
-    pub(super) fn freed_twice(&self, before: u64) -> Option<(&Change, &Change)> {
-        let mut pairs = self.changes.windows(2).take_while(|pair| pair[1].actor.tick.0 <= before);
-        let twice = pairs.find(|pair| pair.iter().all(|change| change.what == What::Freed));
-        twice.map(|pair| (&pair[0], &pair[1]))
+    pub(super) fn freed_twice(&self, before: Tick) -> Option<(&Change, &Change)> {
+        pair(&self.changes, What::Freed, before)
     }
+
+    /// The first two changes before a tick by which it was handed out twice without having been freed in between.
+    pub(super) fn handed_out_twice(&self, before: Tick) -> Option<(&Change, &Change)> {
+        pair(&self.changes, What::Allocated, before)
+    }
+}
+
+/// The first two changes of a kind that follow each other, before a tick.
+fn pair(changes: &[Change], what: What, before: Tick) -> Option<(&Change, &Change)> {
+    let mut pairs = changes.windows(2).take_while(|pair| pair[1].actor.tick <= before);
+    let twice = pairs.find(|pair| pair.iter().all(|change| change.what == what));
+    twice.map(|pair| (&pair[0], &pair[1]))
+}
+
+/// Accesses of an object by its allocator, as the calls that they are parts of, in their order.
+fn calls(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort_by_key(|change| change.actor.tick);
+    let key = |change: &Change| (change.what, change.actor.runner, change.place().clone());
+    let mut kept: Vec<Change> = Vec::new();
+    for change in changes {
+        let again = kept
+            .last()
+            .is_some_and(|last| key(last) == key(&change) && change.actor.tick.0 - last.actor.tick.0 <= SAME_CALL);
+        if !again {
+            kept.push(change);
+        }
+    }
+    kept
 }
 
 impl Explorer<'_> {
@@ -85,27 +127,41 @@ impl Explorer<'_> {
                 changes.push(change);
             } else if stack.has(names::defers) {
                 let value = hit.new.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-                queued.push((actor, stack, value));
+                queued.push(Queued { actor, stack, value });
             }
         }
-        if let Some((address, len)) = link {
-            for hit in self.accesses(address, len, MOST_ACCESSES)? {
+        if let Some(link) = link {
+            for hit in self.accesses(&[link], MOST_ACCESSES)? {
                 let Some((actor, stack)) = self.who_did(&hit) else { continue };
                 changes.extend(change(actor, stack));
             }
         }
-        changes.sort_by_key(|change| change.actor.tick);
-        let key = |change: &Change| (change.what, change.actor.runner, change.place().clone());
-        let mut kept: Vec<Change> = Vec::new();
-        for change in changes {
-            let again = kept
-                .last()
-                .is_some_and(|last| key(last) == key(&change) && change.actor.tick.0 - last.actor.tick.0 <= SAME_CALL);
-            if !again {
-                kept.push(change);
+        Ok(Some(Life { object, changes: calls(changes), queued, link }))
+    }
+
+    /// Where the first object of a life's slab begins that was freed twice before a tick, and not handed out in between:
+    /// from then on the list of free objects leads to others twice, too.
+    pub(super) fn first_freed_twice(&mut self, life: &Life, before: Tick) -> Result<Option<u64>> {
+        let Some((link, len)) = life.link else { return Ok(None) };
+        let Some(into) = link.checked_sub(life.object.start) else { return Ok(None) };
+        let starts = self.kernel(|kernel| kernel.slab_objects(link)).unwrap_or_default();
+        let links: Vec<(u64, u64)> = starts.iter().map(|start| (start + into, len)).collect();
+        let mut changes: BTreeMap<u64, Vec<Change>> = BTreeMap::new();
+        for hit in self.accesses(&links, MOST_OF_SLAB)? {
+            let Some((actor, stack)) = self.who_did(&hit) else { continue };
+            let Some((link, _)) = links.iter().find(|(link, len)| (*link..link + len).contains(&hit.address)) else {
+                continue;
+            };
+            if let Some(change) = change(actor, stack) {
+                changes.entry(link - into).or_default().push(change);
             }
         }
-        Ok(Some(Life { object, changes: kept, queued }))
+        let twice = changes.into_iter().filter_map(|(start, changes)| {
+            let changes = calls(changes);
+            let (_, second) = pair(&changes, What::Freed, before)?;
+            Some((second.actor.tick, start))
+        });
+        Ok(twice.min().map(|(_, start)| start))
     }
 
     /// Who accessed memory, unless it was the host.

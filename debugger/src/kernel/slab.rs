@@ -7,6 +7,9 @@ use super::{Kernel, Object};
 /// Bytes of a page: no kernel for Wasm has others.
 const PAGE_SHIFT: u64 = 12;
 
+/// Objects of a slab that are told.
+const MAX_IN_SLAB: u64 = 4096;
+
 /// An object of a slab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SlabObject {
@@ -139,6 +142,26 @@ impl<'i> Kernel<'i> {
         })
     }
 
+    /// The objects of the slab that an address is in: where each begins. None where there is no slab.
+    pub fn slab_objects(&self, address: u64) -> Vec<u64> {
+        let pfn = address >> PAGE_SHIFT;
+        let Some(page) = self.page(pfn) else { return Vec::new() };
+        if page.member("order").is_some() {
+            let size = page.follow("slab").and_then(|cache| cache.u("object_size")).filter(|&size| size > 0);
+            return size.map(|size| starts(pfn << PAGE_SHIFT, size, (1 << PAGE_SHIFT) / size)).unwrap_or_default();
+        }
+        let found = self.page_info(address).filter(|info| info.object.is_some()).and_then(|info| {
+            let head = info.head.unwrap_or(pfn);
+            let slab = Object::new(self, self.page(head)?.address(), self.type_named("struct slab")?);
+            let cache = self.object("struct kmem_cache", slab.u("slab_cache")?)?;
+            let size = cache.u("size").filter(|&size| size > 0)?;
+            let count = slab.u("objects").or_else(|| cache.u("num")).unwrap_or((1 << PAGE_SHIFT) / size);
+            let first = slab.u("s_mem").unwrap_or(head << PAGE_SHIFT);
+            Some(starts(first.wrapping_add(cache.u("red_left_pad").unwrap_or(0)), size, count))
+        });
+        found.unwrap_or_default()
+    }
+
     /// The object of minik's allocator at an address.
     fn minik_object(&self, page: &Object<'_, 'i>, address: u64) -> Option<SlabObject> {
         let cache = page.follow("slab")?;
@@ -149,4 +172,9 @@ impl<'i> Kernel<'i> {
         let free = self.chain(first, 0, usize::MAX, &format!("the free list of kmalloc-{size}"));
         Some(SlabObject { cache: format!("kmalloc-{size}"), start: object, size, free: Some(free.contains(&object)) })
     }
+}
+
+/// Where objects begin that follow each other.
+fn starts(first: u64, size: u64, count: u64) -> Vec<u64> {
+    (0..count.min(MAX_IN_SLAB)).map(|number| first.wrapping_add(number * size)).collect()
 }
