@@ -197,7 +197,11 @@ impl Finding {
                             object.cache, object.size, object.start
                         )
                     }
-                    (Some(0), None) => "free".to_owned(),
+                    // From 6.15 on not everything that is in use is counted.
+                    (Some(0), None) => match page.mark.as_deref() {
+                        Some(mark) if mark != "buddy" => format!("in use, marked as {mark}"),
+                        _ => "free".to_owned(),
+                    },
                     (Some(count), None) => format!("in use, count {count}"),
                     (None, None) => "of unknown use".to_owned(),
                 };

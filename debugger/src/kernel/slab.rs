@@ -10,6 +10,19 @@ const PAGE_SHIFT: u64 = 12;
 /// Objects of a slab that are told.
 const MAX_IN_SLAB: u64 = 4096;
 
+/// What pages are marked as (`enum pagetype`), from 6.11 on.
+const MARKS: &[&str] = &[
+    "PGTY_buddy",
+    "PGTY_offline",
+    "PGTY_table",
+    "PGTY_guard",
+    "PGTY_hugetlb",
+    "PGTY_slab",
+    "PGTY_zsmalloc",
+    "PGTY_unaccepted",
+    "PGTY_large_kmalloc",
+];
+
 /// An object of a slab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SlabObject {
@@ -32,8 +45,10 @@ pub struct PageInfo {
     pub page: u64,
     /// The first page of the block that it is in, if it is another.
     pub head: Option<u64>,
-    /// How many use the block: 0 means that it is free.
+    /// How many use the block: 0 means that it is free, or that what it is marked as is not counted.
     pub count: Option<i64>,
+    /// What the block is marked as, in kernels that have numbers for that: `buddy` (it is free), `slab`, `large_kmalloc`.
+    pub mark: Option<String>,
     /// The object that the address is in, if the block is cut into such.
     pub object: Option<SlabObject>,
 }
@@ -65,6 +80,12 @@ impl<'i> Kernel<'i> {
         self.object("struct page", head)
     }
 
+    /// The name of a mark: the highest byte is its number.
+    fn mark_of(&self, mark: u64) -> Option<String> {
+        let known = MARKS.iter().find(|name| self.enumerator(name) == Some(i128::from(mark >> 24 & 0xff)))?;
+        Some(known.trim_start_matches("PGTY_").to_owned())
+    }
+
     /// The address of a page's memory.
     fn page_number(&self, page: &Object<'_, '_>, near: (u64, u64)) -> u64 {
         let (pfn, address) = near;
@@ -88,6 +109,7 @@ impl<'i> Kernel<'i> {
             page: page.address(),
             head: (head.address() != page.address()).then_some(head_pfn),
             count: head.member("_refcount").and_then(|count| count.signed()),
+            mark: head.u("page_type").and_then(|mark| self.mark_of(mark)),
             object,
         })
     }
@@ -107,6 +129,7 @@ impl<'i> Kernel<'i> {
             page: page.address(),
             head: block.as_ref().map(|(first, _)| *first).filter(|&first| first != pfn),
             count: block.and_then(|(_, head)| head.i("_refcount")),
+            mark: None,
             object: self.minik_object(page, address),
         }
     }

@@ -140,6 +140,20 @@ fn views_are_the_same_in_the_shapes_of_all_versions() {
 }
 
 #[test]
+fn pages_that_nobody_counts_are_in_use_where_they_are_marked() {
+    for version in ["6.18", "7.0", "7.0-wasm64", "7.3"] {
+        let (symbols, memory) = kernel(version);
+        let said = |page: u64| {
+            let mut fake = guest(&symbols, &memory);
+            let request = ViewRequest { kind: ViewKind::Address, of: Some(page << 12) };
+            request.view(&mut fake, Rc::clone(&symbols)).unwrap().text().plain().to_owned()
+        };
+        assert!(said(0x14).contains("page 0x14: in use, marked as large_kmalloc"), "{version}: {}", said(0x14));
+        assert!(said(0x15).contains("page 0x15: free"), "{version}: {}", said(0x15));
+    }
+}
+
+#[test]
 fn the_shapes_were_built_from_these_sources() {
     let list = std::fs::read_to_string(folder().join("SOURCES.sha256")).unwrap();
     assert_eq!(list.lines().count(), 5);
