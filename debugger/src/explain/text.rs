@@ -11,6 +11,12 @@ use crate::inferior::Result;
 /// Frames of a call stack that are told.
 const MOST_FRAMES: usize = 6;
 
+/// Frames that gdb is told to show where a stack is what went wrong.
+const MOST_SHOWN: usize = 16;
+
+/// Times that gdb is told to go back.
+const MOST_BACK: usize = 12;
+
 fn stack_text(out: &mut Output, stack: &Stack) {
     // What is in headers says little, but for where it is.
     let innermost = stack.0.iter().take(1);
@@ -105,23 +111,32 @@ impl Explorer<'_> {
     pub(super) fn commands(&mut self, explanation: &mut Explanation) -> Result<()> {
         let extent = self.history()?.extent();
         let Some(recording) = extent.recording else { return Ok(()) };
-        let stops = self.history()?.milestones().iter().filter(|milestone| {
+        // A debugger is stopped there first.
+        let before = self.history()?.milestones().iter().filter(|milestone| {
             matches!(milestone.event, Event::Trap { .. } | Event::Panic { .. })
-                && explanation.symptom.as_ref().is_some_and(|symptom| milestone.at.tick <= symptom.tick)
+                && explanation.symptom.as_ref().is_some_and(|symptom| milestone.at.tick < symptom.tick)
         });
-        let stops = stops.count();
         let mut gdb = vec!["gdb -ex 'target remote :1234'".to_owned()];
-        gdb.extend(std::iter::repeat_n("-ex 'continue'".to_owned(), stops.max(1)));
-        if let Some((address, len)) = explanation.word {
+        gdb.extend(std::iter::repeat_n("-ex 'continue'".to_owned(), before.count() + 1));
+        let watch = |(address, len): (u64, u64)| {
             let ty = match len {
                 1 => "char",
                 2 => "short",
                 8 => "long long",
                 _ => "int",
             };
-            gdb.push(format!("-ex 'watch *({ty} *){address:#x}' -ex 'reverse-continue' -ex 'backtrace'"));
-        } else {
-            gdb.push("-ex 'info threads'".to_owned());
+            format!("-ex 'watch *({ty} *){address:#x}'")
+        };
+        let stopped_there = explanation.symptom.as_ref().is_some_and(|symptom| !symptom.stack.0.is_empty());
+        match explanation.word {
+            Some(word) => gdb.push(format!("{} -ex 'reverse-continue' -ex 'backtrace'", watch(word))),
+            None if stopped_there => gdb.push(format!("-ex 'backtrace {MOST_SHOWN}'")),
+            None => gdb.push("-ex 'info threads'".to_owned()),
+        }
+        if let Some(act) = explanation.act.filter(|act| act.changes < MOST_BACK && explanation.word.is_some()) {
+            gdb.push(format!("-ex 'delete 1' {}", watch((act.address, act.len))));
+            gdb.extend(std::iter::repeat_n("-ex 'reverse-continue'".to_owned(), act.changes + 1));
+            gdb.push("-ex 'backtrace'".to_owned());
         }
         explanation.commands.push(format!("wkdb replay {} --gdb 1234", recording.name));
         explanation.commands.push(gdb.join(" "));
