@@ -13,9 +13,10 @@ use super::blame::Written;
 use super::explorer::Explorer;
 use super::object::{Change, Life, Queued, What};
 use super::place::{Actor, Place, Stack};
-use super::{Culprit, Explanation, Step, names};
+use super::{Act, Culprit, Explanation, Step, names};
 use crate::inferior::Result;
 use crate::kernel::SlabObject;
+use crate::symbols::{TypeKind, Variable};
 
 /// Who queued a callback that freed an object.
 struct Callback {
@@ -23,6 +24,8 @@ struct Callback {
     function: String,
     /// Each time that it was queued, the earliest first.
     times: Vec<(Actor, Stack)>,
+    /// What it is called by.
+    places: Vec<u64>,
     /// It was for what was in the memory before that was handed out for the last time.
     stale: bool,
 }
@@ -186,12 +189,12 @@ impl Explorer<'_> {
             }
         }
         let times: Vec<_> = times.into_iter().map(|queued| (queued.actor.clone(), queued.stack.clone())).collect();
-        (!times.is_empty()).then_some(Callback { function, times, stale })
+        (!times.is_empty()).then_some(Callback { function, times, places, stale })
     }
 
     /// Tells who queued a callback; the last one is named: more than once is a mistake by itself.
     fn tell_callback(&mut self, callback: &Callback, life: &Life, written: &Written, explanation: &mut Explanation) {
-        let Callback { function, times, stale } = callback;
+        let Callback { function, times, stale, .. } = callback;
         let Some((actor, stack)) = times.last() else { return };
         let count = times.len();
         let often = if count > 1 { format!("{count} times") } else { "once".to_owned() };
@@ -211,6 +214,28 @@ impl Explorer<'_> {
         };
         let by = stack.beyond(names::defers).or_else(|| stack.responsible());
         explanation.culprits.extend(by.map(|by| Culprit::of(stack, by, actor, did)));
-        explanation.act = life.act(actor, &written.hit);
+        explanation.act = life.act(actor, &written.hit).or_else(|| {
+            // It wrote what was there already: it is known by its call.
+            let call = &stack.0.get(by?.checked_sub(1)?)?.function;
+            let later = |queued: &&Queued| {
+                callback.places.contains(&queued.value)
+                    && queued.actor.tick > actor.tick
+                    && queued.actor.tick <= written.actor.tick
+            };
+            let calls = life.queued.iter().filter(later).count();
+            let (start, size) = (life.object.start, life.object.size);
+            Some(Act::Call { function: call.clone(), parameter: self.pointer_parameter(call)?, start, size, calls })
+        });
+    }
+
+    /// The first parameter of a function that is a pointer.
+    fn pointer_parameter(&mut self, function: &str) -> Option<String> {
+        let symbols = self.symbols(ModuleId::KERNEL)?;
+        let start = symbols.functions_named(function).first()?.start;
+        let scope = symbols.scopes(start).pop()?;
+        let is_pointer = |variable: &&Variable| {
+            variable.parameter && matches!(symbols.resolve(variable.ty).1.kind, TypeKind::Pointer { .. })
+        };
+        scope.variables.iter().find(is_pointer).map(|variable| variable.name.clone())
     }
 }

@@ -68,13 +68,13 @@ pub struct Explanation {
     pub interrupted: bool,
 }
 
-/// A store by which a culprit did what it did, seen from the last write of the word that all is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Act {
-    address: u64,
-    len: u64,
-    /// How often what is there was changed in between.
-    changes: usize,
+/// By what a culprit did what it did, seen from the last write of the word that all is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Act {
+    /// A store; how often what is there was changed in between.
+    Store { address: u64, len: u64, changes: usize },
+    /// A call of a function with a pointer to an object; how often it was called for that in between.
+    Call { function: String, parameter: String, start: u64, size: u64, calls: usize },
 }
 
 /// A step on the way from a symptom to its cause.

@@ -110,7 +110,7 @@ impl Life {
             bytes.into_iter().any(|(byte, (old, new))| old != new && (address..address + len).contains(&byte))
         };
         let changes = self.writes.get(place + 1..end)?.iter().filter(changes).count();
-        Some(Act { address, len, changes })
+        Some(Act::Store { address, len, changes })
     }
 }
 

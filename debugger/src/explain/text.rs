@@ -4,7 +4,7 @@ use wkdb_tracer::Event;
 
 use super::explorer::Explorer;
 use super::place::{Actor, Stack};
-use super::{Culprit, Explanation};
+use super::{Act, Culprit, Explanation};
 use crate::commands::{Output, Style};
 use crate::inferior::Result;
 
@@ -133,10 +133,19 @@ impl Explorer<'_> {
             None if stopped_there => gdb.push(format!("-ex 'backtrace {MOST_SHOWN}'")),
             None => gdb.push("-ex 'info threads'".to_owned()),
         }
-        if let Some(act) = explanation.act.filter(|act| act.changes < MOST_BACK && explanation.word.is_some()) {
-            gdb.push(format!("-ex 'delete 1' {}", watch((act.address, act.len))));
-            gdb.extend(std::iter::repeat_n("-ex 'reverse-continue'".to_owned(), act.changes + 1));
-            gdb.push("-ex 'backtrace'".to_owned());
+        if let (Some(act), Some(_)) = (&explanation.act, explanation.word) {
+            let (stop, times) = match act {
+                Act::Store { address, len, changes } => (watch((*address, *len)), *changes),
+                Act::Call { function, parameter, start, size, calls } => {
+                    let its = format!("(unsigned long){parameter} - {start:#x} < {size}");
+                    (format!("-ex 'break {function} if {its}'"), *calls)
+                }
+            };
+            if times < MOST_BACK {
+                gdb.push(format!("-ex 'delete 1' {stop}"));
+                gdb.extend(std::iter::repeat_n("-ex 'reverse-continue'".to_owned(), times + 1));
+                gdb.push("-ex 'backtrace'".to_owned());
+            }
         }
         explanation.commands.push(format!("wkdb replay {} --gdb 1234", recording.name));
         explanation.commands.push(gdb.join(" "));
