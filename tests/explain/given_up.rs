@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::bugs::{Bug, MINIK};
-use crate::gdb::Waiting;
+use crate::gdb::{Waiting, gdbs};
 use crate::recorded::{Recorded, text, wkdb};
 
 /// Longer than anything takes.
@@ -54,7 +54,7 @@ fn ctrl_c_gives_up_an_explanation_and_what_was_found_is_told() {
 }
 
 /// The lines that a process prints, as they come.
-fn lines(stdout: ChildStdout) -> Receiver<String> {
+fn lines(stdout: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel();
     std::thread::spawn(move || {
         let mut stdout = BufReader::new(stdout);
@@ -163,4 +163,41 @@ fn an_interrupt_at_the_port_gives_up_what_monitor_explains() {
     assert!(client.monitor("tick", b"").starts_with("tick "), "it is answered as before");
     let said = client.monitor("explain", b"");
     assert!(said.contains("culprit: ") && !said.contains("Interrupted"), "{said}");
+}
+
+/// gdb says nothing of its Ctrl-C; an answer that comes for nobody is not taken for that of the next command.
+#[test]
+fn gdb_is_not_one_answer_behind_after_ctrl_c() {
+    let recorded = recorded();
+    for gdb in gdbs() {
+        let replay = Waiting::start(&recorded, "wkdb replay x.wkr --gdb 1234");
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new(gdb);
+        command.args(["-nx", "-q", "-ex", "set pagination off", "-ex", "set confirm off"]);
+        command.stdin(Stdio::piped()).stdout(writer.try_clone().unwrap()).stderr(writer);
+        let mut child = command.spawn().unwrap();
+        // Only gdb has the other end.
+        drop(command);
+        let lines = lines(reader);
+        let mut stdin = child.stdin.take().unwrap();
+        let mut said = String::new();
+        let mut until = |text: &str| {
+            while !said.contains(text) {
+                said.push_str(&lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {text:?} in:\n{said}")));
+            }
+            std::mem::take(&mut said)
+        };
+        writeln!(stdin, "target remote :{}\ncontinue\necho at the end\\n\nmonitor explain", replay.1).unwrap();
+        until("at the end");
+        interrupt(&child);
+        // Now nobody waits for the answer, which may come at any time; the later, the more there is to be mistaken.
+        std::thread::sleep(Duration::from_secs(2));
+        writeln!(stdin, "p init_task.comm\nmonitor tick\np/x jiffies_64 >= 0\necho all answered\\n").unwrap();
+        let said = until("all answered");
+        assert!(said.contains("swapper/0"), "{said}");
+        assert!(said.contains("tick ") && said.contains("guest time"), "{said}");
+        assert!(said.contains("= 0x1"), "{said}");
+        writeln!(stdin, "kill\nquit").unwrap();
+        child.wait().unwrap();
+    }
 }

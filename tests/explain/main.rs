@@ -9,5 +9,6 @@ mod gdb;
 mod given_up;
 mod moments;
 mod nothing;
+mod quirk;
+mod recall;
 mod recorded;
-mod seeds;

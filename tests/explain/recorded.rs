@@ -1,5 +1,6 @@
 //! Recordings of guests, and what is said of them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -30,6 +31,11 @@ impl Recorded {
 
     /// The same with some detectors.
     pub(crate) fn detected(bug: &Bug, seed: u64, detectors: &str) -> Recorded {
+        Recorded::with(bug, seed, &["--detect", detectors])
+    }
+
+    /// The same with other options.
+    pub(crate) fn with(bug: &Bug, seed: u64, options: &[&str]) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let mut command = wkdb();
         match bug.linux {
@@ -42,8 +48,9 @@ impl Recorded {
             }
         };
         command
-            .args(["--detect", detectors, "--seed", &seed.to_string(), "--record", "x.wkr"])
+            .args(["--seed", &seed.to_string(), "--record", "x.wkr"])
             .args(bug.options)
+            .args(options)
             .current_dir(folder.path());
         let output = command.output().unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
@@ -58,6 +65,12 @@ impl Recorded {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The detectors that found something while it ran.
+    pub(crate) fn found(&self) -> BTreeSet<&str> {
+        let findings = self.said.lines().filter_map(|line| line.strip_prefix("wkdb: finding: "));
+        findings.filter_map(|line| line.split(':').next()).collect()
     }
 
     fn output(&self, options: &[&str]) -> Output {

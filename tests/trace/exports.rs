@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::guest::{events, minik, traced};
+use crate::guest::{check_nesting, events, minik, traced};
+use crate::program::wkdb;
 
 /// A program that the third tier installs: its path in this variable. Without, the test is passed over.
 fn program(variable: &str) -> Option<PathBuf> {
@@ -56,6 +57,22 @@ fn babeltrace_reads_ctf() {
         }
     }
     assert!(text.contains(r#"AT_FDCWD, \"/etc/motd\""#), "{text}");
+}
+
+/// What is open then ends with the panic, which is told last.
+#[test]
+fn babeltrace_reads_the_trace_of_a_run_that_panicked() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, path) = (directory.path().join("panic.wkr"), directory.path().join("ctf"));
+    let run = wkdb().args(["demo", "stray-write", "--record"]).arg(&file).output().unwrap();
+    assert_eq!(run.status.code(), Some(3), "{}", String::from_utf8_lossy(&run.stderr));
+    let told = events(&file, &[]);
+    assert!(check_nesting(&told) > 0);
+    assert!(told.iter().any(|event| event["name"] == "panic"));
+    let Some(babeltrace) = program("WKDB_TEST_BABELTRACE2") else { return };
+    traced(&file, &["--export", &format!("ctf={}", path.display())]);
+    let text = output(Command::new(babeltrace).arg(&path));
+    assert_eq!(text.lines().count(), told.len());
 }
 
 #[test]

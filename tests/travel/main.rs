@@ -16,6 +16,7 @@ use wkdb::process::MachineProcess;
 use wkdb::session::Live;
 use wkdb_debugger::inferior::{
     BreakpointSpec, Direction, History, Inferior, InferiorError, Notice, Resume, Status, StepKind, Stop, StopReason,
+    WatchCondition, WatchKind, WatchSpec,
 };
 use wkdb_debugger::symbols::Symbols;
 use wkdb_debugger::timeline::{Branch, Goal, Limits, Position, TimeTravel};
@@ -225,6 +226,34 @@ fn the_last_write_into_a_corrupted_word_is_the_planted_bugs() {
     assert_eq!(hit.address, address + 3, "the last of them");
     assert_eq!(session.run.read_memory(address, 4).unwrap(), [0xf0; 4]);
     assert!(matches!(hit.writer, Writer::Guest { .. }), "{hit:?}");
+}
+
+/// Stopped for something else than the store that it stands behind: that is the first on the way back.
+#[test]
+fn a_store_that_the_machine_stands_behind_is_met_on_the_way_back() {
+    let (_, hit, mut session) = culprit("stray-write", "first_worker_pool");
+    let watch = |address, len| WatchSpec {
+        address,
+        len,
+        kind: WatchKind::Write,
+        condition: WatchCondition::default(),
+        stop: true,
+    };
+    let Status::Stopped(stop) = session.run.status().clone() else { panic!("it runs") };
+    let behind = here(&stop);
+    session.run.insert_watch(&watch(hit.address, 4)).unwrap();
+    // It has been told of that store.
+    let earlier = session.back();
+    assert!(earlier.tick < behind.tick && matches!(earlier.reason, StopReason::Watch(_)), "{earlier:?}");
+    // From where a step, a breakpoint or a finding would have led to.
+    let stop = session.go_to(Goal::Position(behind));
+    assert_eq!((stop.reason, session.run.read_memory(hit.address, 4).unwrap()), (StopReason::Tick, hit.new.clone()));
+    let stop = session.back();
+    let StopReason::Watch(hits) = &stop.reason else { panic!("{stop:?}") };
+    assert_eq!((&hits[0].1.new, hits[0].1.store_address), (&hit.new, hit.store_address));
+    assert!(here(&stop).same_place(&behind), "{stop:?}");
+    // And only once.
+    assert!(here(&session.back()).same_place(&here(&earlier)));
 }
 
 #[test]

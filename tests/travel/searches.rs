@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wkdb_debugger::inferior::{
-    Found, History, Search, SearchEnd, WatchCondition, WatchId, WatchKind, WatchSpec, Writes,
-};
+use wkdb_debugger::inferior::{Found, Search, SearchEnd, WatchId, Writes};
 use wkdb_tracer::Event;
 
 use super::*;

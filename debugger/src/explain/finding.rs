@@ -1,6 +1,6 @@
 //! What detectors found: they have seen who did it, or which word is wrong, or what stands still.
 
-use wkdb_tracer::{Detector, Event, Finding, ModuleId, Tick};
+use wkdb_tracer::{Context, Detector, Event, Finding, ModuleId, Tick};
 
 use super::explorer::Explorer;
 use super::place::Actor;
@@ -27,6 +27,18 @@ impl Explorer<'_> {
             Detector::Null | Detector::UserStores | Detector::Guard | Detector::StackContents => {
                 self.explain_store(finding, found.at.tick, explanation)
             }
+            Detector::Baton => {
+                self.go_to(here)?;
+                let gone = finding.context.as_ref().and_then(|context| self.gone(context));
+                match gone {
+                    Some(gone) => self.explain_baton(&gone, explanation).map(|_| ()),
+                    None => {
+                        let text = "who destroyed the task that was switched to: it has no runner";
+                        explanation.unknown.push(text.to_owned());
+                        Ok(())
+                    }
+                }
+            }
             Detector::Workqueues | Detector::Rcu | Detector::Callbacks if self.has_word(finding) => {
                 self.go_to(here)?;
                 self.explain_word(finding, explanation)
@@ -38,6 +50,15 @@ impl Explorer<'_> {
                 explained
             }
         }
+    }
+
+    /// The end of a task that was destroyed, if it was.
+    fn gone(&mut self, of: &Context) -> Option<Actor> {
+        let milestones = self.history().ok()?.milestones().iter().rev();
+        milestones.into_iter().find_map(|milestone| match &milestone.event {
+            Event::TaskGone { context } if context.runner == of.runner => Some(Actor::from(context)),
+            _ => None,
+        })
     }
 
     fn has_word(&mut self, finding: &Finding) -> bool {

@@ -13,9 +13,10 @@ use super::blame::Written;
 use super::explorer::Explorer;
 use super::object::{Change, Life, Queued, What};
 use super::place::{Actor, Place, Stack};
-use super::{Culprit, Explanation, Step, names};
+use super::{Act, Culprit, Explanation, Step, names};
 use crate::inferior::Result;
 use crate::kernel::SlabObject;
+use crate::symbols::{TypeKind, Variable};
 
 /// Who queued a callback that freed an object.
 struct Callback {
@@ -23,6 +24,8 @@ struct Callback {
     function: String,
     /// Each time that it was queued, the earliest first.
     times: Vec<(Actor, Stack)>,
+    /// What it is called by.
+    places: Vec<u64>,
     /// It was for what was in the memory before that was handed out for the last time.
     stale: bool,
 }
@@ -40,23 +43,29 @@ impl Explorer<'_> {
         explanation: &mut Explanation,
     ) -> Result<bool> {
         let now = written.actor.tick;
-        if self.freed_by_stale_callback(life, now, explanation) {
+        if self.freed_by_stale_callback(life, written, explanation) {
             return Ok(true);
         }
         let twice = life.freed_twice(now);
         if let Some((first, second)) = life.handed_out_twice(now)
             && twice.is_none_or(|(_, freed)| second.actor.tick < freed.actor.tick)
-            && self.handed_out_twice(life, (first, second), explanation)?
+            && self.handed_out_twice(life, (first, second), written, explanation)?
         {
             return Ok(true);
         }
         if let Some(twice) = twice {
             let text = format!("That memory, {}, had been freed twice before", described(&life.object));
-            self.tell_freed_twice(&text, life, twice, explanation);
+            self.tell_freed_twice(&text, (life, twice), written, explanation);
             return Ok(true);
         }
         let (allocated, freed) = (life.last(What::Allocated, now), life.last(What::Freed, now));
-        let Some(freed) = freed else { return Ok(false) };
+        let Some(freed) = freed else {
+            if let Some(allocated) = allocated {
+                let text = format!("That memory is {}, handed out to {}", described(&life.object), allocated.place());
+                explanation.steps.push(Step::new(text).by(&allocated.actor, &allocated.stack));
+            }
+            return Ok(false);
+        };
         let is_owner = match allocated.filter(|allocated| allocated.actor.tick > freed.actor.tick) {
             Some(allocated) => {
                 let text =
@@ -75,19 +84,15 @@ impl Explorer<'_> {
         let text = "So the writer wrote into its own memory, and what trapped used the object that was there before: it \
                     was freed too early";
         explanation.steps.push(Step::new(text));
-        match self.callback(life, freed) {
-            Some(callback) => self.tell_callback(&callback, explanation),
-            None => {
-                let did = "freed what was still in use";
-                explanation.culprits.push(Culprit::of(&freed.stack, freed.by, &freed.actor, did));
-            }
-        }
+        let text = "freed what was still in use";
+        self.tell_who_freed((life, freed), text, written, explanation);
         Ok(true)
     }
 
     /// A callback freed the memory when that had been handed out anew since it was queued: it had been queued once more
     /// than the memory was freed. Whether that is what happened.
-    fn freed_by_stale_callback(&mut self, life: &Life, now: Tick, explanation: &mut Explanation) -> bool {
+    fn freed_by_stale_callback(&mut self, life: &Life, written: &Written, explanation: &mut Explanation) -> bool {
+        let now = written.actor.tick;
         let frees = life.changes.iter().filter(|change| change.what == What::Freed && change.actor.tick <= now);
         for freed in frees {
             let Some(callback) = self.callback(life, freed).filter(|callback| callback.stale) else { continue };
@@ -96,7 +101,7 @@ impl Explorer<'_> {
                 owner.map(|owner| format!(", which {} had been given since", owner.place())).unwrap_or_default();
             let text = format!("That memory, {}{owner}, had been freed by {}", described(&life.object), freed.place());
             explanation.steps.push(Step::new(text).by(&freed.actor, &freed.stack));
-            self.tell_callback(&callback, explanation);
+            self.tell_callback(&callback, life, written, explanation);
             return true;
         }
         false
@@ -108,6 +113,7 @@ impl Explorer<'_> {
         &mut self,
         life: &Life,
         (first, second): (&Change, &Change),
+        written: &Written,
         explanation: &mut Explanation,
     ) -> Result<bool> {
         let Some(start) = self.first_freed_twice(life, second.actor.tick)? else { return Ok(false) };
@@ -119,25 +125,36 @@ impl Explorer<'_> {
         let step = step.detail(format!("to {}, {}", first.place(), first.actor));
         explanation.steps.push(step.detail(format!("to {}, {}", second.place(), second.actor)));
         let text = format!("Its slab had been corrupt since {} was freed twice", described(&other.object));
-        self.tell_freed_twice(&text, &other, twice, explanation);
+        self.tell_freed_twice(&text, (&other, twice), written, explanation);
         Ok(true)
     }
 
     fn tell_freed_twice(
         &mut self,
         text: &str,
-        life: &Life,
-        (first, second): (&Change, &Change),
+        (life, (first, second)): (&Life, (&Change, &Change)),
+        written: &Written,
         explanation: &mut Explanation,
     ) {
         explanation.steps.push(Step::new(format!("{text}, and not handed out in between")));
         explanation.steps.push(Step::new(format!("first by {}", first.place())).by(&first.actor, &first.stack));
         explanation.steps.push(Step::new(format!("then by {}", second.place())).by(&second.actor, &second.stack));
-        match self.callback(life, second) {
-            Some(callback) => self.tell_callback(&callback, explanation),
+        self.tell_who_freed((life, second), "freed it a second time", written, explanation);
+    }
+
+    /// Names who freed an object, or who queued the callback that did.
+    fn tell_who_freed(
+        &mut self,
+        (life, freed): (&Life, &Change),
+        did: &str,
+        written: &Written,
+        explanation: &mut Explanation,
+    ) {
+        match self.callback(life, freed) {
+            Some(callback) => self.tell_callback(&callback, life, written, explanation),
             None => {
-                let did = "freed it a second time";
-                explanation.culprits.push(Culprit::of(&second.stack, second.by, &second.actor, did));
+                explanation.culprits.push(Culprit::of(&freed.stack, freed.by, &freed.actor, did));
+                explanation.act = life.act(&freed.actor, &written.hit);
             }
         }
     }
@@ -172,12 +189,12 @@ impl Explorer<'_> {
             }
         }
         let times: Vec<_> = times.into_iter().map(|queued| (queued.actor.clone(), queued.stack.clone())).collect();
-        (!times.is_empty()).then_some(Callback { function, times, stale })
+        (!times.is_empty()).then_some(Callback { function, times, places, stale })
     }
 
     /// Tells who queued a callback; the last one is named: more than once is a mistake by itself.
-    fn tell_callback(&mut self, callback: &Callback, explanation: &mut Explanation) {
-        let Callback { function, times, stale } = callback;
+    fn tell_callback(&mut self, callback: &Callback, life: &Life, written: &Written, explanation: &mut Explanation) {
+        let Callback { function, times, stale, .. } = callback;
         let Some((actor, stack)) = times.last() else { return };
         let count = times.len();
         let often = if count > 1 { format!("{count} times") } else { "once".to_owned() };
@@ -197,5 +214,28 @@ impl Explorer<'_> {
         };
         let by = stack.beyond(names::defers).or_else(|| stack.responsible());
         explanation.culprits.extend(by.map(|by| Culprit::of(stack, by, actor, did)));
+        explanation.act = life.act(actor, &written.hit).or_else(|| {
+            // It wrote what was there already: it is known by its call.
+            let call = &stack.0.get(by?.checked_sub(1)?)?.function;
+            let later = |queued: &&Queued| {
+                callback.places.contains(&queued.value)
+                    && queued.actor.tick > actor.tick
+                    && queued.actor.tick <= written.actor.tick
+            };
+            let calls = life.queued.iter().filter(later).count();
+            let (start, size) = (life.object.start, life.object.size);
+            Some(Act::Call { function: call.clone(), parameter: self.pointer_parameter(call)?, start, size, calls })
+        });
+    }
+
+    /// The first parameter of a function that is a pointer.
+    fn pointer_parameter(&mut self, function: &str) -> Option<String> {
+        let symbols = self.symbols(ModuleId::KERNEL)?;
+        let start = symbols.functions_named(function).first()?.start;
+        let scope = symbols.scopes(start).pop()?;
+        let is_pointer = |variable: &&Variable| {
+            variable.parameter && matches!(symbols.resolve(variable.ty).1.kind, TypeKind::Pointer { .. })
+        };
+        scope.variables.iter().find(is_pointer).map(|variable| variable.name.clone())
     }
 }

@@ -11,6 +11,7 @@
 //! interfaces of Linux by which helpers, allocators and locks are told from those who use them. What cannot be found out is
 //! said, and nobody is named then.
 
+mod baton;
 mod blame;
 mod body;
 mod code;
@@ -61,9 +62,21 @@ pub struct Explanation {
     pub commands: Vec<String>,
     /// The word of memory that all is about, if there is one: its address and its bytes.
     pub word: Option<(u64, u64)>,
+    /// What the culprit did, where the last write of that word is not it.
+    #[serde(skip)]
+    act: Option<Act>,
     /// Somebody had it given up: what is told is what was found until then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+}
+
+/// By what a culprit did what it did, seen from the last write of the word that all is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Act {
+    /// A store; how often what is there was changed in between.
+    Store { address: u64, len: u64, changes: usize },
+    /// A call of a function with a pointer to an object; how often it was called for that in between.
+    Call { function: String, parameter: String, start: u64, size: u64, calls: usize },
 }
 
 /// A step on the way from a symptom to its cause.

@@ -163,6 +163,9 @@ const PANIC: &[&str] = &[
     "check_panic_on_warn",
 ];
 
+/// The call of the host that says that a task is dead.
+const RELEASE: &[&str] = &["wasm_release_task"];
+
 fn is_one_of(function: &str, patterns: &[&str]) -> bool {
     // Clang's copies of a function have something behind a dot.
     let function = function.split('.').next().unwrap_or(function);
@@ -210,6 +213,11 @@ pub(super) fn is_of_locks(file: Option<&str>) -> bool {
 /// Whether a function only puts a task to sleep.
 pub(super) fn schedules(function: &str) -> bool {
     is_one_of(function, SCHEDULE)
+}
+
+/// Whether a function tells the host that a task is dead.
+pub(super) fn releases(function: &str) -> bool {
+    is_one_of(function, RELEASE)
 }
 
 /// Whether a function queues a callback.

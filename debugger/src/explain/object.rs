@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use wkdb_tracer::{RunnerId, Tick, WatchHit, Writer};
 
 use super::explorer::Explorer;
-use super::names;
 use super::place::{Actor, Place, Stack};
+use super::{Act, names};
 use crate::inferior::Result;
 use crate::kernel::SlabObject;
 
@@ -53,6 +53,8 @@ pub(super) struct Life {
     pub(super) queued: Vec<Queued>,
     /// The word of it that links it to the next free object: its address and its bytes.
     link: Option<(u64, u64)>,
+    /// All that was written there, the earliest first.
+    writes: Vec<WatchHit>,
 }
 
 /// Somebody put a callback into an object, to be called later.
@@ -79,6 +81,36 @@ impl Life {
     /// The first two changes before a tick by which it was handed out twice without having been freed in between.
     pub(super) fn handed_out_twice(&self, before: Tick) -> Option<(&Change, &Change)> {
         pair(&self.changes, What::Allocated, before)
+    }
+}
+
+impl Life {
+    /// The store by which somebody changed the object at a tick, seen from a write into it, or into another, that came later.
+    pub(super) fn act(&self, by: &Actor, from: &WatchHit) -> Option<Act> {
+        let at = |hit: &WatchHit| hit.context.as_ref().map(|context| (context.tick, context.runner));
+        // What it wrote may have been there already; within its call there is something that changed.
+        let far = |hit: &WatchHit| at(hit).map(|(tick, _)| tick.0.abs_diff(by.tick.0));
+        let is_its = |hit: &WatchHit| {
+            let its =
+                at(hit).is_some_and(|(_, runner)| runner == by.runner) && far(hit).is_some_and(|far| far <= SAME_CALL);
+            its && hit.old != hit.new && hit.new.len() <= 8
+        };
+        let its = (0..self.writes.len()).filter(|&at| is_its(&self.writes[at]));
+        let place = its.min_by_key(|&at| far(&self.writes[at]))?;
+        let hit = &self.writes[place];
+        let (address, len) = (hit.address, hit.new.len() as u64);
+        let from_here =
+            self.writes.iter().rposition(|hit| at(hit) == at(from) && hit.store_address == from.store_address);
+        let end = from_here.unwrap_or_else(|| {
+            let later = |hit: &WatchHit| at(hit).is_some_and(|(tick, _)| Some(tick) > at(from).map(|(tick, _)| tick));
+            self.writes.iter().position(later).unwrap_or(self.writes.len())
+        });
+        let changes = |hit: &&WatchHit| {
+            let bytes = (hit.address..).zip(hit.old.iter().zip(&hit.new));
+            bytes.into_iter().any(|(byte, (old, new))| old != new && (address..address + len).contains(&byte))
+        };
+        let changes = self.writes.get(place + 1..end)?.iter().filter(changes).count();
+        Some(Act::Store { address, len, changes })
     }
 }
 
@@ -111,14 +143,32 @@ impl Explorer<'_> {
         self.kernel(|kernel| kernel.page_info(address)).flatten()?.object
     }
 
+    /// The objects of a slab that are next to the one that an address is in, in words.
+    pub(super) fn neighbours(&mut self, address: u64) -> Option<String> {
+        let own = self.object_at(address)?.start;
+        let starts = self.kernel(|kernel| kernel.slab_objects(address))?;
+        let place = starts.iter().position(|&start| start == own)?;
+        let mut texts = Vec::new();
+        let sides = [(place.checked_sub(1), "before"), (Some(place + 1), "behind")];
+        for (start, side) in sides.into_iter().filter_map(|(place, side)| Some((*starts.get(place?)?, side))) {
+            let state = match self.object_at(start).and_then(|object| object.free) {
+                Some(true) => "free",
+                Some(false) => "in use",
+                None => "in use or free",
+            };
+            texts.push(format!("{side} it the one at {start:#x}, {state}"));
+        }
+        (!texts.is_empty()).then(|| format!("of the same slab there lie {}", texts.join("; ")))
+    }
+
     /// The life of the object that an address is in, up to now.
     pub(super) fn life(&mut self, address: u64) -> Result<Option<Life>> {
         let Some(object) = self.object_at(address) else { return Ok(None) };
         let mut changes: Vec<Change> = Vec::new();
         let mut queued = Vec::new();
-        let (hits, _) = self.writes(object.start, object.size, MOST_ACCESSES)?;
+        let (writes, _) = self.writes(object.start, object.size, MOST_ACCESSES)?;
         let mut link = None;
-        for hit in &hits {
+        for hit in &writes {
             let Some((actor, stack)) = self.who_did(hit) else { continue };
             if let Some(change) = change(actor.clone(), stack.clone()) {
                 if change.what == What::Freed {
@@ -130,13 +180,12 @@ impl Explorer<'_> {
                 queued.push(Queued { actor, stack, value });
             }
         }
-        if let Some(link) = link {
-            for hit in self.accesses(&[link], MOST_ACCESSES)? {
-                let Some((actor, stack)) = self.who_did(&hit) else { continue };
-                changes.extend(change(actor, stack));
-            }
+        // What was never freed may have its link anywhere.
+        for hit in self.accesses(&[link.unwrap_or((object.start, object.size))], MOST_ACCESSES)? {
+            let Some((actor, stack)) = self.who_did(&hit) else { continue };
+            changes.extend(change(actor, stack));
         }
-        Ok(Some(Life { object, changes: calls(changes), queued, link }))
+        Ok(Some(Life { object, changes: calls(changes), queued, link, writes }))
     }
 
     /// Where the first object of a life's slab begins that was freed twice before a tick, and not handed out in between:

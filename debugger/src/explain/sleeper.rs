@@ -52,7 +52,8 @@ impl Explorer<'_> {
         let Some(by) = stack.0.iter().position(|place| !idle(place)) else { return Ok(false) };
         let who = self.comm(runner).unwrap_or_else(|| actor.comm.clone());
         let text = format!("{who} sleeps since then: {} set its state, and nobody has changed that", stack.0[by]);
-        explanation.steps.push(Step::new(text).by(&actor, &stack));
+        let step = Step::new(text).detail(format!("it was to go on, on {}, as soon as somebody woke it", actor.cpu));
+        explanation.steps.push(step.by(&actor, &stack));
         explanation.word.get_or_insert((state, len));
         let Some(asleep) = self.asleep(&hit) else { return Ok(true) };
         self.go_to(Goal::LastWrite { address: state, len })?;
@@ -100,7 +101,13 @@ impl Explorer<'_> {
             true => "in between, when it had looked and did not sleep yet",
             false => "when it slept",
         };
-        let step = Step::new(format!("{place} changed {name} {between}")).by(waker, waker_stack);
+        let should = match waker.tick <= sleeper.tick {
+            true => {
+                format!("{} should have woken it; whatever it did came before there was somebody to wake", waker.comm)
+            }
+            false => format!("{} should have woken it then, on {}", waker.comm, sleeper.cpu),
+        };
+        let step = Step::new(format!("{place} changed {name} {between}")).detail(should).by(waker, waker_stack);
         explanation.steps.push(step);
     }
 

@@ -1,10 +1,9 @@
 //! Runs in which something does not go on: what was to run, and what it waits for.
 
-use wkdb_tracer::{Cpu, Event, RunnerId};
+use wkdb_tracer::{Event, RunnerId};
 
 use super::explorer::Explorer;
-use super::place::Actor;
-use super::{Explanation, Step, SymptomKind};
+use super::{Explanation, SymptomKind};
 use crate::inferior::{Goal, Result};
 
 /// How long after the last event of a run that spins is looked first, in nanoseconds of guest time.
@@ -22,7 +21,7 @@ impl Explorer<'_> {
             return Ok(());
         }
         self.go_to_end()?;
-        if self.explain_baton(explanation)? || self.explain_timers(true, explanation)? {
+        if self.explain_batons(explanation)? || self.explain_timers(true, explanation)? {
             return Ok(());
         }
         let holder = self.explain_locks(explanation)?;
@@ -87,38 +86,5 @@ impl Explorer<'_> {
             found.retain(|(unnamed, _)| !unnamed);
         }
         Ok(found.into_iter().map(|(_, runner)| runner).collect())
-    }
-
-    /// A CPU that nobody runs on any more: its last runner was destroyed with the baton in its hand.
-    fn explain_baton(&mut self, explanation: &mut Explanation) -> Result<bool> {
-        let tasks = self.inferior.tasks()?;
-        let mut cpus: Vec<Cpu> = tasks.iter().map(|task| task.context.cpu).collect();
-        cpus.sort();
-        cpus.dedup();
-        for cpu in cpus {
-            let mut own = tasks.iter().filter(|task| task.context.cpu == cpu && task.started).peekable();
-            if own.peek().is_none() || own.any(|task| task.holds_cpu) {
-                continue;
-            }
-            let gone = self.history()?.milestones().iter().rev().find_map(|milestone| match &milestone.event {
-                Event::TaskGone { context } if context.cpu == cpu => Some(Actor::from(context)),
-                _ => None,
-            });
-            let Some(gone) = gone else { continue };
-            let text =
-                format!("Nobody runs on {cpu} any more: its baton is lost. All tasks there wait to be switched to");
-            explanation.steps.push(Step::new(text));
-            let text = format!(
-                "The last task that ended there is {}: its runner was destroyed before it had switched to another one",
-                gone.comm
-            );
-            explanation.steps.push(Step::new(text).by(&gone, &super::Stack::default()));
-            explanation.unknown.push(
-                "whether the guest or its host did that: a host that destroys a runner at its own wasm_release_task does"
-                    .to_owned(),
-            );
-            return Ok(true);
-        }
-        Ok(false)
     }
 }

@@ -4,12 +4,18 @@ use wkdb_tracer::Event;
 
 use super::explorer::Explorer;
 use super::place::{Actor, Stack};
-use super::{Culprit, Explanation};
+use super::{Act, Culprit, Explanation};
 use crate::commands::{Output, Style};
 use crate::inferior::Result;
 
 /// Frames of a call stack that are told.
 const MOST_FRAMES: usize = 6;
+
+/// Frames that gdb is told to show where a stack is what went wrong.
+const MOST_SHOWN: usize = 16;
+
+/// Times that gdb is told to go back.
+const MOST_BACK: usize = 12;
 
 fn stack_text(out: &mut Output, stack: &Stack) {
     // What is in headers says little, but for where it is.
@@ -105,23 +111,41 @@ impl Explorer<'_> {
     pub(super) fn commands(&mut self, explanation: &mut Explanation) -> Result<()> {
         let extent = self.history()?.extent();
         let Some(recording) = extent.recording else { return Ok(()) };
-        let stops = self.history()?.milestones().iter().filter(|milestone| {
+        // A debugger is stopped there first.
+        let before = self.history()?.milestones().iter().filter(|milestone| {
             matches!(milestone.event, Event::Trap { .. } | Event::Panic { .. })
-                && explanation.symptom.as_ref().is_some_and(|symptom| milestone.at.tick <= symptom.tick)
+                && explanation.symptom.as_ref().is_some_and(|symptom| milestone.at.tick < symptom.tick)
         });
-        let stops = stops.count();
         let mut gdb = vec!["gdb -ex 'target remote :1234'".to_owned()];
-        gdb.extend(std::iter::repeat_n("-ex 'continue'".to_owned(), stops.max(1)));
-        if let Some((address, len)) = explanation.word {
+        gdb.extend(std::iter::repeat_n("-ex 'continue'".to_owned(), before.count() + 1));
+        let watch = |(address, len): (u64, u64)| {
             let ty = match len {
                 1 => "char",
                 2 => "short",
                 8 => "long long",
                 _ => "int",
             };
-            gdb.push(format!("-ex 'watch *({ty} *){address:#x}' -ex 'reverse-continue' -ex 'backtrace'"));
-        } else {
-            gdb.push("-ex 'info threads'".to_owned());
+            format!("-ex 'watch *({ty} *){address:#x}'")
+        };
+        let stopped_there = explanation.symptom.as_ref().is_some_and(|symptom| !symptom.stack.0.is_empty());
+        match explanation.word {
+            Some(word) => gdb.push(format!("{} -ex 'reverse-continue' -ex 'backtrace'", watch(word))),
+            None if stopped_there => gdb.push(format!("-ex 'backtrace {MOST_SHOWN}'")),
+            None => gdb.push("-ex 'info threads'".to_owned()),
+        }
+        if let (Some(act), Some(_)) = (&explanation.act, explanation.word) {
+            let (stop, times) = match act {
+                Act::Store { address, len, changes } => (watch((*address, *len)), *changes),
+                Act::Call { function, parameter, start, size, calls } => {
+                    let its = format!("(unsigned long){parameter} - {start:#x} < {size}");
+                    (format!("-ex 'break {function} if {its}'"), *calls)
+                }
+            };
+            if times < MOST_BACK {
+                gdb.push(format!("-ex 'delete 1' {stop}"));
+                gdb.extend(std::iter::repeat_n("-ex 'reverse-continue'".to_owned(), times + 1));
+                gdb.push("-ex 'backtrace'".to_owned());
+            }
         }
         explanation.commands.push(format!("wkdb replay {} --gdb 1234", recording.name));
         explanation.commands.push(gdb.join(" "));

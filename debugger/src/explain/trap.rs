@@ -269,6 +269,7 @@ impl Explorer<'_> {
             let member = before.split('+').next().unwrap_or(&before);
             step.details.push(format!("right behind {member}"));
         }
+        step.details.extend(self.neighbours(address));
         step
     }
 

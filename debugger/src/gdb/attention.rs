@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!  Ctrl-C at lldb and others:  an interrupt byte comes                       ─▶ the answer is what was found until then
-//!  Ctrl-C at gdb:              "Quit", and then its next packet comes, or not ─▶ nobody wants the answer any more
+//!  Ctrl-C at gdb:              "Quit", and then its next packet comes, or not ─▶ nobody wants the answer any more;
+//!                              one that is sent all the same is thrown away: gdb waits for an acknowledgement next
 //!  it is killed:               the connection is gone                        ─▶ the same
 //! ```
 //!
 //! A client has one packet on its way at a time: what comes while it waits for an answer is not said by one that waits.
 
-use std::cell::Cell;
-use std::io::ErrorKind;
+use std::cell::{Cell, RefCell};
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 
@@ -45,13 +46,15 @@ fn said(bytes: &[u8]) -> Said {
 pub(super) struct Attention {
     /// Said behind the packet that is answered, and read along with it.
     behind: Rc<Cell<Said>>,
+    /// The client's socket.
+    stream: Rc<RefCell<Option<TcpStream>>>,
     moved_on: Rc<Cell<bool>>,
 }
 
 impl Attention {
-    /// This was read along with the packet that is to be answered, and comes behind it.
-    pub(super) fn behind(&self, rest: &[Inbound]) {
-        self.behind.set(match rest.iter().find(|inbound| !matches!(inbound, Inbound::Nack)) {
+    /// This was read along with the packet that is to be answered, and comes behind it; or is that packet, sent again.
+    pub(super) fn behind(&self, answered: &Inbound, rest: &[Inbound]) {
+        self.behind.set(match rest.iter().find(|inbound| !matches!(inbound, Inbound::Nack) && *inbound != answered) {
             None => Said::Nothing,
             Some(Inbound::Interrupt) => Said::Interrupt,
             Some(_) => Said::MovedOn,
@@ -60,7 +63,8 @@ impl Attention {
 
     /// What has to be asked while a command runs: whether it is to be given up. `stream` does not block.
     pub(super) fn ask(&self, stream: TcpStream) -> Box<dyn FnMut() -> bool> {
-        let Attention { behind, moved_on } = self.clone();
+        let Attention { behind, moved_on, stream: own } = self.clone();
+        *own.borrow_mut() = stream.try_clone().ok();
         Box::new(move || {
             let mut buffer = [0; 64];
             let said = match stream.peek(&mut buffer) {
@@ -73,6 +77,16 @@ impl Attention {
             moved_on.set(moved_on.get() | (said == Said::MovedOn));
             said != Said::Nothing
         })
+    }
+
+    /// Acknowledges a packet at once; whether that was possible.
+    pub(super) fn acknowledge(&self) -> bool {
+        self.stream.borrow_mut().as_mut().is_some_and(|stream| stream.write(b"+").is_ok_and(|written| written == 1))
+    }
+
+    /// The client is gone.
+    pub(super) fn forget(&self) {
+        *self.stream.borrow_mut() = None;
     }
 
     /// Whether nobody wants the answer of the command that has just run.

@@ -239,8 +239,11 @@ impl Session {
         self.error_texts |= features.into_iter().any(|feature| feature == b"error-message+");
         let files = if self.client == Client::Wasm { "" } else { "qXfer:features:read+;qXfer:exec-file:read+;" };
         let reverse = if face.inferior.has_history() { ";ReverseContinue+;ReverseStep+" } else { "" };
+        // To gdb nobody offers that packets go unacknowledged: with Ctrl-C at `monitor` it leaves an answer behind that is still
+        // to come, and says so to nobody. Where it waits for an acknowledgement, it throws that away, and is not one behind.
+        let no_ack = if self.client == Client::Gdb { "" } else { "QStartNoAckMode+;" };
         format!(
-            "PacketSize={MAX_PACKET:x};QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;{files}\
+            "PacketSize={MAX_PACKET:x};{no_ack}vContSupported+;swbreak+;hwbreak+;{files}\
              qXfer:threads:read+;qXfer:libraries:read+{reverse}"
         )
     }

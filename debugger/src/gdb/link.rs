@@ -128,8 +128,9 @@ impl Link {
         inferior: &mut dyn Inferior,
     ) -> Option<Farewell> {
         let mut inbound = self.framer.push(bytes).into_iter();
+        let mut before = None;
         while let Some(next) = inbound.next() {
-            shared.attention.behind(inbound.as_slice());
+            shared.attention.behind(&next, inbound.as_slice());
             match next {
                 Inbound::Interrupt if self.session.waiting => {
                     self.interrupt_due = true;
@@ -143,9 +144,16 @@ impl Link {
                 Inbound::Nack => {}
                 Inbound::Damaged if !self.session.no_ack => self.out.push(b'-'),
                 Inbound::Damaged => self.send(b"E16"),
+                // It was not acknowledged in time, and sent again: a client has one packet on its way at a time.
+                Inbound::Packet(body) if !self.session.no_ack && before.as_ref() == Some(&body) => {}
                 Inbound::Packet(body) => {
                     if !self.session.no_ack {
-                        self.out.push(b'+');
+                        // A command of `monitor` may take longer than that is waited for.
+                        let takes_long = body.starts_with(b"qRcmd,") && self.out.is_empty();
+                        if !(takes_long && shared.attention.acknowledge()) {
+                            self.out.push(b'+');
+                        }
+                        before = Some(body.clone());
                     }
                     if self.attaching {
                         self.queue.push_back(body);

@@ -347,6 +347,7 @@ impl Server {
         let _ = client.stream.shutdown(std::net::Shutdown::Write);
         // That has the connection as well.
         self.shared.monitor.give_up_when(Box::new(|| false));
+        self.shared.attention.forget();
         self.shared.files.close_all();
         self.leftovers.append(client.link.into_points());
         self.monitored |= !self.shared.monitor.is_clear();

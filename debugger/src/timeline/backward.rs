@@ -95,7 +95,7 @@ impl<B: Branch> Past<'_, B> {
     }
 
     /// The last stop before `from` at something wanted, or the start of history.
-    pub(super) fn continue_back(&mut self, from: &Position, wanted: &Wanted) -> There<B> {
+    pub(super) fn continue_back(&mut self, from: &Limit, wanted: &Wanted) -> There<B> {
         match self.last_spot(from, wanted, Sought::Stops)? {
             Some(spot) => self.come_to(spot, wanted),
             None => self.origin(),

@@ -9,7 +9,7 @@ use wkdb_tracer::Frame;
 
 use super::backward::{Arrived, Past};
 use super::checkpoints::Checkpoints;
-use super::job::{Car, Halt, Wanted};
+use super::job::{Car, Edge, Halt, Limit, Wanted};
 use super::near::Near;
 use super::trail::Trail;
 use super::{Branch, Position};
@@ -30,8 +30,14 @@ pub(super) struct Engine<B> {
 
 /// What a job was told to do.
 pub(super) enum Task {
-    Continue,
-    Step { step: Step, stack: Vec<Frame> },
+    Continue {
+        /// What of that which would stop it just there counts.
+        edge: Edge,
+    },
+    Step {
+        step: Step,
+        stack: Vec<Frame>,
+    },
     Go(Goal),
     Search(Search),
 }
@@ -166,7 +172,7 @@ impl<B: Branch> Engine<B> {
         }
         let mut past = self.past(wanted, signals);
         let Arrived { car, stop } = match task {
-            Task::Continue => past.continue_back(from, wanted),
+            Task::Continue { edge } => past.continue_back(&Limit { at: *from, edge }, wanted),
             Task::Step { step, stack } => past.step_back(from, step.runner, &stack, &step.kind),
             Task::Go(Goal::Tick(tick)) => past.go_to(tick),
             Task::Go(Goal::Time(time)) => past.go_to_time(time),

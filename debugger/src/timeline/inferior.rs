@@ -173,7 +173,7 @@ impl<B: Branch> Inferior for TimeTravel<B> {
         self.here()?;
         if resume.direction == Direction::Backward {
             let task = match &resume.step {
-                None => Task::Continue,
+                None => Task::Continue { edge: self.edge() },
                 Some(step) => Task::Step { step: step.clone(), stack: self.frames(step.runner)? },
             };
             return self.start_job(task);

@@ -45,14 +45,24 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     pub(super) at: Position,
-    /// What stops a run just there belongs to the way: it is not where somebody stands already.
-    pub(super) closed: bool,
+    pub(super) edge: Edge,
+}
+
+/// What of that which stops a run just at the end of a way belongs to the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edge {
+    /// Nothing: somebody stands there, and was told.
+    Open,
+    /// Accesses: somebody stands behind one, and was told of something else. The next instruction has not run.
+    Accesses,
+    /// All of it: nobody stands there.
+    Closed,
 }
 
 impl Limit {
     /// Before a point.
     pub(super) fn before(at: &Position) -> Limit {
-        Limit { at: *at, closed: false }
+        Limit { at: *at, edge: Edge::Open }
     }
 }
 
@@ -284,7 +294,7 @@ impl<B: Branch> Car<B> {
         mut met: impl FnMut(&Stop) -> ControlFlow<()>,
         heard: &mut dyn FnMut(WatchHit),
     ) -> std::result::Result<Option<Stop>, Halt> {
-        let Limit { at, closed } = *limit;
+        let Limit { at, edge } = *limit;
         let mut heard = |hit: WatchHit| {
             if hit.context.as_ref().is_none_or(|context| (context.tick, context.time) <= (at.tick, at.time)) {
                 heard(hit);
@@ -320,7 +330,12 @@ impl<B: Branch> Car<B> {
             if matches!(stop.reason, StopReason::End(_)) {
                 break None;
             }
-            if (there.same_place(&at) && !closed) || there.is_past(&at) {
+            let belongs = match edge {
+                Edge::Open => false,
+                Edge::Accesses => matches!(stop.reason, StopReason::Watch(_)),
+                Edge::Closed => true,
+            };
+            if (there.same_place(&at) && !belongs) || there.is_past(&at) {
                 continue;
             }
             let wanted = matches!(stop.reason, StopReason::Breakpoint(_) | StopReason::Watch(_));

@@ -45,7 +45,7 @@ impl<B: Branch> Past<'_, B> {
         found: &mut Found,
     ) -> Result<Option<(Spot<B>, usize)>, Halt> {
         let wanted = logging(address, len);
-        let Some(mut spot) = self.last_spot(from, &wanted, Sought::Hits)? else { return Ok(None) };
+        let Some(mut spot) = self.last_spot(&Limit::before(from), &wanted, Sought::Hits)? else { return Ok(None) };
         let mut car = spot.car.fork()?;
         car.sync(&wanted)?;
         let (mut count, mut last) = (0, None);

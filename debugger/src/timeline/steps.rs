@@ -5,7 +5,7 @@ use std::ops::Range;
 use wkdb_tracer::{CodeAddress, CodeOffset, Frame, RunnerId};
 
 use super::backward::{Past, There};
-use super::job::Wanted;
+use super::job::{Limit, Wanted};
 use super::trail::Entry;
 use super::{Branch, Position};
 use crate::inferior::{BreakpointId, BreakpointSpec, StepKind, StopReason};
@@ -110,7 +110,7 @@ impl<B: Branch> Past<'_, B> {
         wanted.breakpoints.extend(self.wanted.breakpoints.iter().cloned());
         let mut from = *from;
         loop {
-            let mut arrived = self.continue_back(&from, &wanted)?;
+            let mut arrived = self.continue_back(&Limit::before(&from), &wanted)?;
             let StopReason::Breakpoint(ids) = &mut arrived.stop.reason else { return Ok(arrived) };
             ids.retain(|id| *id != OWN_BREAKPOINT);
             if !ids.is_empty() {

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use wkdb_tracer::{GuestTime, Tick, WatchHit};
 
 use super::backward::Past;
-use super::job::{Car, Halt, Limit, Wanted};
+use super::job::{Car, Edge, Halt, Limit, Wanted};
 use super::{Branch, CodeMark, Footprint, Position};
 
 /// A part of history is run through in so many pieces, behind which it is asked what was met.
@@ -93,30 +93,31 @@ impl<B: Branch> Past<'_, B> {
     }
 
     /// Where the last of `wanted` is before `from`, in the parts of history from the newest to the oldest.
-    pub(super) fn last_spot(
-        &mut self,
-        from: &Position,
-        wanted: &Wanted,
-        sought: Sought,
-    ) -> Result<Option<Spot<B>>, Halt> {
+    pub(super) fn last_spot(&mut self, from: &Limit, wanted: &Wanted, sought: Sought) -> Result<Option<Spot<B>>, Halt> {
         let traces = self.traces(wanted, sought)?;
-        let mut limit = Limit::before(from);
-        let mut place = self.checkpoints.before(from.tick);
+        let mut limit = *from;
+        let end = from.at.tick;
+        let mut place = self.checkpoints.before(end);
         let first = self.first();
-        self.signals.expect(from.tick.0 - first.0.min(from.tick.0));
+        self.signals.expect(end.0 - first.0.min(end.0));
         loop {
             let (start, spot) = match self.may_be_behind(place, &traces)? {
                 true => self.spot_behind(place, &limit, &traces.wanted, sought)?,
                 false => (self.start_of(place)?, None),
             };
-            self.signals.came(from.tick.0.saturating_sub(start.tick.0));
+            self.signals.came(end.0.saturating_sub(start.tick.0));
             if spot.is_some() || start.tick <= first {
                 return Ok(spot);
             }
             // A checkpoint may be gone since.
             place = self.checkpoints.at_or_after(start.tick).saturating_sub(1);
             // A checkpoint may have been made at a stop: that was before it.
-            limit = Limit { at: start, closed: start.at_instruction && !start.same_place(from) };
+            let edge = match start.at_instruction {
+                true if start.same_place(&from.at) => from.edge,
+                true => Edge::Closed,
+                false => Edge::Open,
+            };
+            limit = Limit { at: start, edge };
         }
     }
 

@@ -8,7 +8,7 @@ use wkdb_tracer::Tick;
 use super::checkpoints::{Checkpoint, Checkpoints};
 use super::engine::{Came, Engine, Finished, Job, Signals, Task};
 use super::going::Going;
-use super::job::{Car, Halt, Wanted};
+use super::job::{Car, Edge, Halt, Wanted};
 use super::near::Near;
 use super::{Branch, Limits, Position};
 use crate::inferior::{
@@ -118,6 +118,15 @@ impl<B: Branch> TimeTravel<B> {
             }
             Status::Running => Err(InferiorError::Running),
             Status::Ended(..) => Err(InferiorError::Refused("the run is over".into())),
+        }
+    }
+
+    /// What of that which would stop the run just here has not been told of. A store that was watched has; one that a step,
+    /// a breakpoint behind it, or a finding led past has not.
+    pub(super) fn edge(&self) -> Edge {
+        match &self.status {
+            Status::Stopped(stop) if matches!(stop.reason, StopReason::Watch(_)) => Edge::Open,
+            _ => Edge::Accesses,
         }
     }
 

@@ -154,6 +154,8 @@ impl Presenter {
             }
             None => At { tick: self.last.0, time: self.last.1, cpu: Cpu(0), runner: RunnerId(0) },
         };
+        // The last thing that is told may be how the run ended: nothing ends before that.
+        self.last = self.last.max((at.tick, at.time));
         if let Some(Context { runner, task, comm, .. }) = context {
             let thread =
                 || Arc::new(Thread { runner: *runner, task: *task, comm: comm.clone(), pid: None, idle: false });

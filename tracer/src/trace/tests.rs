@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::export::{Ctf, Export, Perfetto, TraceDat, write_flamegraph};
 use super::*;
-use crate::{CodeAddress, CodeOffset, Cpu, Event, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
+use crate::{CodeAddress, CodeOffset, Context, Cpu, Event, Frame, GuestTime, ModuleId, RunnerId, TaskId, Tick};
 
 /// Names made of numbers.
 struct Numbered;
@@ -116,6 +116,18 @@ fn calls_that_never_return_end_where_they_are_left() {
     assert_eq!(events[11].took_ns, Some(40));
     assert_eq!(events[6].field("args"), Some(&Field::Text("3, \"hello\", 5".into())));
     assert_eq!(events[17].category, Category::Irq);
+}
+
+#[test]
+fn what_is_open_when_the_run_panics_does_not_end_before_that() {
+    let mut presenter = Presenter::default();
+    presenter.record(&record(1, 1, enter(1)), &mut Numbered);
+    let (tick, time) = (Tick(9), GuestTime(90));
+    let context = Context { runner: RunnerId(1), task: TaskId(0x1000), comm: "sh".into(), cpu: Cpu(0), tick, time };
+    let panic = Event::Panic { context, message: "no more".into(), stack: Vec::new() };
+    presenter.run_event(&panic, &mut Numbered).unwrap();
+    let ends = presenter.finish();
+    assert_eq!(ends.iter().map(|event| (event.tick, event.time)).collect::<Vec<_>>(), [(tick, time)]);
 }
 
 #[test]

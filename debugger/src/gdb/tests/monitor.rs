@@ -291,3 +291,38 @@ fn a_command_that_takes_long_is_given_up_when_the_client_is_gone() {
     }
     assert_eq!(session.seen.borrow().given_up, 1);
 }
+
+/// gdb waits for an acknowledgement before it takes a packet for an answer: it has it before the command is done, and where
+/// it sends the packet again all the same, that is not run twice.
+#[test]
+fn a_command_that_takes_long_is_acknowledged_at_once_and_run_once() {
+    let mut session = Session::new(Fake::new());
+    session.send("qC");
+    session.hear(1);
+    let long = packet(format!("qRcmd,{}", hex("long")).as_bytes());
+    // Only the acknowledgement has somebody interrupt it.
+    let mut client = session.client.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let began = Instant::now();
+        let mut byte = [0];
+        while !matches!(client.peek(&mut byte), Ok(1)) {
+            assert!(began.elapsed() < Duration::from_secs(20), "it is not acknowledged");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        client.write_all(b"\x03").unwrap();
+        byte
+    });
+    use std::io::Write as _;
+    session.client.write_all(&[&long[..], &long[..]].concat()).unwrap();
+    let began = Instant::now();
+    while session.seen.borrow().given_up == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not given up");
+        session.server.on_ready(&mut session.fake);
+    }
+    assert_eq!(sender.join().unwrap(), [b'+']);
+    assert_eq!(session.hear(2), ["O ran long\n", "OK"]);
+    session.send("qC");
+    session.hear(1);
+    assert_eq!(session.seen.borrow().given_up, 1);
+}
