@@ -183,6 +183,10 @@ pub(in crate::machine) struct Guards {
     known: BTreeSet<Guarded>,
     /// Where code was found to be allowed: rule, and the innermost frame, which is no helper's.
     allowed: BTreeSet<(usize, u32)>,
+    /// There are some among them that are not kept for other runs.
+    pub(super) has_new_owners: bool,
+    /// What other runs found out was taken over.
+    pub(super) remembers: bool,
     /// What was asked for has been looked at.
     checked: bool,
     /// Of each rule about callbacks: its number, and where its member is in one.
@@ -258,6 +262,23 @@ impl Guards {
         true
     }
 
+    /// The instructions that are known to be owners', by the text of the rule.
+    pub(super) fn owners(&self) -> BTreeMap<String, BTreeSet<u32>> {
+        let mut owners = BTreeMap::<String, BTreeSet<u32>>::new();
+        for (rule, place) in &self.allowed {
+            owners.entry(self.rules[*rule].to_string()).or_default().insert(*place);
+        }
+        owners
+    }
+
+    /// Those of other runs of the same kernel.
+    pub(super) fn know_owners(&mut self, owners: &BTreeMap<String, BTreeSet<u32>>) {
+        for (number, rule) in self.rules.iter().enumerate() {
+            let places = owners.get(&rule.to_string()).into_iter().flatten();
+            self.allowed.extend(places.map(|place| (number, *place)));
+        }
+    }
+
     /// The rule that a write breaks, and how that is told; none if it may be written.
     pub(in crate::machine) fn breaks(
         &mut self,
@@ -276,7 +297,7 @@ impl Guards {
                 let files = symbols.map(|symbols| symbols.locate(stack[0].address.offset).frames).unwrap_or_default();
                 let own = |file: &str| is_among(file, &rule.files);
                 if files.iter().any(|frame| frame.source.as_ref().is_some_and(|source| own(&source.file))) {
-                    self.allowed.insert((guarded.rule, place));
+                    self.has_new_owners |= self.allowed.insert((guarded.rule, place));
                 }
             }
             return None;
@@ -317,6 +338,7 @@ impl Machine {
         if rules.is_empty() {
             return;
         }
+        self.remember_guarded();
         let looked_for = |rule: usize| all || rules.get(rule).is_some_and(|rule| changed.contains(rule.type_name));
         let mut wanted = BTreeSet::new();
         let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
@@ -337,24 +359,27 @@ impl Machine {
                 wanted.extend(parts.into_iter().map(|part| Guarded { rule: number, part }));
             }
         }
-        let mut core = self.shared.core.borrow_mut();
-        let core = &mut *core;
+        let mut shared = self.shared.core.borrow_mut();
+        let core = &mut *shared;
         if all && !std::mem::replace(&mut core.detection.guards.checked, true) {
             for number in unknown.into_iter().filter(|&number| number >= BUILT_IN.len()) {
                 core.complain(None, format!("--guard: this kernel has no {}", rules[number].what()));
             }
         }
-        let known = std::mem::take(&mut core.detection.guards.watched);
-        let mut left = BTreeMap::new();
-        for (id, guarded) in known {
-            if !looked_for(guarded.rule) {
-                left.insert(id, guarded);
-                continue;
-            }
-            match wanted.remove(&guarded) {
-                true => _ = left.insert(id, guarded),
-                false => _ = core.watches.remove(id),
-            }
+        let mut gone = Vec::new();
+        {
+            let Guards { watched, known, .. } = &mut core.detection.guards;
+            watched.retain(|id, guarded| {
+                let stays = !looked_for(guarded.rule) || wanted.remove(guarded);
+                if !stays {
+                    known.remove(guarded);
+                    gone.push(*id);
+                }
+                stays
+            });
+        }
+        for id in gone {
+            core.watches.remove(id);
         }
         for guarded in wanted {
             let Part { address, len, .. } = guarded.part;
@@ -362,17 +387,20 @@ impl Machine {
             let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
             // Where there is no memory there is nothing to guard.
             if let Ok(id) = core.watches.insert_own(spec) {
-                left.insert(id, guarded);
+                core.detection.guards.watched.insert(id, guarded);
+                core.detection.guards.known.insert(guarded);
             }
         }
-        core.detection.guards.known = left.values().copied().collect();
-        core.detection.guards.watched = left;
         if all {
             core.detection.guards.callbacks = callbacks;
             core.detection.guards.learned.clear();
         }
         let watched = core.detection.guards.watched.len() as u64;
         core.detection.guards.rests = core.now.after_ns(REST_NS * (1 + watched / REST_FOR));
+        drop(shared);
+        if all {
+            self.keep_guarded();
+        }
     }
 
     /// Whether what was written is still in use: what was freed may be anybody's.

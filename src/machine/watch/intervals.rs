@@ -1,6 +1,6 @@
 //! Ranges that may overlap, found by what they overlap in O(log n).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
@@ -11,8 +11,8 @@ use wkdb_debugger::inferior::WatchId;
 /// begins at most its kind's length before it. Most sets have few kinds, and a change costs as little as a question.
 #[derive(Debug, Default)]
 pub(super) struct Intervals {
-    /// By the number of bits of their lengths: where they begin, and their names.
-    kinds: BTreeMap<u32, BTreeSet<(u64, WatchId)>>,
+    /// By the number of bits of their lengths: where they end, by where they begin, and their names.
+    kinds: BTreeMap<u32, BTreeMap<(u64, WatchId), u64>>,
     all: BTreeMap<WatchId, Range<u64>>,
 }
 
@@ -24,7 +24,7 @@ fn kind(range: &Range<u64>) -> u32 {
 impl Intervals {
     /// Adds a range that has a byte, under a name that no other has.
     pub(super) fn insert(&mut self, range: &Range<u64>, id: WatchId) {
-        self.kinds.entry(kind(range)).or_default().insert((range.start, id));
+        self.kinds.entry(kind(range)).or_default().insert((range.start, id), range.end);
         self.all.insert(id, range.clone());
     }
 
@@ -48,8 +48,8 @@ impl Intervals {
         for (kind, ranges) in &self.kinds {
             let longest = 1_u64.checked_shl(*kind).map_or(u64::MAX, |end| end - 1);
             let first = (range.start.saturating_sub(longest), WatchId(0));
-            let near = ranges.range(first..(range.end, WatchId(0))).map(|(_, id)| *id);
-            found.extend(near.filter(|id| self.all.get(id).is_some_and(|known| known.end > range.start)));
+            let near = ranges.range(first..(range.end, WatchId(0)));
+            found.extend(near.filter(|(_, end)| **end > range.start).map(|((_, id), _)| *id));
         }
         found.sort_unstable();
         found
