@@ -2,23 +2,21 @@
 //! stand for, and which instructions are those of owners. Finding that out takes as long as reading all of its debug
 //! information does.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::{Deserialize, Serialize};
 use wkdb_debugger::symbols::{NAME_ANSWERS_VERSION, NameAnswers};
 use wkdb_tracer::ModuleId;
 
 use super::super::executor::Machine;
+use super::guard::Owners;
 use crate::code_cache::Artifact;
 
 /// Raised with every change of what is kept, or of who is an owner.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Remembered {
     names: NameAnswers,
-    /// By the text of a rule.
-    owners: BTreeMap<String, BTreeSet<u32>>,
+    owners: Owners,
 }
 
 /// What was written of this version; none of anything else.
@@ -67,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_another_version_wrote_is_found_out_anew() {
-        let owners = BTreeMap::from([("struct a.b only c.c".to_owned(), BTreeSet::from([7]))]);
+        let owners = Owners::from([("struct a.b only c.c".to_owned(), [vec![7, 9]].into())]);
         let remembered = |versions: (u32, u32)| {
             let names = NameAnswers::default();
             postcard::to_stdvec(&(versions, Remembered { names, owners: owners.clone() })).unwrap()
