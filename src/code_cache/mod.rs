@@ -52,10 +52,12 @@ pub enum Artifact {
     Facts,
     /// Where detectors look in a kernel's memory while it runs.
     Landmarks,
+    /// What ownership rules found out of a kernel.
+    Guards,
 }
 
 impl Artifact {
-    const ALL: [Artifact; 7] = [
+    const ALL: [Artifact; 8] = [
         Artifact::Code,
         Artifact::OffsetMap,
         Artifact::Module,
@@ -63,6 +65,7 @@ impl Artifact {
         Artifact::Packed,
         Artifact::Facts,
         Artifact::Landmarks,
+        Artifact::Guards,
     ];
 
     /// The file name's ending.
@@ -75,6 +78,7 @@ impl Artifact {
             Artifact::Packed => "packed",
             Artifact::Facts => "facts",
             Artifact::Landmarks => "marks",
+            Artifact::Guards => "guards",
         }
     }
 }

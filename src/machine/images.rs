@@ -13,7 +13,7 @@ use wkdb_tracer::{CodeAddress, CodeOffset, Frame, ModuleId};
 use super::debug::{CodeIndex, FunctionCode};
 use super::engine::MAX_FRAMES;
 use super::host::user::ImageRef;
-use crate::code_cache::{CodeError, CodeStore, Loaded, Role, Variant, compile};
+use crate::code_cache::{Artifact, CodeError, CodeStore, Loaded, Role, Variant, compile};
 use crate::contract::active_data;
 use crate::instrument::OffsetMap;
 
@@ -88,7 +88,7 @@ impl Image {
 
     /// The original module's symbols.
     pub(super) fn symbols(&self) -> Option<Rc<Symbols>> {
-        self.symbols.get_or_init(|| Symbols::load(self.original.to_vec()).ok().map(Rc::new)).clone()
+        self.symbols.get_or_init(|| Symbols::load(&self.original[..]).ok().map(Rc::new)).clone()
     }
 
     /// The place in the original module that a frame of the rewritten one is at.
@@ -151,6 +151,19 @@ impl Images {
 
     pub(super) fn get(&self, id: ModuleId) -> Option<&Rc<Image>> {
         self.all.get(id.0 as usize)
+    }
+
+    /// What is kept beside the kernel's compiled code.
+    pub(super) fn kept(&self, artifact: Artifact) -> Option<Vec<u8>> {
+        let key = &self.get(ModuleId::KERNEL)?.loaded.key;
+        std::fs::read(self.store.as_ref()?.get(key, artifact)?).ok()
+    }
+
+    /// Keeps something there. A store that cannot be written to is done without.
+    pub(super) fn keep(&self, artifact: Artifact, bytes: &[u8]) {
+        if let (Some(store), Some(kernel)) = (&self.store, self.get(ModuleId::KERNEL)) {
+            let _ = store.put(&kernel.loaded.key, artifact, bytes);
+        }
     }
 
     /// The user image with these bytes, which exec loads from and to `place`; compiled if it is new.

@@ -49,6 +49,8 @@ impl std::fmt::Debug for Escapes {
 /// What is known of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
+    /// Nothing, so far.
+    Unseen,
     /// It has nothing to do with the stack.
     Plain,
     Constant(i64),
@@ -96,7 +98,7 @@ impl Following<'_> {
         let body = self.body;
         let instructions = &body.instructions;
         // What each instruction gives.
-        let mut values = vec![Value::Plain; instructions.len()];
+        let mut values = vec![Value::Unseen; instructions.len()];
         let mut rounds = 0;
         loop {
             let mut changed = false;
@@ -119,7 +121,7 @@ impl Following<'_> {
         for instruction in instructions {
             for source in self.given_away(instruction) {
                 match value_of(source, &values) {
-                    Value::Plain | Value::Constant(_) => {}
+                    Value::Unseen | Value::Plain | Value::Constant(_) => {}
                     Value::Stack(more) => places.extend(more),
                     Value::Somewhere => return Some(Escaped::Anywhere),
                 }
@@ -208,6 +210,7 @@ fn value_of(source: &Source, values: &[Value]) -> Value {
 fn join(a: Value, b: Value) -> Value {
     match (a, b) {
         (a, b) if a == b => a,
+        (Value::Unseen, value) | (value, Value::Unseen) => value,
         (Value::Stack(mut a), Value::Stack(b)) => {
             a.extend(b);
             if a.len() > MAX_PLACES { Value::Somewhere } else { Value::Stack(a) }
@@ -222,6 +225,7 @@ fn arithmetic(binary: Binary, a: Value, b: Value) -> Value {
     let moved =
         |places: BTreeSet<i64>, by: i64| Value::Stack(places.into_iter().map(|place| place.wrapping_add(by)).collect());
     match (binary, a, b) {
+        (_, Value::Unseen, _) | (_, _, Value::Unseen) => Value::Unseen,
         (Binary::Add, Value::Constant(a), Value::Constant(b)) => Value::Constant(a.wrapping_add(b)),
         (Binary::Sub, Value::Constant(a), Value::Constant(b)) => Value::Constant(a.wrapping_sub(b)),
         (Binary::Add, Value::Stack(places), Value::Constant(by))

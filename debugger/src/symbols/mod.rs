@@ -11,6 +11,7 @@
 //! Every answer falls back: DWARF, then the `name` section, then exports, then `func[123]`. Broken debug information
 //! never fails a question; [`Symbols::problems`] tells what could not be read.
 
+mod answers;
 mod data;
 mod dwarf;
 mod matching;
@@ -21,7 +22,7 @@ mod text;
 mod types;
 mod variables;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -32,6 +33,7 @@ use dwarf::{DebugInfo, LineTables, Lines, NameIndex};
 use module::ModuleNames;
 use types::TypeTable;
 
+pub use answers::{NAME_ANSWERS_VERSION, NameAnswers};
 pub use data::{DataSource, DataSymbol};
 pub use matching::{SymbolFiles, SymbolFilesError};
 pub use place::{FrameReader, ImplicitPointer, Piece, Place, PlaceError, Slot, Unavailable, Whereabouts};
@@ -117,6 +119,9 @@ pub struct Symbols {
     data: OnceCell<DataTable>,
     info: OnceCell<Option<DebugInfo>>,
     index: OnceCell<NameIndex>,
+    /// What was asked of it, by this run and others.
+    answers: RefCell<NameAnswers>,
+    has_new_answers: Cell<bool>,
     line_tables: OnceCell<LineTables>,
     types: TypeTable,
     problems: RefCell<Vec<String>>,
@@ -140,6 +145,8 @@ impl Symbols {
             data: OnceCell::new(),
             info: OnceCell::new(),
             index: OnceCell::new(),
+            answers: RefCell::default(),
+            has_new_answers: Cell::new(false),
             line_tables: OnceCell::new(),
             types: TypeTable::default(),
             problems: RefCell::new(Vec::new()),

@@ -250,7 +250,7 @@ impl Symbols {
         };
         let near = near.and_then(|id| self.types.slots.borrow().get(id.0 as usize)?.die);
         let found = |space: TypeSpace| {
-            let dies = self.index().types(space, &name);
+            let dies = self.types_called(space, &name);
             let die = near.and_then(|near| dies.iter().find(|die| die.unit() == near.unit())).or(dies.first())?;
             Some(self.types.of_die(*die))
         };
@@ -261,7 +261,7 @@ impl Symbols {
     pub fn tagged_type_named(&self, name: &str) -> Option<TypeId> {
         [TypeSpace::Struct, TypeSpace::Enum, TypeSpace::Union]
             .into_iter()
-            .find_map(|space| self.index().types(space, name).first().map(|&die| self.types.of_die(die)))
+            .find_map(|space| self.types_called(space, name).first().map(|&die| self.types.of_die(die)))
     }
 
     /// A base type of C by its words in any order, as this module's ABI has it.

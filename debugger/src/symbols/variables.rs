@@ -72,10 +72,10 @@ impl Symbols {
             Some((place, plain)) => (Some(place.trim_matches('\'')), plain),
             None => (None, name),
         };
-        let mut found: Vec<(bool, Die)> =
-            self.index().variables_named(plain).map(|variable| (!variable.external, variable.die)).collect();
+        let (fixed, elsewhere) = self.variables_called(plain);
+        let mut found: Vec<(bool, Die)> = fixed.iter().map(|variable| (!variable.external, variable.die)).collect();
         found.sort_unstable();
-        found.extend(self.index().elsewhere(plain).iter().map(|&die| (true, die)));
+        found.extend(elsewhere.into_iter().map(|die| (true, die)));
         found
             .into_iter()
             .map(|(_, die)| die)
@@ -141,7 +141,7 @@ impl Symbols {
     /// The value of an enumerator, and its enumeration. Of several with one name, that of the unit of `near`, then the
     /// first.
     pub fn enumerator_named(&self, name: &str, near: Option<CodeOffset>) -> Option<(i128, TypeId)> {
-        let dies = self.index().enumerators(name);
+        let dies = self.enumerators_called(name);
         let units = near.and_then(|near| Some(self.info()?.units_at(near))).unwrap_or_default();
         let die = dies.iter().find(|die| units.contains(&die.unit())).or(dies.first())?;
         let id = self.types.of_die(*die);

@@ -40,6 +40,8 @@ pub(in crate::machine) struct Stacks {
     /// Where each runner's stack is, and its pointer when it was suspended last.
     of_runners: BTreeMap<RunnerId, Range<u64>>,
     pointers: BTreeMap<RunnerId, u64>,
+    /// What is on the stacks of those that wait, as far as that was asked since they do.
+    frames: BTreeMap<RunnerId, Rc<[Frame]>>,
     /// The frames of functions that were asked for.
     functions: HashMap<u32, Rc<FrameMap>>,
     /// The kernel's code, once it was asked for.
@@ -73,6 +75,7 @@ impl Core {
     /// A runner is about to run: its stack is its own.
     pub(in crate::machine) fn take_up_stack(&mut self, runner: RunnerId) {
         self.uncover_stack(runner);
+        self.detection.stacks.frames.remove(&runner);
         if let Some(range) = self.detection.stacks.of_runners.get(&runner).cloned() {
             self.detection.stacks.all.remove(&range.start);
             self.watches.set_foreign(&range, false);
@@ -106,6 +109,7 @@ impl Core {
         self.uncover_stack(runner);
         self.detection.stacks.overlays.set_pointer(runner, None);
         self.detection.stacks.pointers.remove(&runner);
+        self.detection.stacks.frames.remove(&runner);
         if let Some(range) = self.detection.stacks.of_runners.remove(&runner) {
             let stacks = &mut self.detection.stacks;
             if stacks.all.get(&range.start).is_some_and(|(_, owner)| *owner == runner) {
@@ -151,10 +155,25 @@ impl Core {
 }
 
 impl Machine {
-    /// Whether a write into the stack of a runner that is suspended is a mistake.
+    /// Whether a write into the stack of a runner that is suspended is a mistake. What is on that stack is remembered while
+    /// the runner waits: whoever writes there once does so again.
     pub(in crate::machine) fn trespasses(&mut self, owner: RunnerId, written: &Range<u64>) -> Option<Trespass> {
-        let pointer = *self.shared.core.borrow().detection.stacks.pointers.get(&owner)?;
-        let frames = self.stack(owner);
+        let frames = Rc::from(self.stack(owner));
+        self.shared.core.borrow_mut().detection.stacks.frames.insert(owner, Rc::clone(&frames));
+        self.shared.trespass(owner, &frames, written)
+    }
+}
+
+impl Shared {
+    /// Whether a write into the stack of a runner that is suspended is a mistake; none if it is not known what is there.
+    pub(in crate::machine) fn known_trespass(&self, owner: RunnerId, written: &Range<u64>) -> Option<Option<Trespass>> {
+        let frames = self.core.borrow().detection.stacks.frames.get(&owner).cloned()?;
+        Some(self.trespass(owner, &frames, written))
+    }
+
+    /// The same, with what is there.
+    fn trespass(&self, owner: RunnerId, frames: &[Frame], written: &Range<u64>) -> Option<Trespass> {
+        let pointer = *self.core.borrow().detection.stacks.pointers.get(&owner)?;
         let mut base = pointer;
         for (number, frame) in frames.iter().filter(|frame| frame.address.module == ModuleId::KERNEL).enumerate() {
             let map = self.frame_map(frame.function);
@@ -189,7 +208,7 @@ impl Machine {
 
     /// Whether a frame stands before its function's first instruction.
     fn is_at_start(&self, frame: &Frame) -> bool {
-        let images = self.shared.images.borrow();
+        let images = self.images.borrow();
         let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
         let start = symbols.as_ref().and_then(|symbols| {
             let function = symbols.function(frame.function)?;
@@ -202,20 +221,20 @@ impl Machine {
     }
 
     /// The frame of a function of the kernel's.
-    fn frame_map(&mut self, function: u32) -> Rc<FrameMap> {
-        if let Some(known) = self.shared.core.borrow().detection.stacks.functions.get(&function) {
+    fn frame_map(&self, function: u32) -> Rc<FrameMap> {
+        if let Some(known) = self.core.borrow().detection.stacks.functions.get(&function) {
             return Rc::clone(known);
         }
         let known = Rc::new(self.read_frame_map(function).unwrap_or_else(FrameMap::unknown));
-        self.shared.core.borrow_mut().detection.stacks.functions.insert(function, Rc::clone(&known));
+        self.core.borrow_mut().detection.stacks.functions.insert(function, Rc::clone(&known));
         known
     }
 
     fn read_frame_map(&self, function: u32) -> Option<FrameMap> {
-        let symbols = self.shared.images.borrow().get(ModuleId::KERNEL)?.symbols()?;
+        let symbols = self.images.borrow().get(ModuleId::KERNEL)?.symbols()?;
         let pointer = symbols.global_named("__stack_pointer")?;
         let code = {
-            let mut core = self.shared.core.borrow_mut();
+            let mut core = self.core.borrow_mut();
             let code = &mut core.detection.stacks.code;
             Rc::clone(code.get_or_insert_with(|| Rc::new(Escapes::new(symbols.module(), pointer))))
         };

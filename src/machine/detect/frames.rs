@@ -15,9 +15,6 @@ use wkdb_debugger::symbols::{FrameObjects, Symbols};
 
 use super::layout::Layout;
 
-/// Bytes of what may be at an address of which it is not told what is there.
-const WORD: i64 = 8;
-
 /// A function's frame.
 #[derive(Debug)]
 pub(in crate::machine) struct FrameMap {
@@ -77,8 +74,10 @@ impl FrameMap {
         let shared = told().filter(|(range, _)| given_away.iter().any(|at| range.start <= *at && *at <= range.end));
         let mut shared: Vec<_> = shared.map(|(range, _)| range.clone()).collect();
         for &at in given_away {
+            // What the compiler has made for itself has no name: it ends where something begins that has one.
             if !objects.told.iter().any(|(range, _)| range.contains(&at)) {
-                shared.push(at..at + WORD);
+                let behind = objects.told.iter().map(|(range, _)| range.start).filter(|start| *start > at);
+                shared.push(at..behind.min().unwrap_or(i64::MAX));
             }
             if let Some(size) = objects.untold {
                 let size = i64::try_from(size).unwrap_or(i64::MAX);
@@ -158,10 +157,19 @@ mod tests {
 
     #[test]
     fn what_is_not_told_may_be_around_an_address_that_is_given_away() {
-        let frame = frame(TOLD, Some(8), Some(&[52]));
-        assert_eq!(frame.forbids(&(44..60)), None);
-        assert_eq!(frame.forbids(&(60..64)), Some(Untouchable::Unshared(None)));
+        let frame = frame(TOLD, Some(8), Some(&[8]));
+        assert_eq!(frame.forbids(&(0..16)), None);
         assert_eq!(frame.forbids(&(16..20)), unshared("wait"));
+        assert_eq!(frame.forbids(&(48..52)), Some(Untouchable::Unshared(None)));
+    }
+
+    #[test]
+    fn what_has_no_name_ends_where_something_begins_that_has_one() {
+        let frame = frame(TOLD, None, Some(&[8]));
+        assert_eq!(frame.forbids(&(8..16)), None);
+        assert_eq!(frame.forbids(&(4..8)), Some(Untouchable::NoVariable));
+        assert_eq!(frame.forbids(&(12..20)), unshared("wait"));
+        assert_eq!(self::frame(TOLD, None, Some(&[52])).forbids(&(52..64)), None);
     }
 
     #[test]

@@ -71,6 +71,9 @@ const WORK: &[&str] = &["struct worker_pool", "struct worker", "struct work_stru
 const FILES: &[&str] = &["struct files_struct", "struct fdtable"];
 const OF_TASKS: &[&str] = &["struct task_struct", "struct files_struct", "struct fdtable"];
 
+/// Helpers that call each other, above which the owner is remembered.
+const MOST_HELPERS: usize = 7;
+
 /// Callbacks of which it is known from their lists alone that they are in use: that many, the last ones.
 const LEARNED: usize = 256;
 
@@ -144,28 +147,46 @@ fn is_among(file: &str, names: &[impl AsRef<str>]) -> bool {
     })
 }
 
+/// Whose code is on a stack.
+enum Code {
+    /// The owner's, as so many of the innermost frames say.
+    Owner(usize),
+    /// Others'.
+    Stranger,
+    /// Nobody knows the file.
+    Unknown,
+}
+
 impl GuardRule {
-    /// Whether the code on a stack may write: by the innermost function that is not a helper. Code of which nobody knows
-    /// the file may.
-    fn allows(&self, images: &Images, stack: &[Frame]) -> bool {
-        for frame in stack {
+    /// Whose the code on a stack is: by the innermost function that is not a helper.
+    fn code(&self, images: &Images, stack: &[Frame]) -> Code {
+        for (frame, depth) in stack.iter().zip(1..) {
             if frame.address.module != ModuleId::KERNEL {
-                return false;
+                return Code::Stranger;
             }
-            let Some(symbols) = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols()) else { return true };
+            let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
+            let Some(symbols) = symbols else { return Code::Unknown };
             for source in symbols.locate(frame.address.offset).frames {
                 let Some(source) = source.source else { continue };
                 if is_among(&source.file, &self.files) {
-                    return true;
+                    return Code::Owner(depth);
                 }
                 if !source.file.ends_with(".h") && !is_among(&source.file, HELPERS) {
-                    return false;
+                    return Code::Stranger;
                 }
             }
         }
-        true
+        Code::Unknown
     }
 }
+
+/// The instructions of the innermost frames of a stack.
+fn places(frames: &[Frame]) -> Vec<u32> {
+    frames.iter().map(|frame| frame.address.offset.0).collect()
+}
+
+/// Where code is known to be an owner's, by the text of the rule: the innermost frames.
+pub(super) type Owners = BTreeMap<String, BTreeSet<Vec<u32>>>;
 
 /// A part of a structure that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,8 +202,12 @@ pub(in crate::machine) struct Guards {
     watched: BTreeMap<WatchId, Guarded>,
     /// All that is watched.
     known: BTreeSet<Guarded>,
-    /// Where code was found to be allowed: rule, and the innermost frame, which is no helper's.
-    allowed: BTreeSet<(usize, u32)>,
+    /// Where code was found to be allowed: rule, and the innermost frames, of which all but the last are helpers'.
+    allowed: BTreeSet<(usize, Vec<u32>)>,
+    /// There are some among them that are not kept for other runs.
+    pub(super) has_new_owners: bool,
+    /// What other runs found out was taken over.
+    pub(super) remembers: bool,
     /// What was asked for has been looked at.
     checked: bool,
     /// Of each rule about callbacks: its number, and where its member is in one.
@@ -249,13 +274,30 @@ impl Guards {
     /// Whether what is written into is guarded, and the instruction is known to be its owner's.
     pub(in crate::machine) fn is_owners(&mut self, watch: WatchId, place: CodeOffset) -> bool {
         let Some(guarded) = self.watched.get(&watch) else { return false };
-        if !self.allowed.contains(&(guarded.rule, place.0)) {
+        if !self.allowed.contains(&(guarded.rule, vec![place.0])) {
             return false;
         }
         if let Some(rule) = self.rules.get(guarded.rule) {
             self.changed.extend(rule.others());
         }
         true
+    }
+
+    /// Where code is known to be an owner's.
+    pub(super) fn owners(&self) -> Owners {
+        let mut owners = Owners::new();
+        for (rule, places) in &self.allowed {
+            owners.entry(self.rules[*rule].to_string()).or_default().insert(places.clone());
+        }
+        owners
+    }
+
+    /// Those of other runs of the same kernel.
+    pub(super) fn know_owners(&mut self, owners: &Owners) {
+        for (number, rule) in self.rules.iter().enumerate() {
+            let places = owners.get(&rule.to_string()).into_iter().flatten();
+            self.allowed.extend(places.map(|places| (number, places.clone())));
+        }
     }
 
     /// The rule that a write breaks, and how that is told; none if it may be written.
@@ -267,18 +309,17 @@ impl Guards {
     ) -> Option<(Violation, String)> {
         let guarded = *self.watched.get(&watch)?;
         let rule = self.rules.get(guarded.rule)?;
-        let place = stack.first().map_or(u32::MAX, |frame| frame.address.offset.0);
-        if rule.allows(images, stack) {
+        let own = stack.iter().take_while(|frame| frame.address.module == ModuleId::KERNEL).count();
+        let is_known = (2..=own.min(MOST_HELPERS + 1))
+            .any(|depth| self.allowed.contains(&(guarded.rule, places(&stack[..depth]))));
+        let code = if is_known { Code::Unknown } else { rule.code(images, stack) };
+        if let Code::Owner(depth) = code
+            && depth <= MOST_HELPERS + 1
+        {
+            self.has_new_owners |= self.allowed.insert((guarded.rule, places(&stack[..depth])));
+        }
+        if !matches!(code, Code::Stranger) {
             self.changed.extend(rule.others());
-            // Of a helper, it depends on the caller.
-            if rule.allows(images, stack.get(..1).unwrap_or_default()) && !stack.is_empty() {
-                let symbols = images.get(ModuleId::KERNEL).and_then(|kernel| kernel.symbols());
-                let files = symbols.map(|symbols| symbols.locate(stack[0].address.offset).frames).unwrap_or_default();
-                let own = |file: &str| is_among(file, &rule.files);
-                if files.iter().any(|frame| frame.source.as_ref().is_some_and(|source| own(&source.file))) {
-                    self.allowed.insert((guarded.rule, place));
-                }
-            }
             return None;
         }
         let GuardRule { type_name, path, files } = rule;
@@ -317,6 +358,7 @@ impl Machine {
         if rules.is_empty() {
             return;
         }
+        self.remember_guarded();
         let looked_for = |rule: usize| all || rules.get(rule).is_some_and(|rule| changed.contains(rule.type_name));
         let mut wanted = BTreeSet::new();
         let (mut unknown, mut callbacks) = (Vec::new(), Vec::new());
@@ -337,24 +379,27 @@ impl Machine {
                 wanted.extend(parts.into_iter().map(|part| Guarded { rule: number, part }));
             }
         }
-        let mut core = self.shared.core.borrow_mut();
-        let core = &mut *core;
+        let mut shared = self.shared.core.borrow_mut();
+        let core = &mut *shared;
         if all && !std::mem::replace(&mut core.detection.guards.checked, true) {
             for number in unknown.into_iter().filter(|&number| number >= BUILT_IN.len()) {
                 core.complain(None, format!("--guard: this kernel has no {}", rules[number].what()));
             }
         }
-        let known = std::mem::take(&mut core.detection.guards.watched);
-        let mut left = BTreeMap::new();
-        for (id, guarded) in known {
-            if !looked_for(guarded.rule) {
-                left.insert(id, guarded);
-                continue;
-            }
-            match wanted.remove(&guarded) {
-                true => _ = left.insert(id, guarded),
-                false => _ = core.watches.remove(id),
-            }
+        let mut gone = Vec::new();
+        {
+            let Guards { watched, known, .. } = &mut core.detection.guards;
+            watched.retain(|id, guarded| {
+                let stays = !looked_for(guarded.rule) || wanted.remove(guarded);
+                if !stays {
+                    known.remove(guarded);
+                    gone.push(*id);
+                }
+                stays
+            });
+        }
+        for id in gone {
+            core.watches.remove(id);
         }
         for guarded in wanted {
             let Part { address, len, .. } = guarded.part;
@@ -362,17 +407,20 @@ impl Machine {
             let spec = WatchSpec { address, len, kind: WatchKind::Write, condition, stop: false };
             // Where there is no memory there is nothing to guard.
             if let Ok(id) = core.watches.insert_own(spec) {
-                left.insert(id, guarded);
+                core.detection.guards.watched.insert(id, guarded);
+                core.detection.guards.known.insert(guarded);
             }
         }
-        core.detection.guards.known = left.values().copied().collect();
-        core.detection.guards.watched = left;
         if all {
             core.detection.guards.callbacks = callbacks;
             core.detection.guards.learned.clear();
         }
         let watched = core.detection.guards.watched.len() as u64;
         core.detection.guards.rests = core.now.after_ns(REST_NS * (1 + watched / REST_FOR));
+        drop(shared);
+        if all {
+            self.keep_guarded();
+        }
     }
 
     /// Whether what was written is still in use: what was freed may be anybody's.

@@ -24,6 +24,7 @@ mod monitor;
 pub(super) mod null;
 pub(super) mod overlay;
 pub(super) mod owned;
+mod remembered;
 pub(super) mod stack;
 mod writes;
 

@@ -85,7 +85,13 @@ pub(super) async fn wrote(
     }
     let why = match noted {
         None => Some(Trespass::Program),
-        Some(_) => trespass(store, owner, written.clone()).await,
+        Some(_) => {
+            let known = shared.known_trespass(owner, written);
+            match known {
+                Some(why) => why,
+                None => trespass(store, owner, written.clone()).await,
+            }
+        }
     };
     match why {
         Some(why) => trespassed(store, owner, written, &why).await,

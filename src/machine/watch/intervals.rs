@@ -1,6 +1,7 @@
 //! Ranges that may overlap, found by what they overlap in O(log n).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wkdb_debugger::inferior::WatchId;
@@ -11,25 +12,32 @@ use wkdb_debugger::inferior::WatchId;
 /// begins at most its kind's length before it. Most sets have few kinds, and a change costs as little as a question.
 #[derive(Debug, Default)]
 pub(super) struct Intervals {
-    /// By the number of bits of their lengths: where they begin, and their names.
-    kinds: BTreeMap<u32, BTreeSet<(u64, WatchId)>>,
+    /// By the number of bits of their lengths: where they end, by where they begin, and their names.
+    kinds: BTreeMap<u32, BTreeMap<(u64, WatchId), u64>>,
     all: BTreeMap<WatchId, Range<u64>>,
+    /// What was asked last, and the answer: an access asks more than once.
+    last: RefCell<Option<(Range<u64>, Vec<WatchId>)>>,
 }
+
+/// Short ranges are of one kind: shorter than this power of two.
+const SHORT: u32 = 5;
 
 /// The kind of a range: one more than the power of two that its length reaches.
 fn kind(range: &Range<u64>) -> u32 {
-    u64::BITS - (range.end - range.start).leading_zeros()
+    (u64::BITS - (range.end - range.start).leading_zeros()).max(SHORT)
 }
 
 impl Intervals {
     /// Adds a range that has a byte, under a name that no other has.
     pub(super) fn insert(&mut self, range: &Range<u64>, id: WatchId) {
-        self.kinds.entry(kind(range)).or_default().insert((range.start, id));
+        self.last.take();
+        self.kinds.entry(kind(range)).or_default().insert((range.start, id), range.end);
         self.all.insert(id, range.clone());
     }
 
     pub(super) fn remove(&mut self, id: WatchId) {
         let Some(range) = self.all.remove(&id) else { return };
+        self.last.take();
         let kind = kind(&range);
         if let Some(ranges) = self.kinds.get_mut(&kind) {
             ranges.remove(&(range.start, id));
@@ -45,13 +53,17 @@ impl Intervals {
         if range.is_empty() {
             return found;
         }
+        if let Some((_, known)) = self.last.borrow().as_ref().filter(|(asked, _)| asked == range) {
+            return known.clone();
+        }
         for (kind, ranges) in &self.kinds {
             let longest = 1_u64.checked_shl(*kind).map_or(u64::MAX, |end| end - 1);
             let first = (range.start.saturating_sub(longest), WatchId(0));
-            let near = ranges.range(first..(range.end, WatchId(0))).map(|(_, id)| *id);
-            found.extend(near.filter(|id| self.all.get(id).is_some_and(|known| known.end > range.start)));
+            let near = ranges.range(first..(range.end, WatchId(0)));
+            found.extend(near.filter(|(_, end)| **end > range.start).map(|((_, id), _)| *id));
         }
         found.sort_unstable();
+        self.last.replace(Some((range.clone(), found.clone())));
         found
     }
 }

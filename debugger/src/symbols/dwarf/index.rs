@@ -6,6 +6,8 @@ use gimli::{
     AttributeValue, DebugInfoOffset, DebuggingInformationEntry, DwAt, Dwarf, LittleEndian, Operation, Unit, UnitHeader,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::super::module::ModuleNames;
 use super::info::{Borrowed, Die, MAX_CHAIN, headers, type_with_signature};
 
@@ -15,7 +17,7 @@ type Entry<'m> = DebuggingInformationEntry<Borrowed<'m>>;
 const MAX_NAMESPACES: usize = 32;
 
 /// What a name of a type is preceded by in C.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in super::super) enum TypeSpace {
     Struct,
     Union,
@@ -25,7 +27,7 @@ pub(in super::super) enum TypeSpace {
 }
 
 /// A variable with a fixed address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Variable {
     pub(in super::super) name: String,
     pub(in super::super) address: u64,

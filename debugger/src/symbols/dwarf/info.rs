@@ -9,6 +9,7 @@ use gimli::{
     AttributeValue, DebugInfoOffset, DebugTypeSignature, DebuggingInformationEntry, DwAt, Dwarf, EndianArcSlice,
     EndianSlice, LittleEndian, Reader, Unit, UnitHeader, UnitOffset, UnitRef, UnitType,
 };
+use serde::{Deserialize, Serialize};
 use wkdb_tracer::CodeOffset;
 
 use super::super::module::DebugSections;
@@ -23,11 +24,24 @@ pub(super) type Entry = DebuggingInformationEntry<Shared>;
 pub(super) const MAX_CHAIN: usize = 64;
 
 /// The place of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(u32, usize)", into = "(u32, usize)")]
 pub(in super::super) struct Die {
     /// The unit's position in the module.
     pub(super) unit: u32,
     pub(super) offset: UnitOffset,
+}
+
+impl From<(u32, usize)> for Die {
+    fn from((unit, offset): (u32, usize)) -> Die {
+        Die { unit, offset: UnitOffset(offset) }
+    }
+}
+
+impl From<Die> for (u32, usize) {
+    fn from(die: Die) -> (u32, usize) {
+        (die.unit, die.offset.0)
+    }
 }
 
 impl Die {

@@ -111,7 +111,7 @@ impl Reading<'_> {
         let signature = self.info.reference(self.die.unit, self.entry, gimli::DW_AT_signature);
         let by_name = || {
             let name = self.name(self.entry)?;
-            let dies = self.symbols.index().types(space, &name);
+            let dies = self.symbols.types_called(space, &name);
             dies.iter().find(|die| die.unit == self.die.unit).or(dies.first()).copied()
         };
         let die = signature.or_else(by_name).filter(|&die| die != self.die)?;
