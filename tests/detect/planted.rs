@@ -44,3 +44,35 @@ fn what_was_freed_and_is_in_use_is_found_where_it_is_overwritten() {
         assert!(first.starts_with(finding) && first.contains(culprit), "{bug}: {found:#?}");
     }
 }
+
+/// What guards have found out of a kernel is kept beside its compiled code: a run that knows it finds the same, and so does
+/// one that finds the file damaged.
+#[test]
+fn a_run_that_knows_what_others_found_out_finds_the_same() {
+    let cache = tempfile::tempdir().unwrap();
+    let run = |bug: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wkdb"))
+            .args(["demo", bug, "--seed", "1", "--detect", "guard", "--no-record", "--until", "time=4s"])
+            .env("WKDB_CACHE_DIR", cache.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let at = said.find("wkdb: finding: ").unwrap_or_else(|| panic!("{bug}: {said}"));
+        said[at..].to_owned()
+    };
+    let kept = || {
+        let files = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "guards")).collect::<Vec<_>>()
+    };
+    // Two kernels are told of each other, if at all, by their code: this is one.
+    let first: Vec<String> = ["stray-write", "rcu"].map(run).into();
+    let [file] = &kept()[..] else { panic!("{:?}", kept()) };
+    let whole = std::fs::read(file).unwrap();
+    assert_eq!(["stray-write", "rcu"].map(run)[..], first[..]);
+    for damaged in [&whole[..whole.len() / 2], b"\x03\x01", b""] {
+        std::fs::write(file, damaged).unwrap();
+        assert_eq!(run("stray-write"), first[0]);
+        assert!(std::fs::read(file).unwrap().len() > damaged.len());
+    }
+}

@@ -88,3 +88,34 @@ impl Symbols {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_knows_the_answers_reads_no_names() {
+        let module = include_bytes!("../../../src/demo/minik-7.0.wasm");
+        let ask = |symbols: &Symbols| {
+            let size = |name| symbols.size_of(symbols.type_named(name, None)?);
+            let variables = ["jiffies_64", "first_worker", "no_such_variable"].map(|name| {
+                symbols.variables_named(name).iter().map(|variable| variable.name.clone()).collect::<Vec<_>>()
+            });
+            (size("struct task_struct"), size("struct no_such_type"), variables)
+        };
+        let first = Symbols::load(&module[..]).unwrap();
+        let told = ask(&first);
+        assert!(told.0.is_some_and(|size| size > 100) && told.1.is_none() && told.2[0].len() == 1, "{told:?}");
+        let answers = first.new_answers().unwrap();
+        assert_eq!(first.new_answers(), None);
+
+        let second = Symbols::load(&module[..]).unwrap();
+        second.know(answers);
+        assert_eq!(ask(&second), told);
+        assert!(second.index.get().is_none(), "the names were read");
+        assert_eq!(second.new_answers(), None);
+        // What nobody asked before is found all the same.
+        assert!(second.type_named("struct rq", None).is_some());
+        assert!(second.new_answers().is_some());
+    }
+}

@@ -5,7 +5,8 @@
 //! entry of a queue of those who wait. Nothing else is.
 //!
 //! An optimising compiler forgets at times to tell where a structure is. It may be around every address that is given away,
-//! as large as it is. Where it cannot be said which addresses those are, all variables are anybody's, if all are told of.
+//! as large as it is. What has no name, as a call's arguments, may reach up to the next variable. Where it cannot be said
+//! which addresses those are, all variables are anybody's, if all are told of.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

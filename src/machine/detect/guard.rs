@@ -15,6 +15,8 @@
 //! A callback of RCU's is known as soon as it is put on a list, by what is written there: it may be overwritten in the
 //! next moment.
 //!
+//! Who owns what is the same in every run of a kernel: see `remembered`.
+//!
 //! What it cannot see: a write into an instance that began to be used since the last look; one by a function of the owner's
 //! that was given a wrong pointer.
 
