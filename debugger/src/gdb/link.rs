@@ -148,9 +148,8 @@ impl Link {
                 Inbound::Packet(body) if !self.session.no_ack && before.as_ref() == Some(&body) => {}
                 Inbound::Packet(body) => {
                     if !self.session.no_ack {
-                        // A command of `monitor` may take longer than that is waited for.
-                        let takes_long = body.starts_with(b"qRcmd,") && self.out.is_empty();
-                        if !(takes_long && shared.attention.acknowledge()) {
+                        // Before it is answered, which may take long: after two seconds it would be sent again.
+                        if !(self.out.is_empty() && shared.attention.acknowledge()) {
                             self.out.push(b'+');
                         }
                         before = Some(body.clone());
