@@ -46,7 +46,7 @@ impl Feedback {
             }
             let cycles = |node: &usize| self.to[*node].len() * self.from[*node].len();
             let left = (0..self.weight.len()).filter(|node| cycles(node) > 0);
-            // The larger of two quotients, without dividing.
+            // In whole numbers, but fine enough: most quotients are below 1.
             let Some(node) = left.max_by_key(|node| (cycles(node) << 20) / self.weight[*node].max(1)) else {
                 return found;
             };

@@ -105,3 +105,14 @@ fn what_was_handed_out_twice_leads_to_who_freed_another_object_twice() {
         assert_named(rcu, &recorded, &format!("{era}, {sched}, seed {seed}"));
     }
 }
+
+/// Memory that was freed and handed out anew just before: the callback that is overwritten is one of the new owner's, so it
+/// does not matter who freed it.
+#[test]
+fn a_callback_that_was_queued_since_is_no_use_of_what_was_freed() {
+    let rcu = LINUX.iter().find(|bug| bug.name == "rcu").unwrap();
+    let recorded = Recorded::with(rcu, 2, &["--detect", "none"]);
+    let said = recorded.explained();
+    assert!(said.contains("handed out to dst_gc") && !said.contains("freed too early"), "{said}");
+    assert_named(rcu, &recorded, "seed 2");
+}

@@ -46,6 +46,13 @@ impl Written {
     pub(super) fn place(&self) -> &Place {
         &self.stack.0[self.who]
     }
+
+    /// What the word was before, if all of it was written.
+    pub(super) fn overwritten(&self) -> Option<u64> {
+        let from = usize::try_from(self.word.address.checked_sub(self.hit.address)?).ok()?;
+        let bytes = self.hit.old.get(from..from.checked_add(usize::try_from(self.word.len).ok()?)?)?;
+        Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+    }
 }
 
 impl Explorer<'_> {
@@ -139,11 +146,9 @@ impl Explorer<'_> {
             ref helpers => format!(", through {}", helpers.join(" < ")),
         };
         let step = Step::new(format!("Written last by {}{how}", written.place())).by(actor, stack);
-        let whole = hit.new.len() as u64 == word.len;
-        let old = hit.old.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-        if !whole {
+        let Some(old) = written.overwritten() else {
             return step.detail(format!("{} of its {} bytes, at {:#x}", hit.new.len(), word.len, hit.address));
-        }
+        };
         let old = match (taken_for, self.function_text(old)) {
             (Use::Function { .. }, Some(name)) => format!("{old:#x}, the function {name}"),
             (Use::Number | Use::Divisor, _) => old.to_string(),

@@ -34,6 +34,13 @@ fn described(object: &SlabObject) -> String {
     format!("an object of {} ({} bytes at {:#x})", object.cache, object.size, object.start)
 }
 
+/// Whether a write took away a callback that was put there since the object was handed out.
+fn overwrote_callback(written: &Written, life: &Life, allocated: &Change) -> bool {
+    let old = written.overwritten();
+    let since = allocated.actor.tick..=written.actor.tick;
+    life.queued.iter().any(|queued| since.contains(&queued.actor.tick) && Some(queued.value) == old)
+}
+
 impl Explorer<'_> {
     /// Whether the memory that was written to had been freed too early, or twice; tells by whom.
     pub(super) fn freed_too_early(
@@ -59,6 +66,8 @@ impl Explorer<'_> {
             return Ok(true);
         }
         let (allocated, freed) = (life.last(What::Allocated, now), life.last(What::Freed, now));
+        // What is called by a pointer that was put there since, uses the object that is there now.
+        let freed = freed.filter(|_| !allocated.is_some_and(|allocated| overwrote_callback(written, life, allocated)));
         let Some(freed) = freed else {
             if let Some(allocated) = allocated {
                 let text = format!("That memory is {}, handed out to {}", described(&life.object), allocated.place());

@@ -82,9 +82,7 @@ impl Life {
     pub(super) fn handed_out_twice(&self, before: Tick) -> Option<(&Change, &Change)> {
         pair(&self.changes, What::Allocated, before)
     }
-}
 
-impl Life {
     /// The store by which somebody changed the object at a tick, seen from a write into it, or into another, that came later.
     pub(super) fn act(&self, by: &Actor, from: &WatchHit) -> Option<Act> {
         let at = |hit: &WatchHit| hit.context.as_ref().map(|context| (context.tick, context.runner));
