@@ -287,9 +287,20 @@ impl Code<'_, '_> {
 
     /// Opens an `if` that is hardly ever taken.
     pub(super) fn if_cold(&mut self) {
+        self.hint(false);
+        self.sink().if_(BlockType::Empty);
+    }
+
+    /// Opens the `else` of an `if` that is nearly always taken and does nothing.
+    pub(super) fn else_cold(&mut self) {
+        self.hint(true);
+        self.sink().if_(BlockType::Empty).else_();
+    }
+
+    /// Says whether the branch that comes next is usually taken.
+    fn hint(&mut self, taken: bool) {
         // A body that does not fit in u32 is refused when it is done; the hint is not used then.
         let func_offset = self.out.bytes.len() as u32;
-        self.out.hints.push(BranchHint { func_offset, taken: false });
-        self.sink().if_(BlockType::Empty);
+        self.out.hints.push(BranchHint { func_offset, taken });
     }
 }

@@ -28,8 +28,8 @@
 //!                                           local.tee $t
 //!                                           global.set $ticks
 //!                                           local.get $t
-//!                                           i32.eqz
-//!                                           if                 ;; hinted: hardly ever
+//!                                           if                 ;; hinted: nearly always
+//!                                           else
 //!                                             call $tick
 //!                                             global.get $ticks
 //!                                             local.set $t
@@ -265,7 +265,7 @@ pub use store::{MemoryAccess, access_of};
 
 /// The version of what [`rewrite`] makes of a module. Part of the key of everything cached that depends on it:
 /// raised with every change of the output.
-pub const REWRITER_VERSION: u32 = 8;
+pub const REWRITER_VERSION: u32 = 9;
 
 /// What to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -35,6 +35,9 @@ const INITRAMFS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/demo/initramfs
 /// Steps made for a measurement.
 const STEPS: u32 = 20_000;
 
+/// Runs of each variant a round: they take some 10 ms, and a few of those say little.
+const RUNS_A_ROUND: usize = 5;
+
 fn line(what: &str, goal: &str, measured: &str) {
     println!("| {what} | {goal} | {measured} |");
 }
@@ -48,6 +51,7 @@ fn variants(rounds: usize, what: &str, fast: &MachineConfig) -> Result<(), Failu
     let configs = [fast.clone(), debug(fast, false), debug(fast, true)];
     let mut times = [const { Vec::new() }; 3];
     let mut totals = Vec::new();
+    let rounds = rounds * RUNS_A_ROUND;
     for round in 0..rounds + 1 {
         for (config, times) in configs.iter().zip(&mut times) {
             let run = run(config.clone())?;

@@ -164,8 +164,8 @@ fn hints_of_both_sides_are_merged() {
     };
     const IF: u8 = 0x04;
     const BR_IF: u8 = 0x0d;
-    assert_eq!(with_opcodes(0), [(IF, false), (IF, false), (BR_IF, true)]);
-    assert_eq!(with_opcodes(1), [(IF, false), (IF, false)]);
+    assert_eq!(with_opcodes(0), [(IF, true), (IF, true), (BR_IF, true)]);
+    assert_eq!(with_opcodes(1), [(IF, true), (IF, false)]);
     let customs = customs(&module);
     assert_eq!(customs.iter().filter(|(name, _)| name == "metadata.code.branch_hint").count(), 1);
 }
