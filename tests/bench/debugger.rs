@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest::{Failure, config, median, run};
+use wasm_encoder::Section;
 use wkdb::code_cache::compile::find_or_compile;
 use wkdb::code_cache::{CodeStore, Role, Variant};
 use wkdb::condition::Condition;
@@ -228,6 +229,7 @@ fn waiting(rounds: usize, cache: &Path) -> Result<(), Failure> {
         Ok(Duration::from_secs_f64(wall / 1e3))
     };
     let (mut without, mut with) = (Vec::new(), Vec::new());
+    let rounds = rounds * RUNS_A_ROUND;
     for round in 0..rounds + 1 {
         let (alone, waited_for) = (ran(&[])?, ran(&["--gdb", "0"])?);
         // The first round compiles.
@@ -261,16 +263,37 @@ fn compile_times(what: &str, kernel: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A kernel with its units of debug information again and again behind each other, until it has this many bytes.
+fn enlarged(wasm: &[u8], bytes: usize) -> Result<Vec<u8>, Failure> {
+    let mut larger = wasm[..8].to_vec();
+    let mut grown = wasm.len();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        let Some((id, range)) = payload.as_section() else { continue };
+        match payload {
+            wasmparser::Payload::CustomSection(section) if section.name() == ".debug_info" => {
+                let mut units = section.data().to_vec();
+                while grown < bytes {
+                    units.extend(section.data());
+                    grown += section.data().len();
+                }
+                wasm_encoder::CustomSection { name: section.name().into(), data: units.into() }.append_to(&mut larger);
+            }
+            _ => wasm_encoder::RawSection { id, data: &wasm[range] }.append_to(&mut larger),
+        }
+    }
+    Ok(larger)
+}
+
 /// How long it takes to make the symbols that gdb is given, and gdb to load them, if there is one.
-fn companion(rounds: usize, what: &str, kernel: &Path) -> Result<(), Failure> {
-    let wasm = std::fs::read(kernel)?;
-    let mut layout = Layout::new(word_size(&wasm)?);
-    let id = layout.add_module(code_len(&wasm)?)?;
+fn companion(rounds: usize, what: &str, wasm: &[u8]) -> Result<(), Failure> {
+    let mut layout = Layout::new(word_size(wasm)?);
+    let id = layout.add_module(code_len(wasm)?)?;
     let file = tempfile::NamedTempFile::new()?;
     let (mut made, mut loaded) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let start = Instant::now();
-        let companion = build_kernel(&CompanionModule { id, wasm: &wasm }, &layout)?;
+        let companion = build_kernel(&CompanionModule { id, wasm }, &layout)?;
         made.push(start.elapsed());
         std::fs::write(file.path(), companion.elf)?;
         let start = Instant::now();
@@ -306,7 +329,9 @@ fn main() -> Result<(), Failure> {
     linux.script = Some("expect \"\\n# \"\n".to_owned());
     linux.until.push(Condition::Script);
     compile_times("Linux", &files.kernel())?;
-    companion(rounds.min(5), "Linux", &files.kernel())?;
+    let kernel = std::fs::read(files.kernel())?;
+    companion(rounds.min(5), "Linux", &kernel)?;
+    companion(rounds.min(5), "Linux, with units of debug information repeated", &enlarged(&kernel, 30 << 20)?)?;
     variants(rounds, "Linux: boot to its prompt", &linux)?;
     steps_here("Linux: instruction steps a second", &linux, "vsnprintf")?;
     live("Linux in the debug variant", &linux, "vsnprintf")?;
