@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use wasmtime::{Engine, Module};
 
-use super::{Artifact, CodeKey, CodeStore, StoreError};
+use super::{Artifact, CodeKey, CodeStore, StoreError, resident};
 use crate::contract;
 use crate::instrument::{self, DebugSections, Exports, HostMemory, OffsetMap, RuntimeGlobals, TickCounter};
 
@@ -254,6 +254,8 @@ impl Code {
         let key = self.key;
         match self.source {
             Source::Files { cwasm, map } => {
+                // It is only quicker with that.
+                let _ = resident::bring_in(&cwasm);
                 // SAFETY: the store's directory is the user's alone, and its files are put there whole.
                 let module = unsafe { Module::deserialize_file(engine, &cwasm) }
                     .map_err(|e| cached(&cwasm, format!("{e:#}")))?;

@@ -1,9 +1,10 @@
 //! Compiled code, kept between runs.
 //!
 //! Compiling a kernel takes seconds, loading its compiled code from a file a fraction of a millisecond. [`store`] is
-//! the directory of such files; [`compile`] makes them.
+//! the directory of such files; [`compile`] makes them, and loads them.
 
 pub mod compile;
+mod resident;
 pub mod store;
 
 use std::fmt;

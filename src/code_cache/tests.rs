@@ -1,12 +1,16 @@
 //! The store, in directories of its own.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use object::write::{Object, StandardSection};
+use object::{Architecture, BinaryFormat, Endianness};
+use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::store::{DEFAULT_LIMIT, settings};
 use super::*;
@@ -169,6 +173,65 @@ fn a_place_without_room_is_an_error_and_no_more() {
     let error = store.put(&key("a"), Artifact::Code, b"x").unwrap_err().to_string();
     assert!(error.starts_with("cannot write to the code cache "), "{error}");
     assert_eq!(store.get(&key("a"), Artifact::Code), None);
+}
+
+/// Code of a module of one function, in a file of its own.
+fn compiled(engine: &wasmtime::Engine, path: &Path) {
+    let wasm = wat::parse_str("(module (func (export \"f\") (result i32) i32.const 7))").unwrap();
+    File::create(path).unwrap().write_all(&engine.precompile_module(&wasm).unwrap()).unwrap();
+}
+
+#[test]
+fn the_code_in_a_file_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("code");
+    let engine = wasmtime::Engine::default();
+    compiled(&engine, &path);
+    let file = fs::read(&path).unwrap();
+    let text = resident::text(&file).expect("a text section");
+    // SAFETY: this process compiled it.
+    #[expect(unsafe_code)]
+    let module = unsafe { wasmtime::Module::deserialize_file(&engine, &path) }.unwrap();
+    assert_eq!(file[text], *module.text());
+}
+
+#[test]
+fn code_that_is_brought_in_is_there() {
+    // Beside this program and not among temporary files, which may be in memory alone.
+    let program = std::env::current_exe().unwrap();
+    let directory = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+    let path = directory.path().join("code");
+    let mut elf = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let section = elf.section_id(StandardSection::Text);
+    // Much more than the kernel reads ahead where the file's ends are looked at.
+    elf.set_section_data(section, vec![0x90; 32 << 20], 4096);
+    fs::write(&path, elf.write().unwrap()).unwrap();
+    let text = resident::text(&fs::read(&path).unwrap()).expect("a text section");
+    assert_eq!(text.len(), 32 << 20);
+    let file = File::open(&path).unwrap();
+    // Asked once for each place: the question alone makes the kernel read what is around.
+    let is_there = |quarter: usize| {
+        let (mut byte, offset) = ([0], text.start + text.len() / 4 * quarter);
+        preadv2(&file, &mut [io::IoSliceMut::new(&mut byte)], offset as u64, ReadWriteFlags::NOWAIT) == Ok(1)
+    };
+    // What is not on the disk yet is not forgotten.
+    file.sync_all().unwrap();
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    let says_so = !is_there(1);
+    resident::bring_in(&path).unwrap();
+    // Some file systems cannot say what is there.
+    assert!(is_there(2) || !says_so);
+}
+
+#[test]
+fn what_is_no_code_is_not_brought_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("code");
+    assert!(resident::bring_in(&path).is_err(), "there is no such file");
+    for contents in [&b""[..], b"no code", b"\x7fELF"] {
+        fs::write(&path, contents).unwrap();
+        assert!(resident::bring_in(&path).is_err(), "{contents:?}");
+    }
 }
 
 #[test]
