@@ -87,7 +87,12 @@ pub(crate) fn lldb_attaches(option: &str, port: u16) -> String {
 /// each command.
 pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String]) -> String {
     let mut script = tempfile::NamedTempFile::new().unwrap();
-    script.write_all((commands.join("\n") + "\n").as_bytes()).unwrap();
+    for command in commands {
+        writeln!(script, "{command}").unwrap();
+        if shows_a_place(command) {
+            writeln!(script, "{LLDB_PAUSE}").unwrap();
+        }
+    }
     let mut lldb = Command::new(program);
     lldb.args(["--batch", "--no-lldbinit"]);
     // Elsewhere than among the sources, which it would show.
@@ -98,6 +103,22 @@ pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String])
     let source = "command source --stop-on-error false --stop-on-continue false";
     lldb.args(["-o", &format!("{source} {}", script.path().display())]);
     output(lldb)
+}
+
+/// Has lldb wait before its next command. Where it stops, and where another thread is selected, it shows the place from a
+/// thread of its own, and a command that comes meanwhile looks at what that one is still reading: of some ten sessions of a
+/// machine that is quick, one loses a parameter of a function, or lldb crashes. Nobody types as fast.
+pub(crate) const LLDB_PAUSE: &str = "platform shell -h -- sleep 0.2";
+
+/// Whether lldb shows by itself where it is after this command.
+pub(crate) fn shows_a_place(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    match words.next() {
+        Some("continue" | "finish" | "next" | "nexti" | "step" | "stepi") => true,
+        Some("thread") => words.next().is_some_and(|word| word == "select" || word.starts_with("step-")),
+        Some("process") => words.next() == Some("continue"),
+        _ => false,
+    }
 }
 
 /// Checks that a text has these lines, in this order, with others between them. `…` stands for anything in a line.

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::clients::Raw;
-use crate::debuggers::{assert_lines, lldb, lldb_attaches, lldb_session, output};
+use crate::debuggers::{LLDB_PAUSE, assert_lines, lldb, lldb_attaches, lldb_session, output, shows_a_place};
 use crate::guest::Guest;
 
 /// What lldb says to these commands, as lldb's own Wasm attached to a guest; none if there is no lldb.
@@ -43,6 +43,9 @@ fn lldb_sees_tasks_frames_variables_and_watches() {
         "detach",
     ] {
         command.args(["-o", line]);
+        if shows_a_place(line) {
+            command.args(["-o", LLDB_PAUSE]);
+        }
     }
     let text = output(command);
     assert_lines(
