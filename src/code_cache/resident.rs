@@ -30,11 +30,11 @@ impl Mapped {
         Ok(Mapped(NonNull::new(slice_from_raw_parts_mut(base.cast(), len)).ok_or(io::ErrorKind::OutOfMemory)?))
     }
 
-    /// Tells the kernel something of a part of it, which begins at a page.
-    fn advise(&self, part: Range<usize>, advice: Advice) -> io::Result<()> {
-        assert!(part.start <= part.end && part.end <= self.0.len(), "{part:?} is not in the file");
-        // SAFETY: the part is mapped, and neither advice that is given here changes what is read from it.
-        unsafe { madvise(self.0.cast::<u8>().add(part.start).as_ptr().cast(), part.len(), advice) }?;
+    /// Tells the kernel something of its first bytes, so many of them.
+    fn advise(&self, len: usize, advice: Advice) -> io::Result<()> {
+        assert!(len <= self.0.len(), "{len} bytes are more than the file has");
+        // SAFETY: they are mapped, and neither advice that is given here changes what is read from them.
+        unsafe { madvise(self.0.as_ptr().cast(), len, advice) }?;
         Ok(())
     }
 }
@@ -64,8 +64,8 @@ pub(super) fn text(file: &[u8]) -> Option<Range<usize>> {
 pub(super) fn bring_in(path: &Path) -> io::Result<()> {
     let mapped = Mapped::new(&File::open(path)?)?;
     // Before anything is read: what has come in in small pieces stays so. Kernels without large pages refuse this.
-    let _ = mapped.advise(0..mapped.0.len(), Advice::LinuxHugepage);
+    let _ = mapped.advise(mapped.0.len(), Advice::LinuxHugepage);
     // SAFETY: files of the store are replaced as a whole, never written to or cut short.
     let text = text(unsafe { mapped.0.as_ref() }).ok_or(io::ErrorKind::InvalidData)?;
-    mapped.advise(0..text.end, Advice::LinuxPopulateRead)
+    mapped.advise(text.end, Advice::LinuxPopulateRead)
 }

@@ -87,11 +87,8 @@ pub(crate) fn lldb_attaches(option: &str, port: u16) -> String {
 /// each command.
 pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String]) -> String {
     let mut script = tempfile::NamedTempFile::new().unwrap();
-    for command in commands {
+    for command in unhurried(commands.iter().map(String::as_str)) {
         writeln!(script, "{command}").unwrap();
-        if shows_a_place(command) {
-            writeln!(script, "{LLDB_PAUSE}").unwrap();
-        }
     }
     let mut lldb = Command::new(program);
     lldb.args(["--batch", "--no-lldbinit"]);
@@ -105,13 +102,18 @@ pub(crate) fn lldb_session(program: &PathBuf, attach: &str, commands: &[String])
     output(lldb)
 }
 
-/// Has lldb wait before its next command. Where it stops, and where another thread is selected, it shows the place from a
-/// thread of its own, and a command that comes meanwhile looks at what that one is still reading: of some ten sessions of a
-/// machine that is quick, one loses a parameter of a function, or lldb crashes. Nobody types as fast.
+/// Has lldb wait before its next command.
 pub(crate) const LLDB_PAUSE: &str = "platform shell -h -- sleep 0.2";
 
+/// These commands of lldb, with pauses where it shows a place: where it stops, and where another thread is selected. It does
+/// that from a thread of its own, and a command that comes meanwhile looks at what that one is still reading: of some ten
+/// sessions of a machine that is quick, one loses a parameter of a function, or lldb crashes. Nobody types as fast.
+pub(crate) fn unhurried<'c>(commands: impl IntoIterator<Item = &'c str>) -> impl Iterator<Item = &'c str> {
+    commands.into_iter().flat_map(|command| [Some(command), shows_a_place(command).then_some(LLDB_PAUSE)]).flatten()
+}
+
 /// Whether lldb shows by itself where it is after this command.
-pub(crate) fn shows_a_place(command: &str) -> bool {
+fn shows_a_place(command: &str) -> bool {
     let mut words = command.split_whitespace();
     match words.next() {
         Some("continue" | "finish" | "next" | "nexti" | "step" | "stepi") => true,
@@ -144,6 +146,16 @@ fn matches(line: &str, pattern: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     true
+}
+
+#[test]
+fn lldb_is_given_time_where_it_shows_a_place() {
+    let pauses = |command: &'static str| unhurried([command]).count() == 2;
+    assert!(
+        ["continue", "process continue --reverse", "thread select 1", "thread step-in", "next"].map(pauses)
+            == [true; 5]
+    );
+    assert!(["thread backtrace", "process kill", "frame variable", "breakpoint set -n f"].map(pauses) == [false; 4]);
 }
 
 #[test]

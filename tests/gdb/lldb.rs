@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::clients::Raw;
-use crate::debuggers::{LLDB_PAUSE, assert_lines, lldb, lldb_attaches, lldb_session, output, shows_a_place};
+use crate::debuggers::{assert_lines, lldb, lldb_attaches, lldb_session, output, unhurried};
 use crate::guest::Guest;
 
 /// What lldb says to these commands, as lldb's own Wasm attached to a guest; none if there is no lldb.
@@ -22,7 +22,7 @@ fn lldb_sees_tasks_frames_variables_and_watches() {
     let mut command = Command::new(program);
     command.args(["--batch", "--no-lldbinit"]);
     let connect = format!("gdb-remote {}", guest.port);
-    for line in [
+    for line in unhurried([
         &format!("target create {}", symbols.display()),
         connect.as_str(),
         "thread list",
@@ -41,11 +41,8 @@ fn lldb_sees_tasks_frames_variables_and_watches() {
         "memory write 0x20 0x2a",
         "memory read --format x --size 1 --count 1 0x20",
         "detach",
-    ] {
+    ]) {
         command.args(["-o", line]);
-        if shows_a_place(line) {
-            command.args(["-o", LLDB_PAUSE]);
-        }
     }
     let text = output(command);
     assert_lines(

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::debuggers::{LLDB_PAUSE, gdb, gdbs, lldb, output, shows_a_place};
+use crate::debuggers::{LLDB_PAUSE, gdb, gdbs, lldb, output, unhurried};
 use crate::guest::Guest;
 
 /// A planted bug, as a person finds it.
@@ -115,11 +115,8 @@ pub(crate) fn lldb_says(arguments: &str, commands: &[&str]) -> Option<String> {
         command.args(["-o", line]);
     }
     command.args(["-k", LLDB_PAUSE]);
-    for line in commands.iter().chain(&["process kill"]) {
+    for line in unhurried(commands.iter().copied().chain(["process kill"])) {
         command.args(["-k", line]);
-        if shows_a_place(line) {
-            command.args(["-k", LLDB_PAUSE]);
-        }
     }
     Some(output(command))
 }
