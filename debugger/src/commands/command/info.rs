@@ -144,6 +144,16 @@ impl Info {
         Ok(Command::Info(topic))
     }
 
+    pub(super) fn parse_tasks(words: &mut Words) -> Result<Command> {
+        words.end()?;
+        Ok(Command::Info(Info::Tasks))
+    }
+
+    pub(super) fn parse_cpus(words: &mut Words) -> Result<Command> {
+        words.end()?;
+        Ok(Command::Info(Info::Cpus))
+    }
+
     pub(super) fn run(self, debugger: &mut Debugger, inferior: &mut dyn Inferior) -> Result<Reply> {
         let out = match self {
             Info::Topics => topics(),

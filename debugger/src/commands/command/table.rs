@@ -424,7 +424,7 @@ pub(in super::super) const TABLE: &[Entry] = &[
     entry(
         Chapter::Looking,
         "task",
-        &["t"],
+        &["t", "ta", "tas"],
         Takes::Task,
         "[NUMBER | NAME | 0xADDRESS]",
         Task::parse,
@@ -439,6 +439,8 @@ pub(in super::super) const TABLE: &[Entry] = &[
         Task::parse,
         "The same as `task`, as gdb calls it.",
     ),
+    entry(Chapter::Looking, "tasks", &[], Takes::Nothing, "", Info::parse_tasks, "The same as `info tasks`."),
+    entry(Chapter::Looking, "cpus", &[], Takes::Nothing, "", Info::parse_cpus, "The same as `info cpus`."),
     entry(
         Chapter::Looking,
         "info",

@@ -225,3 +225,15 @@ fn text_is_typed_and_scripts_are_read() {
     assert!(session.say("directory /nosuch").starts_with("error: cannot read /nosuch: "));
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn tasks_and_cpus_are_commands_too() {
+    for topic in ["tasks", "cpus"] {
+        let mut session = Session::new();
+        let long = session.say(&format!("info {topic}"));
+        assert!(long.contains("kworker/1:0"), "{long}");
+        assert_eq!(session.say(topic), long);
+        assert!(session.say(&format!("{topic} all")).contains("error"));
+    }
+    assert_eq!(super::super::Command::parse("ta").unwrap(), super::super::Command::parse("task").unwrap());
+}
